@@ -1,0 +1,1 @@
+"""The spec language: text, model, Python builders and checks."""
