@@ -1,0 +1,245 @@
+"""Several small automata in place of one large one, and the verdict that they give together.
+
+Twelve eventualities are twelve automata of two states, or one of 4096. Stepped side by side they know, label
+by label, whether the whole formula is satisfied so far. What they may not know is that a verdict is *final*:
+`F a`, `F b` and `G !(a & b) & G(a -> X G !b) & G(b -> X G !a)` can each still be satisfied, but not together.
+`combine_factors` therefore joins factors that share propositions when the joint verdict would miss such a fact,
+as far as their product is small enough to look at, and says in `exact` whether it got to the bottom of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rewardspec.logic.automaton import (
+    Automaton,
+    Edge,
+    Verdict,
+    distance_to,
+    merge_edges,
+    minimise,
+    step,
+    verdicts,
+)
+
+JOIN_STATES: Final = 32
+"""States up to which factors are joined when the product is no larger than their sum."""
+
+LOOK_STATES: Final = 256
+"""Joint states up to which factors are searched for final verdicts that none of them knows."""
+
+LOOK_EDGES: Final = 8_192
+"""Joint edges up to which the same is done."""
+
+
+@dataclass(frozen=True)
+class FiniteMonitor:
+    """What watches an LTLf formula: automata stepped side by side.
+
+    Attributes:
+        propositions: The propositions of the formula; each factor has its own subset.
+        factors: The automata.
+        combine: `and` when the formula is their conjunction, `or` when their disjunction.
+        exact: Whether the joint verdict is known to say "for good" as soon as it is true. Where it is False,
+            `joint_verdict` may say "so far" of a verdict that is in fact final; it is never wrong otherwise.
+    """
+
+    propositions: tuple[str, ...]
+    factors: tuple[Automaton, ...]
+    combine: str
+    exact: bool
+
+    @property
+    def start(self) -> tuple[int, ...]:
+        """The state of each factor before the first label."""
+        return tuple(factor.start for factor in self.factors)
+
+    def step(self, states: Sequence[int], label: int) -> tuple[int, ...]:
+        """Return the states after a label over `propositions` (slow and plain; compiled programs have tables)."""
+        return tuple(
+            step(factor, state, project(label, self.propositions, factor.propositions))
+            for factor, state in zip(self.factors, states, strict=True)
+        )
+
+    def verdict(self, states: Sequence[int]) -> Verdict:
+        """Return the joint verdict of factor states."""
+        return joint_verdict(
+            [verdicts(factor)[state] for factor, state in zip(self.factors, states, strict=True)],
+            self.combine,
+        )
+
+
+def project(label: int, names: Sequence[str], wanted: Sequence[str]) -> int:
+    """Return a label over `names` as one over `wanted`."""
+    return sum(1 << bit for bit, name in enumerate(wanted) if label >> names.index(name) & 1)
+
+
+def joint_verdict(found: Sequence[Verdict], combine: str = "and") -> Verdict:
+    """Return the verdict on a conjunction or disjunction from the verdicts of its parts.
+
+    "So far" answers are exact. "For good" answers are right when given, but one may be missing; see
+    `FiniteMonitor.exact`.
+
+    Example:
+        >>> print(joint_verdict([Verdict.SATISFIED_FOR_GOOD, Verdict.SATISFIED_SO_FAR]))
+        satisfied so far
+    """
+    decides, agrees = Verdict.VIOLATED_FOR_GOOD, Verdict.SATISFIED_FOR_GOOD
+    if combine == "or":
+        decides, agrees = agrees, decides
+    if decides in found:
+        return decides
+    if all(verdict is agrees for verdict in found):
+        return agrees
+    satisfied = [verdict.is_satisfied for verdict in found]
+    holds = all(satisfied) if combine == "and" else any(satisfied)
+    return Verdict.SATISFIED_SO_FAR if holds else Verdict.VIOLATED_SO_FAR
+
+
+def combine_factors(
+    automata: Sequence[Automaton], combine: str, propositions: tuple[str, ...]
+) -> FiniteMonitor:
+    """Return the monitor of a conjunction or disjunction, its factors joined where that is wise."""
+    joined: list[Automaton] = []
+    exact = True
+    for group in _sharing(automata):
+        whole = product(group, combine) if len(group) > 1 else group[0]
+        if whole is None:
+            exact = False
+            joined.extend(group)
+        elif (
+            len(group) == 1
+            or len(whole) <= sum(map(len, group))
+            or not _verdicts_suffice(group, whole, combine)
+        ):
+            joined.append(whole)
+        else:
+            joined.extend(group)
+    joined = _join_small(joined, combine)
+    exact = exact and (len(joined) == 1 or all(_can_linger(factor, combine) for factor in joined))
+    return FiniteMonitor(propositions, tuple(joined), combine, exact)
+
+
+def _sharing(automata: Sequence[Automaton]) -> list[list[Automaton]]:
+    """Return the automata in groups that share no proposition with each other."""
+    groups: list[tuple[set[str], list[Automaton]]] = []
+    for automaton in automata:
+        names, members = set(automaton.propositions), [automaton]
+        apart = []
+        for group in groups:
+            if group[0] & names:
+                names |= group[0]
+                members = group[1] + members
+            else:
+                apart.append(group)
+        groups = [*apart, (names, members)]
+    return [members for _, members in groups]
+
+
+def _join_small(automata: Sequence[Automaton], combine: str) -> list[Automaton]:
+    """Return the automata with neighbours joined while the product is no larger than the two."""
+    joined: list[Automaton] = []
+    for automaton in automata:
+        whole = None
+        if joined and len(joined[-1]) + len(automaton) <= JOIN_STATES:
+            whole = product([joined[-1], automaton], combine)
+        if whole is not None and len(whole) <= len(joined[-1]) + len(automaton):
+            joined[-1] = whole
+        else:
+            joined.append(automaton)
+    return joined
+
+
+def product(automata: Sequence[Automaton], combine: str) -> Automaton | None:
+    """Return the minimal automaton of a conjunction or disjunction, or None when it is too large to look at."""
+    names = tuple(dict.fromkeys(name for automaton in automata for name in automaton.propositions))
+    moved = [_over(automaton, names) for automaton in automata]
+    start = tuple(automaton.start for automaton in automata)
+    number = {start: 0}
+    order = [start]
+    edges: list[tuple[Edge, ...]] = []
+    budget = LOOK_EDGES
+    for states in order:  # grows while we read it
+        leaving: list[tuple[int, int, tuple[int, ...]]] = [(0, 0, ())]
+        for table, state in zip(moved, states, strict=True):
+            leaving = [
+                (mask | m, value | v, (*targets, n))
+                for mask, value, targets in leaving
+                for m, v, n in table[state]
+                if not (value ^ v) & mask & m
+            ]
+            if len(leaving) > budget:
+                return None
+        budget -= len(leaving)
+        for _, _, targets in leaving:
+            if targets not in number:
+                if len(order) >= LOOK_STATES:
+                    return None
+                number[targets] = len(order)
+                order.append(targets)
+        edges.append(merge_edges((m, v, number[targets]) for m, v, targets in leaving))
+    holds = all if combine == "and" else any
+    accepting = frozenset(
+        number[states]
+        for states in order
+        if holds(state in automaton.accepting for automaton, state in zip(automata, states, strict=True))
+    )
+    return minimise(Automaton(names, 0, tuple(edges), accepting))
+
+
+def _over(automaton: Automaton, names: Sequence[str]) -> list[list[Edge]]:
+    """Return the edges of an automaton with labels over `names`."""
+    place = [names.index(name) for name in automaton.propositions]
+
+    def move(bits: int) -> int:
+        return sum(1 << to for bit, to in enumerate(place) if bits >> bit & 1)
+
+    return [[(move(m), move(v), n) for m, v, n in leaving] for leaving in automaton.edges]
+
+
+def _verdicts_suffice(automata: Sequence[Automaton], whole: Automaton, combine: str) -> bool:
+    """Say whether the joint verdict of the factors equals the verdict of their product, everywhere."""
+    tables = [_over(automaton, whole.propositions) for automaton in (*automata, whole)]
+    known = [verdicts(automaton) for automaton in (*automata, whole)]
+    start = tuple(automaton.start for automaton in (*automata, whole))
+    seen, order = {start}, [start]
+    for states in order:  # grows while we read it
+        parts = [verdict[state] for verdict, state in zip(known, states, strict=True)]
+        if joint_verdict(parts[:-1], combine) is not parts[-1]:
+            return False
+        leaving: list[tuple[int, int, tuple[int, ...]]] = [(0, 0, ())]
+        for table, state in zip(tables, states, strict=True):
+            leaving = [
+                (mask | m, value | v, (*targets, n))
+                for mask, value, targets in leaving
+                for m, v, n in table[state]
+                if not (value ^ v) & mask & m
+            ]
+        for _, _, targets in leaving:
+            if targets not in seen:
+                seen.add(targets)
+                order.append(targets)
+    return True
+
+
+def _can_linger(automaton: Automaton, combine: str) -> bool:
+    """Say whether a verdict that can still be reached can then be kept for as long as one likes.
+
+    Factors without common propositions can be satisfied independently of each other, but not always at the
+    same step (`the trace has three steps` and `it has four`). They can when each may wait for the others in
+    states that it wants: accepting ones under `and`, rejecting ones under `or`.
+    """
+    wanted = (
+        set(automaton.accepting) if combine == "and" else set(range(len(automaton))) - automaton.accepting
+    )
+    can_stay = set(wanted)
+    while True:
+        kept = {state for state in can_stay if any(n in can_stay for _, _, n in automaton.edges[state])}
+        if kept == can_stay:
+            break
+        can_stay = kept
+    reaches = distance_to(automaton.edges, wanted)
+    lingers = distance_to(automaton.edges, can_stay)
+    return all(b is not None for a, b in zip(reaches, lingers, strict=True) if a is not None)
