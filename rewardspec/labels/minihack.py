@@ -153,7 +153,7 @@ def check(name: str) -> str | None:
         return f"'{name}' is not a label of minihack.{near_miss(name, [*patterns, *_closed_names()])}"
     follows = RELATIONS[relation][0]
     if relation == "on" and rest in NEVER_UNDER:
-        return f"'{name}' can never hold: the agent cannot stand there.{near_miss(name, [f'beside_{rest}'])}"
+        return f"'{name}' can never hold: the agent cannot stand there. Did you mean 'beside_{rest}'?"
     known = {"feature": FEATURES, "condition": tuple(CONDITIONS)}.get(follows)
     if known is not None and rest not in known:
         hint = near_miss(name, [f"{relation}_{one}" for one in known])
