@@ -109,7 +109,7 @@ def check(name: str) -> str | None:
     Example:
         >>> check("carrying_yellow_key")
         >>> check("at_key")
-        "'at_key' can never hold: 'at' is about floor, door, goal, lava. Did you mean 'sees_key'?"
+        "'at_key' can never hold: 'at' is about floor, door, goal, lava. Did you mean 'facing_key'?"
     """
     if name in LABELS:
         return None
