@@ -124,8 +124,8 @@ def check(name: str) -> str | None:
 def bind(env: Any, names: tuple[str, ...]) -> Labels:
     """Return the labelling function of `names` over a live MiniGrid environment.
 
-    It costs one to three microseconds a step; labels of `sees_...` cast the agent's view anew, which costs about
-    as much as the environment's own step.
+    It costs one to three microseconds a step; labels of `sees_...` cast the agent's view anew, which costs
+    about as much as the environment's own step.
 
     Raises:
         MismatchError: `labeller-mismatch` when `env` is no MiniGrid environment.
