@@ -1,0 +1,201 @@
+"""From a spec to a program: names, terms, ends; then the passes; all problems are raised at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rewardspec.errors import Problem, SpecError, list_names
+from rewardspec.ir import expr as ir
+from rewardspec.ir.expr import Expr
+from rewardspec.ir.passes import PASSES
+from rewardspec.ir.program import Program, Proposition
+from rewardspec.ir.program import Term as PaidTerm
+from rewardspec.kinds.potential import Potential
+from rewardspec.labels import load_labeller
+from rewardspec.lowering import Draft, Scope
+from rewardspec.operators import ending
+from rewardspec.spec.model import Spec, Term
+from rewardspec.vocabulary import VOCABULARY
+
+MAX_PROPOSITIONS = 4096
+
+
+def compile_spec(spec: Spec) -> Program:
+    """Compile a spec.
+
+    Raises:
+        SpecError: With every problem found, each with its place.
+    """
+    draft = Draft()
+    names = declare_names(spec, draft)
+    if draft.problems:  # every later complaint would be a consequence
+        raise SpecError(draft.problems)
+    order = list(zip(term_names(spec), spec.reward, range(len(spec.reward)), strict=True))
+    check_term_names(spec, draft)
+    # A potential may read the machine of any other term, so potentials come last.
+    paid: dict[int, PaidTerm] = {}
+    for name, term, index in sorted(order, key=lambda item: isinstance(item[1].body, Potential)):
+        scope = Scope(spec, VOCABULARY, draft, names, ("reward", index), name)
+        expr = scope.lower(term)
+        paid[index] = PaidTerm(name, term.kind, expr, scope.at())
+    terms = [paid[index] for index in sorted(paid)]
+    for i, end in enumerate(spec.end):
+        owner = "end" if len(spec.end) == 1 else f"end_{i + 1}"
+        scope = Scope(spec, VOCABULARY, draft, names, ("end", i), owner)
+        expr = ending.lower(end, scope)
+        if expr != ir.ZERO:
+            terms.append(PaidTerm(owner, "end", expr, scope.at()))
+    program = Program(
+        name=spec.name,
+        discount=spec.discount,
+        propositions=tuple(draft.propositions.values()),
+        machines=tuple(draft.machines.values()),
+        folds=tuple(draft.folds.values()),
+        params=tuple(draft.params.values()),
+        terms=tuple(terms),
+        ends=tuple(draft.ends),
+        futures=tuple(draft.futures.items()),
+        verdicts=tuple(draft.verdicts),
+        observe=spec.observe,
+        labels=spec.env.labels if spec.env else None,
+    )
+    if not draft.problems:
+        draft.problems.extend(find_circles(program))
+    if draft.problems:
+        raise SpecError(draft.problems)
+    for change in PASSES:
+        program = change(program)
+    return program
+
+
+def term_names(spec: Spec) -> list[str]:
+    """Return the name of each term: its own, or its kind's, numbered where that is taken."""
+    taken = {term.name for term in spec.reward if term.name is not None}
+    names: list[str] = []
+    for term in spec.reward:
+        name, number = term.name or term.kind, 2
+        while term.name is None and name in taken:
+            name, number = f"{term.kind}_{number}", number + 1
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def check_term_names(spec: Spec, draft: Draft) -> None:
+    """Note terms that share a given name."""
+    seen: set[str] = set()
+    for i, term in enumerate(spec.reward):
+        if term.name is not None and term.name in seen:
+            place = spec.place(("reward", i, "name"))
+            draft.problems.append(Problem("duplicate-name", f"two terms are named '{term.name}'", place))
+        if term.name is not None:
+            seen.add(term.name)
+
+
+def declare_names(spec: Spec, draft: Draft) -> dict[str, Expr]:
+    """Read signals and propositions in order; return what each name stands for."""
+    names: dict[str, Expr] = {}
+    scope = Scope(spec, VOCABULARY, draft, names)
+    for name, signal in spec.signals.items():
+        names[name] = scope.expression(signal.value, "signals", name, "value")
+    if len(spec.propositions) > MAX_PROPOSITIONS:
+        scope.problem("document-too-large", f"more than {MAX_PROPOSITIONS} propositions", "propositions")
+        return names
+    for name, text in spec.propositions.items():
+        place = spec.place(("propositions", name))
+        if name in spec.signals:
+            scope.problem("duplicate-name", f"'{name}' is a signal already", "propositions", name)
+        if text is None:
+            expr: Expr = ir.Field("label", (name,), place=place)
+        else:
+            expr = scope.condition(text, "propositions", name)
+        draft.propositions[name] = Proposition(name, expr, place)
+        names[name] = ir.Holds(name)
+    check_labels(spec, draft)
+    return names
+
+
+def check_labels(spec: Spec, draft: Draft) -> None:
+    """Check every label that is read against the labeller that the spec names."""
+    if spec.env is None or spec.env.labels is None:
+        return
+    try:
+        labeller = load_labeller(spec.env.labels, spec.place(("env", "labels")))
+    except SpecError as error:
+        draft.problems.extend(error.problems)
+        return
+    for proposition in draft.propositions.values():
+        for node in ir.walk(proposition.expr):
+            if not (isinstance(node, ir.Field) and node.root == "label"):
+                continue
+            if len(node.path) != 1 or not isinstance(node.path[0], str):
+                message = "a label is read by its name, as in label.has_key"
+                draft.problems.append(Problem("unknown-label", message, node.place))
+                continue
+            reason = labeller.check(node.path[0])
+            if reason is not None:
+                draft.problems.append(Problem("unknown-label", reason, node.place))
+
+
+def find_circles(program: Program) -> Iterator[Problem]:
+    """Yield a problem for each value that depends on itself within one step."""
+    edges: dict[object, set[object]] = {}
+
+    def needs(expr: Expr) -> set[object]:
+        found: set[object] = set()
+        for node in ir.walk(expr):
+            if isinstance(node, ir.Memory) and node.after:
+                found.add(("fold", node.fold))
+            elif isinstance(node, ir.Ended):
+                found.add(("end",))
+            elif isinstance(node, ir.Holds):
+                found.add(("proposition", node.name))
+            elif isinstance(node, ir.StateTable | ir.OutputTable) and getattr(node, "after", True):
+                found.add(("machine", node.machine))
+        return found
+
+    for proposition in program.propositions:
+        edges["proposition", proposition.name] = needs(proposition.expr)
+    for machine in program.machines:
+        edges["machine", machine.name] = {("proposition", name) for name in machine.propositions}
+    for fold in program.folds:
+        edges["fold", fold.name] = needs(fold.update)
+    edges["end",] = set().union(*(needs(end.when) for end in program.ends)) if program.ends else set()
+    state: dict[object, int] = {}
+
+    def visit(node: object) -> list[object] | None:
+        stack: list[tuple[object, Iterator[object]]] = [(node, iter(edges.get(node, ())))]
+        state[node] = 1
+        while stack:
+            current, rest = stack[-1]
+            following = next(rest, None)
+            if following is None:
+                state[current] = 2
+                stack.pop()
+            elif state.get(following) == 1:
+                return [item for item, _ in stack]
+            elif following not in state:
+                state[following] = 1
+                stack.append((following, iter(edges.get(following, ()))))
+        return None
+
+    for node in edges:
+        if node not in state and (circle := visit(node)):
+            shown = list_names(" ".join(str(part) for part in item) for item in circle if isinstance(item, tuple))
+            yield Problem("circular", f"a value depends on itself within one step: {shown}")
+            return
+
+
+def find_terms(spec: Spec) -> Iterator[tuple[tuple[str | int, ...], Term]]:
+    """Yield every term of a spec with its path, inner ones included."""
+
+    def inner(term: Term, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Term]]:
+        yield path, term
+        for field in VOCABULARY[term.kind].terms:
+            value = getattr(term.body, field)
+            for i, child in enumerate(value if isinstance(value, tuple) else (value,)):
+                step: tuple[str | int, ...] = (field, i) if isinstance(value, tuple) else (field,)
+                yield from inner(child, (*path, *step))
+
+    for i, term in enumerate(spec.reward):
+        yield from inner(term, ("reward", i))

@@ -1,0 +1,241 @@
+"""Machines, folds, terms and the program they form: what the compiler makes and every backend executes.
+
+The order of one step, fixed here and nowhere else:
+
+1. propositions are read on the transition; folds and machines still have their values from before it;
+2. every machine takes its edge on the label (or stays where no guard holds);
+3. folds take their next value; `Memory(after=True)` and `StateTable(after=True)` read the new ones;
+4. the ends are known: the environment's own flags, joined with the program's;
+5. every term pays; the reward is their sum.
+
+Steps 2 to 5 refer to each other by demand, never in a circle (the compiler checks).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rewardspec.errors import Place
+from rewardspec.ir.expr import Expr, Field, Memory, children, walk
+
+MAX_MACHINE_PROPOSITIONS = 62
+"""A machine's label is one 64-bit integer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An edge of a machine: taken when `label & mask == value`.
+
+    Attributes:
+        mask: Bits of the machine's label that the guard looks at.
+        value: What those bits must be.
+        target: Next state.
+        output: Which of the machine's outputs the edge gives; 0 is the silent one.
+    """
+
+    mask: int
+    value: int
+    target: int
+    output: int = 0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A finite-state machine over propositions; its edges' cubes are pairwise disjoint in each state.
+
+    Attributes:
+        name: Unique in the program.
+        propositions: Names; bit i of the machine's label is `propositions[i]`.
+        states: Names of the states.
+        start: Index of the initial state.
+        edges: Per state, its edges. Where no guard holds the machine stays and gives output 0.
+        payments: Per output, what the edge pays; `payments[0]` is zero.
+        terminal: States that end the episode.
+        accepting: States of an automaton that accept; empty for a reward machine.
+        place: Where the spec declares it.
+    """
+
+    name: str
+    propositions: tuple[str, ...]
+    states: tuple[str, ...]
+    start: int
+    edges: tuple[tuple[Edge, ...], ...]
+    payments: tuple[Expr, ...]
+    terminal: frozenset[int] = frozenset()
+    accepting: frozenset[int] = frozenset()
+    place: Place = field(default=Place(), compare=False, repr=False)
+
+    def step(self, state: int, label: int) -> tuple[int, int]:
+        """Return the next state and the output for a label of this machine's own bits."""
+        for edge in self.edges[state]:
+            if label & edge.mask == edge.value:
+                return edge.target, edge.output
+        return state, 0
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A memory: `start` at reset, then `update` once a step.
+
+    Attributes:
+        name: Unique in the program.
+        start: Value at the start of an episode, or of the run.
+        update: Next value, an expression that may read `Memory(name)`.
+        scope: `episode` starts anew at each reset; `run` outlives it (running statistics).
+        observed: Whether the agent must see it for the task to stay Markov.
+        low: Least value, for the observation space.
+        high: Greatest value, likewise.
+    """
+
+    name: str
+    start: float
+    update: Expr
+    scope: Literal["episode", "run"] = "episode"
+    observed: bool = True
+    low: float = float("-inf")
+    high: float = float("inf")
+
+
+@dataclass(frozen=True)
+class ParamValue:
+    """A number that the host may change, with the value it starts from."""
+
+    name: str
+    initial: float
+
+
+@dataclass(frozen=True)
+class Proposition:
+    """A named truth value of a transition."""
+
+    name: str
+    expr: Expr
+    place: Place = field(default=Place(), compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Term:
+    """A named part of the reward: what it pays on this step, weight included."""
+
+    name: str
+    kind: str
+    expr: Expr
+    place: Place = field(default=Place(), compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class End:
+    """A condition under which the program ends the episode."""
+
+    when: Expr
+    how: Literal["terminated", "truncated"] = "terminated"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How to read a formula's four-valued verdict from the states of its machines.
+
+    Attributes:
+        term: Name of the term.
+        machines: Names of the machines, one per factor of the formula.
+        combine: How the factors join.
+        tables: Per machine, per state: 3 satisfied for good, 2 satisfied so far, 1 violated so far,
+            0 violated for good.
+    """
+
+    term: str
+    machines: tuple[str, ...]
+    combine: Literal["and", "or"]
+    tables: tuple[tuple[int, ...], ...]
+
+    def value(self, states: tuple[int, ...]) -> int:
+        """Return the joint verdict for the machines' states."""
+        values = [table[state] for table, state in zip(self.tables, states, strict=True)]
+        return min(values) if self.combine == "and" else max(values)
+
+
+VERDICTS = ("violated for good", "violated so far", "satisfied so far", "satisfied for good")
+
+Observe = Literal["auto", "onehot", "index", "dict", "none"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled spec.
+
+    Attributes:
+        name: The spec's name.
+        discount: The spec's discount, None when it needs none.
+        propositions: In the order of declaration.
+        machines: In the order of the terms.
+        folds: In the order of the terms.
+        params: In the order of the terms.
+        terms: In the order of the spec; the reward is their sum.
+        ends: Conditions that end the episode, besides the environment's own.
+        futures: Per `future` field, the expression whose value at the episode's last step it stands for.
+        verdicts: One per formula.
+        observe: How memory is added to the observation.
+        labels: Name of a ready-made labeller, None when there is none.
+    """
+
+    name: str
+    discount: float | None
+    propositions: tuple[Proposition, ...]
+    machines: tuple[Machine, ...]
+    folds: tuple[Fold, ...]
+    params: tuple[ParamValue, ...]
+    terms: tuple[Term, ...]
+    ends: tuple[End, ...]
+    futures: tuple[tuple[str, Expr], ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    observe: Observe = "auto"
+    labels: str | None = None
+
+    @property
+    def scope(self) -> Literal["step", "episode"]:
+        """`step` when every reward is known at its own step, else `episode`."""
+        return "episode" if self.futures else "step"
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the reward depends on more than the transition."""
+        return any(len(machine.states) > 1 for machine in self.machines) or any(f.observed for f in self.folds)
+
+    def machine(self, name: str) -> Machine:
+        """Return the machine of that name."""
+        return next(machine for machine in self.machines if machine.name == name)
+
+    def roots(self) -> tuple[Expr, ...]:
+        """Return every expression that a step evaluates, machines' edges apart."""
+        return (
+            *(p.expr for p in self.propositions),
+            *(f.update for f in self.folds),
+            *(e.when for e in self.ends),
+            *(t.expr for t in self.terms),
+            *(expr for _, expr in self.futures),
+        )
+
+    def fields(self) -> tuple[Field, ...]:
+        """Return every field that the program reads, each once, in order of first use."""
+        found: dict[Field, None] = {}
+        for root in self.roots():
+            for node in walk(root):
+                if isinstance(node, Field):
+                    found.setdefault(node)
+        return tuple(found)
+
+    def digest(self) -> str:
+        """Return 16 hexadecimal digits that change when the meaning of the program may have changed."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+
+
+def reads_memory(expr: Expr, fold: str) -> bool:
+    """Return whether an expression reads a fold, before or after the step."""
+    return any(isinstance(node, Memory) and node.fold == fold for node in walk(expr))
+
+
+def depth(expr: Expr) -> int:
+    """Return the height of an expression tree."""
+    return 1 + max((depth(child) for child in children(expr)), default=0)

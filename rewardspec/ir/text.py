@@ -1,0 +1,517 @@
+"""Expression text to IR: Python's expression grammar, read by `ast.parse` and walked over a whitelist.
+
+Nothing is evaluated. What is not on the whitelist is an error with its offset. `!`, `&&` and `||` are not Python;
+truth values are joined in words (`and`, `or`, `not`), and `&`, `|`, `~` mean the same on truth values.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Mapping
+
+from rewardspec.errors import FormulaError, Place, list_names, near_miss
+from rewardspec.ir import expr as ir
+from rewardspec.ir.expr import Expr
+
+MAX_CHARACTERS = 10_000
+MAX_DEPTH = 60
+MAX_NODES = 4_000
+MAX_VECTOR = 1_000
+
+ROOTS: dict[str, str] = {
+    "obs": "the observation before the step",
+    "next_obs": "the observation after the step",
+    "action": "the action taken",
+    "reward": "the environment's own reward",
+    "terminated": "the environment's own flag",
+    "truncated": "the environment's own flag",
+    "info": "the info of the step",
+    "label": "what the labelling function says",
+}
+
+_BINARY: dict[type[ast.operator], str] = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "div",
+    ast.FloorDiv: "floordiv",
+    ast.Mod: "mod",
+    ast.Pow: "pow",
+}
+_COMPARE: dict[type[ast.cmpop], str] = {
+    ast.Lt: "lt",
+    ast.LtE: "le",
+    ast.Gt: "gt",
+    ast.GtE: "ge",
+    ast.Eq: "eq",
+    ast.NotEq: "ne",
+}
+_CONSTANTS = {"pi": math.pi, "true": True, "false": False}
+_REDUCTIONS = ("sum", "mean", "any", "all", "count")
+
+Resolver = Callable[[str], "Expr | None"]
+
+Builder = Callable[["_Reader", ast.Call, list[Expr]], Expr]
+
+
+def parse_expression(
+    text: str, names: Mapping[str, Expr], place: Place = Place(), *, roots: tuple[str, ...] = tuple(ROOTS)
+) -> Expr:
+    """Return the IR of an expression.
+
+    Args:
+        text: The expression, such as `-0.01 * abs(action)` or `next_obs[0] > 2 and not broken`.
+        names: What the declared names (signals, propositions, counters) stand for.
+        place: Where the text starts, for the errors that only the environment's spaces can reveal.
+        roots: Which parts of the transition may be read here.
+
+    Returns:
+        The expression, with the names replaced by what they stand for.
+
+    Raises:
+        FormulaError: With the offset of what is wrong.
+
+    Example:
+        >>> parse_expression("2 * reward", {})
+        Binary(op='mul', a=Const(value=2.0), b=Field(root='reward', path=(), default=None))
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise FormulaError(
+            "expression-too-large", f"the expression has {len(text)} characters; the limit is {MAX_CHARACTERS}"
+        )
+    # A block scalar may hold line breaks; inside parentheses they mean nothing.
+    flat = text.replace("\n", " ").replace("\t", " ").replace("\r", " ")
+    stripped = flat.lstrip(" ")
+    indent = len(flat) - len(stripped)
+    if not stripped.strip():
+        raise FormulaError("expression-syntax", "the expression is empty")
+    try:
+        tree = ast.parse(stripped, mode="eval")
+    except SyntaxError as error:
+        offset = max(0, (error.offset or 1) - 1)
+        raise FormulaError("expression-syntax", *_explain_syntax(stripped, offset, indent)) from None
+    except (ValueError, MemoryError, RecursionError):
+        raise FormulaError("expression-syntax", "the expression cannot be read") from None
+    reader = _Reader(stripped, indent, names, place, roots)
+    return reader.read(tree.body, 0)
+
+
+def _explain_syntax(text: str, offset: int, indent: int) -> tuple[str, int, int, tuple[str, ...]]:
+    """Return message, offset, length and hints for text that Python's grammar refuses."""
+    for symbol, word in (("&&", "and"), ("||", "or"), ("!", "not")):
+        at = text.find(symbol)
+        if at >= 0 and text[at : at + 2] != "!=":
+            return f"'{symbol}' is not an operator of expressions", at + indent, len(symbol), (f"Write '{word}'.",)
+    at = text.find("=")
+    if at >= 0 and text[max(0, at - 1) : at + 2].strip() and "==" not in text and text[at - 1] not in "<>!":
+        return "'=' does not compare", at + indent, 1, ("Write '==' to compare.",)
+    shown = text[offset : offset + 1].strip()
+    reason = f"unexpected '{shown}'" if shown else "the expression stops too early"
+    return reason, min(offset, len(text)) + indent, 1, ()
+
+
+class _Reader:
+    """Walks one syntax tree; counts nodes and depth so that no input can make the IR large."""
+
+    def __init__(
+        self, text: str, indent: int, names: Mapping[str, Expr], place: Place, roots: tuple[str, ...]
+    ) -> None:
+        self.text, self.indent, self.names, self.place, self.roots = text, indent, names, place, roots
+        self.nodes = 0
+
+    def fail(self, node: ast.expr, code: str, message: str, *hints: str) -> FormulaError:
+        start = self.offset(node)
+        end = getattr(node, "end_col_offset", None)
+        stop = self._characters(end) + self.indent if end is not None else start + 1
+        return FormulaError(code, message, start, max(1, stop - start), hints)
+
+    def _characters(self, utf8_offset: int) -> int:
+        """Return the character offset for ast's offset in UTF-8 bytes."""
+        if self.text.isascii():
+            return utf8_offset
+        return len(self.text.encode()[:utf8_offset].decode(errors="ignore"))
+
+    def offset(self, node: ast.expr) -> int:
+        return self._characters(node.col_offset) + self.indent
+
+    def here(self, node: ast.expr) -> Place:
+        start = self.offset(node)
+        end = self._characters(node.end_col_offset or 0) + self.indent
+        return self.place.within(start, max(1, end - start))
+
+    def read(self, node: ast.expr, level: int) -> Expr:
+        self.nodes += 1
+        if level > MAX_DEPTH:
+            raise FormulaError(
+                "expression-too-large", f"the expression is nested more than {MAX_DEPTH} levels deep"
+            )
+        if self.nodes > MAX_NODES:
+            raise FormulaError("expression-too-large", f"the expression has more than {MAX_NODES} parts")
+        match node:
+            case ast.Constant():
+                return self.constant(node)
+            case ast.Name():
+                return self.name(node)
+            case ast.Attribute() | ast.Subscript():
+                return self.subscript(node, level)
+            case ast.List() | ast.Tuple():
+                return self.vector(node, level)
+            case ast.UnaryOp():
+                return self.unary(node, level)
+            case ast.BinOp():
+                return self.binary(node, level)
+            case ast.BoolOp():
+                op = "and" if isinstance(node.op, ast.And) else "or"
+                return ir.Logic(op, tuple(self.truth(value, level + 1) for value in node.values))
+            case ast.Compare():
+                return self.compare(node, level)
+            case ast.IfExp():
+                return ir.Where(
+                    self.truth(node.test, level + 1),
+                    self.read(node.body, level + 1),
+                    self.read(node.orelse, level + 1),
+                )
+            case ast.Call():
+                return self.call(node, level)
+        raise self.fail(
+            node,
+            "expression-syntax",
+            f"{_describe(node)} is not allowed in an expression",
+            "Expressions are numbers, names, arithmetic, comparisons, and/or/not, subscripts and the named functions.",
+        )
+
+    def constant(self, node: ast.Constant) -> Expr:
+        value = node.value
+        if isinstance(value, bool):
+            return ir.Const(value)
+        if isinstance(value, int | float) and abs(value) <= 1e300 and math.isfinite(value):
+            return ir.Const(float(value))
+        if isinstance(value, str):
+            raise self.fail(
+                node, "expression-syntax", "text has no value in an expression", "Only keys may be text: info['key']."
+            )
+        raise self.fail(node, "expression-syntax", f"{str(value)[:40]} is not a finite real number")
+
+    def name(self, node: ast.Name) -> Expr:
+        name = node.id
+        if name in self.names:
+            found = self.names[name]
+            self.nodes += sum(1 for _ in ir.walk(found))
+            return found
+        if name in ROOTS:
+            if name not in self.roots:
+                raise self.fail(
+                    node,
+                    "field-not-allowed",
+                    f"'{name}' cannot be read here",
+                    f"Here an expression may read: {list_names(self.roots)}.",
+                )
+            return ir.Field(name, (), place=self.here(node))  # type: ignore[arg-type]
+        if name in _CONSTANTS:
+            value = _CONSTANTS[name]
+            return ir.Const(value)
+        if name in FUNCTION_NAMES:
+            raise self.fail(node, "expression-syntax", f"'{name}' is a function", f"Write {name}(...).")
+        declared = list_names(self.names)
+        raise self.fail(
+            node,
+            "unknown-name",
+            f"unknown name '{name}'",
+            f"declared here: {declared}.{near_miss(name, [*self.names, *ROOTS, *FUNCTION_NAMES])}",
+            f"A transition has: {list_names(self.roots)}.",
+        )
+
+    def subscript(self, node: ast.Attribute | ast.Subscript, level: int) -> Expr:
+        base = self.read(node.value, level + 1)
+        if isinstance(node, ast.Attribute):
+            step: ir.Step = node.attr
+        else:
+            step = self.items(node.slice)
+        if isinstance(base, ir.Field):
+            return ir.Field(base.root, (*base.path, step), place=self.here(node))
+        if isinstance(step, str):
+            raise self.fail(node, "no-such-key", f"only obs, next_obs, action, info and label have keys, not {_describe(node.value)}")
+        return ir.Index(base, step, self.here(node))
+
+    def items(self, node: ast.expr) -> ir.Step:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            return node.value
+        nodes = node.elts if isinstance(node, ast.Tuple) else [node]
+        return tuple(self.item(item) for item in nodes)
+
+    def item(self, node: ast.expr) -> ir.Item:
+        if isinstance(node, ast.Slice):
+            return ir.Span(*(None if part is None else self.integer(part) for part in (node.lower, node.upper, node.step)))
+        return self.integer(node)
+
+    def integer(self, node: ast.expr) -> int:
+        sign = 1
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            sign, node = -1, node.operand
+        if isinstance(node, ast.Constant) and type(node.value) is int and abs(node.value) < 2**31:
+            return sign * node.value
+        raise self.fail(node, "expression-syntax", "a subscript must be a whole number, a slice or a quoted key")
+
+    def vector(self, node: ast.List | ast.Tuple, level: int) -> Expr:
+        if not 0 < len(node.elts) <= MAX_VECTOR:
+            raise self.fail(node, "expression-too-large", f"a list holds 1 to {MAX_VECTOR} numbers")
+        return ir.Vector(tuple(self.read(item, level + 1) for item in node.elts))
+
+    def unary(self, node: ast.UnaryOp, level: int) -> Expr:
+        if isinstance(node.op, ast.Not | ast.Invert):
+            return ir.Unary("not", self.truth(node.operand, level + 1))
+        operand = self.read(node.operand, level + 1)
+        if isinstance(node.op, ast.UAdd):
+            return operand
+        if isinstance(operand, ir.Const) and not isinstance(operand.value, bool):
+            return ir.Const(-operand.value)
+        return ir.Unary("neg", operand)
+
+    def binary(self, node: ast.BinOp, level: int) -> Expr:
+        if isinstance(node.op, ast.BitAnd | ast.BitOr):
+            op = "and" if isinstance(node.op, ast.BitAnd) else "or"
+            return ir.Logic(op, (self.truth(node.left, level + 1), self.truth(node.right, level + 1)))
+        name = _BINARY.get(type(node.op))
+        if name is None:
+            hint = "Write ** for a power." if isinstance(node.op, ast.BitXor) else ""
+            raise self.fail(node, "expression-syntax", "this operator is not allowed in an expression", hint)
+        a, b = self.read(node.left, level + 1), self.read(node.right, level + 1)
+        return ir.Binary(name, a, b, self.here(node))  # type: ignore[arg-type]
+
+    def compare(self, node: ast.Compare, level: int) -> Expr:
+        operands = [self.read(value, level + 1) for value in (node.left, *node.comparators)]
+        parts: list[Expr] = []
+        for op, a, b in zip(node.ops, operands, operands[1:], strict=False):
+            name = _COMPARE.get(type(op))
+            if name is None:
+                raise self.fail(node, "expression-syntax", "'in' and 'is' are not allowed in an expression", "Compare with ==.")
+            parts.append(ir.Compare(name, a, b, self.here(node)))  # type: ignore[arg-type]
+        return ir.conjunction(tuple(parts))
+
+    def truth(self, node: ast.expr, level: int) -> Expr:
+        """Read an operand of and/or/not: a truth value, or a field, which counts as true when it is not 0."""
+        value = self.read(node, level)
+        if ir.is_boolean(value):
+            return value
+        if isinstance(value, ir.Field):
+            return ir.Compare("ne", value, ir.ZERO, self.here(node))
+        raise self.fail(
+            node, "expected-truth-value", "a number stands where a truth value is needed", "Compare it, as in (x > 0)."
+        )
+
+    def call(self, node: ast.Call, level: int) -> Expr:
+        if not isinstance(node.func, ast.Name):
+            raise self.fail(node, "unknown-function", "only the named functions can be called", f"They are: {list_names(FUNCTION_NAMES, 40)}.")
+        name = node.func.id
+        builder = _FUNCTIONS.get(name)
+        if builder is None:
+            raise self.fail(
+                node.func,
+                "unknown-function",
+                f"unknown function '{name}'",
+                f"They are: {list_names(FUNCTION_NAMES, 40)}.{near_miss(name, FUNCTION_NAMES)}",
+            )
+        low, high, build = builder
+        if any(isinstance(arg, ast.Starred) for arg in node.args) or not low <= len(node.args) <= high:
+            count = str(low) if low == high else f"{low} or more" if high > 99 else f"{low} to {high}"
+            raise self.fail(node, "wrong-arguments", f"{name} takes {count} arguments, not {len(node.args)}")
+        if node.keywords and name != "tolerance":
+            raise self.fail(node, "wrong-arguments", f"{name} takes no named arguments")
+        truths = ("where",)
+        args = [
+            self.truth(arg, level + 1) if name in truths and i == 0 else self.read(arg, level + 1)
+            for i, arg in enumerate(node.args)
+        ]
+        return build(self, node, args)
+
+
+def _describe(node: ast.expr) -> str:
+    names = {
+        ast.Lambda: "a lambda",
+        ast.Starred: "a star",
+        ast.Dict: "a mapping",
+        ast.Set: "a set",
+        ast.ListComp: "a comprehension",
+        ast.GeneratorExp: "a comprehension",
+        ast.SetComp: "a comprehension",
+        ast.DictComp: "a comprehension",
+        ast.JoinedStr: "an f-string",
+        ast.NamedExpr: "an assignment",
+        ast.Await: "await",
+        ast.Yield: "yield",
+        ast.Call: "the result of a call",
+        ast.Slice: "a slice",
+    }
+    return names.get(type(node), "this")
+
+
+def _elementwise(name: str) -> Builder:
+    return lambda reader, node, args: ir.Call(name, tuple(args))
+
+
+def _reduction(name: str) -> Builder:
+    def build(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
+        return ir.Reduce(name, args[0], "value", reader.here(node))  # type: ignore[arg-type]
+
+    return build
+
+
+def _extreme(name: str) -> Builder:
+    """Build min and max: of one vector, or of several values."""
+
+    def build(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
+        if len(args) == 1:
+            return ir.Reduce(name, args[0], "value", reader.here(node))  # type: ignore[arg-type]
+        return ir.Combine(name, tuple(args))  # type: ignore[arg-type]
+
+    return build
+
+
+def _clip(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
+    return clip(*args)
+
+
+def _norm(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
+    squares = ir.Binary("mul", args[0], args[0], reader.here(node))
+    return ir.Call("sqrt", (ir.Reduce("sum", squares, "value", reader.here(node)),))
+
+
+def _distance(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
+    return _norm(reader, node, [ir.Binary("sub", args[0], args[1], reader.here(node))])
+
+
+def _tolerance(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
+    """Read `tolerance(x, lower, upper, margin=0, sigmoid="gaussian", value_at_margin=0.1)`."""
+    numbers: dict[str, float] = {"lower": 0.0, "upper": 0.0, "margin": 0.0, "value_at_margin": 0.1}
+    shape = "gaussian"
+    for name, arg in zip(("lower", "upper", "margin"), args[1:], strict=False):
+        numbers[name] = _number(reader, node, name, arg)
+    for keyword in node.keywords:
+        if keyword.arg == "sigmoid":
+            if not (isinstance(keyword.value, ast.Constant) and keyword.value.value in SIGMOIDS):
+                raise reader.fail(node, "wrong-arguments", f"tolerance's sigmoid is one of: {list_names(SIGMOIDS)}")
+            shape = str(keyword.value.value)
+        elif keyword.arg in numbers:
+            numbers[keyword.arg] = _number(reader, node, keyword.arg, reader.read(keyword.value, MAX_DEPTH))
+        else:
+            known = [*numbers, "sigmoid"]
+            raise reader.fail(
+                node, "wrong-arguments", f"tolerance has no argument '{keyword.arg}'", f"It has: {list_names(known)}."
+            )
+    if numbers["lower"] > numbers["upper"]:
+        raise reader.fail(node, "wrong-arguments", "tolerance's lower bound is above its upper bound")
+    if numbers["margin"] < 0:
+        raise reader.fail(node, "wrong-arguments", "tolerance's margin must not be negative")
+    at_margin = numbers["value_at_margin"]
+    if not 0 <= at_margin < 1 or (at_margin == 0 and shape not in ("cosine", "linear", "quadratic")):
+        raise reader.fail(node, "wrong-arguments", "tolerance's value_at_margin must lie between 0 and 1")
+    return tolerance(args[0], numbers["lower"], numbers["upper"], numbers["margin"], shape, at_margin)
+
+
+def _number(reader: _Reader, node: ast.Call, name: str, value: Expr) -> float:
+    if isinstance(value, ir.Const) and not isinstance(value.value, bool):
+        return value.value
+    raise reader.fail(node, "wrong-arguments", f"tolerance's {name} must be a number")
+
+
+def clip(x: Expr, low: Expr, high: Expr) -> Expr:
+    """Return x held between two bounds."""
+    return ir.Combine("min", (ir.Combine("max", (x, low)), high))
+
+
+SIGMOIDS = ("gaussian", "hyperbolic", "long_tail", "reciprocal", "cosine", "linear", "quadratic", "tanh_squared")
+
+
+def tolerance(x: Expr, lower: float, upper: float, margin: float, sigmoid: str, value_at_margin: float) -> Expr:
+    """Return 1 inside the bounds and a sigmoid of the distance to them outside.
+
+    Args:
+        x: The value.
+        lower: Lower bound.
+        upper: Upper bound.
+        margin: Distance from the bounds at which the result is `value_at_margin`; 0 for a step.
+        sigmoid: One of `SIGMOIDS`.
+        value_at_margin: Result at the margin.
+
+    Source: the `tolerance` function of dm_control's `utils/rewards.py` (Tassa et al. 2018, section 3).
+    """
+    low, high = ir.Const(lower), ir.Const(upper)
+    inside = ir.Logic("and", (ir.Compare("le", low, x), ir.Compare("le", x, high)))
+    if margin == 0:
+        return ir.Where(inside, ir.ONE, ir.ZERO)
+    below = ir.Compare("lt", x, low)
+    gap = ir.Where(below, ir.Binary("sub", low, x), ir.Binary("sub", x, high))
+    return ir.Where(inside, ir.ONE, _sigmoid(ir.Binary("div", gap, ir.Const(margin)), sigmoid, value_at_margin))
+
+
+def _sigmoid(d: Expr, name: str, v: float) -> Expr:
+    """Return the falling curve of that name: 1 at d = 0 and v at d = 1."""
+
+    def mul(factor: float, x: Expr) -> Expr:
+        return ir.Binary("mul", ir.Const(factor), x)
+
+    def one_plus(x: Expr) -> Expr:
+        return ir.Binary("add", ir.ONE, x)
+
+    def one_minus(x: Expr) -> Expr:
+        return ir.Binary("sub", ir.ONE, x)
+
+    def inverse(x: Expr) -> Expr:
+        return ir.Binary("div", ir.ONE, x)
+
+    def square(x: Expr) -> Expr:
+        return ir.Binary("mul", x, x)
+
+    def until_zero(x: Expr, value: Expr) -> Expr:
+        return ir.Where(ir.Compare("lt", ir.Call("abs", (x,)), ir.ONE), value, ir.ZERO)
+
+    if name == "gaussian":
+        return ir.Call("exp", (mul(math.log(v), square(d)),))  # exp(-(d*s)**2 / 2), s = sqrt(-2 ln v)
+    if name == "hyperbolic":
+        s = mul(math.acosh(1 / v), d)
+        cosh = ir.Binary("add", ir.Call("exp", (s,)), ir.Call("exp", (ir.Unary("neg", s),)))
+        return ir.Binary("div", ir.Const(2.0), cosh)
+    if name == "long_tail":
+        return inverse(one_plus(square(mul(math.sqrt(1 / v - 1), d))))
+    if name == "reciprocal":
+        return inverse(one_plus(mul(1 / v - 1, ir.Call("abs", (d,)))))
+    if name == "cosine":
+        s = mul(math.acos(2 * v - 1) / math.pi, d)
+        return until_zero(s, ir.Binary("div", one_plus(ir.Call("cos", (mul(math.pi, s),))), ir.Const(2.0)))
+    if name == "linear":
+        s = mul(1 - v, d)
+        return until_zero(s, one_minus(s))
+    if name == "quadratic":
+        s = mul(math.sqrt(1 - v), d)
+        return until_zero(s, one_minus(square(s)))
+    s = mul(math.atanh(math.sqrt(1 - v)), d)
+    return one_minus(square(ir.Call("tanh", (s,))))
+
+
+def _where(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
+    return ir.Where(args[0], args[1], args[2])
+
+
+def _default(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
+    """Read `default(info.key, number)`: what an absent key counts as."""
+    read, value = args
+    if not (isinstance(read, ir.Field) and read.root == "info" and read.path and isinstance(value, ir.Const)):
+        raise reader.fail(node, "wrong-arguments", "default takes a key of info and a number, as in default(info.success, 0)")
+    return ir.Field("info", read.path, float(value.value), reader.here(node))
+
+
+_FUNCTIONS: dict[str, tuple[int, int, Builder]] = {
+    **{name: (count, count, _elementwise(name)) for name, count in ir.FUNCTIONS.items()},
+    **{name: (1, 1, _reduction(name)) for name in _REDUCTIONS},
+    "min": (1, 1000, _extreme("min")),
+    "max": (1, 1000, _extreme("max")),
+    "clip": (3, 3, _clip),
+    "norm": (1, 1, _norm),
+    "distance": (2, 2, _distance),
+    "tolerance": (1, 4, _tolerance),
+    "where": (3, 3, _where),
+    "default": (2, 2, _default),
+}
+FUNCTION_NAMES = tuple(_FUNCTIONS)
+"""Every function that an expression may call."""

@@ -1,0 +1,13 @@
+"""Reward kinds: what a term may declare. `KINDS` names them all."""
+
+from __future__ import annotations
+
+from rewardspec.kinds import ltl, markov, potential, reward_machine
+from rewardspec.spec.model import Kind
+
+KINDS: dict[str, Kind] = {
+    "markov": markov.KIND,
+    "potential": potential.KIND,
+    "reward_machine": reward_machine.KIND,
+    "ltl": ltl.KIND,
+}

@@ -1,0 +1,163 @@
+"""Kind `ltl`: a temporal formula, on finite traces (LTLf) or on infinite words (LTL)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from rewardspec.errors import FormulaError
+from rewardspec.ir import expr as ir
+from rewardspec.ir.expr import Expr
+from rewardspec.ir.program import MAX_MACHINE_PROPOSITIONS, Edge, Machine, Verdict
+from rewardspec.kinds.potential import machine_potential, shaped
+from rewardspec.logic import automaton as automata
+from rewardspec.logic.finite import compile_finite
+from rewardspec.logic.formula import Formula, parse_formula
+from rewardspec.lowering import Scope
+from rewardspec.spec.model import Kind, Model, Number
+
+Scheme = Literal["frontier", "every_visit"]
+
+_VERDICT = {
+    automata.Verdict.VIOLATED_FOR_GOOD: 0,
+    automata.Verdict.VIOLATED_SO_FAR: 1,
+    automata.Verdict.SATISFIED_SO_FAR: 2,
+    automata.Verdict.SATISFIED_FOR_GOOD: 3,
+}
+
+
+class Ltl(Model):
+    """Pays for a trace that satisfies a temporal formula over propositions.
+
+    `semantics: finite` (LTLf: the episode is the whole trace; X is the strong next, WX the weak one). `pay` says when:
+
+    - `first`: the first step at which the trace so far satisfies the formula pays `accept` and ends the episode.
+    - `for_good`: the step at which no continuation can undo the satisfaction pays `accept` and ends the episode.
+    - `end`: the last step of the episode pays `accept` or `reject`, by the verdict on the whole trace.
+
+    In all three, the step at which no continuation can satisfy the formula any more pays `reject` and ends the
+    episode. A conjunction or disjunction at the top is kept as several small machines.
+
+    `semantics: infinite` (LTL: omega-regular). A deterministic (generalised) Buechi automaton pays by a `scheme`:
+
+    - `frontier` (default): `accept` for each acceptance set that is visited for the first time in a round; a round is
+      over when all sets have been visited. `G F a & G F b` pays for a and b in turn, never for a alone again and again.
+      Source: the accepting frontier function of Hasanbeig et al. (2019, 2020), for which a policy that maximises the
+      return is also one that satisfies the formula with the greatest probability when the discount is close enough to 1.
+    - `every_visit`: `accept` on every accepting step. Source: Sadigh et al. (2014); Hahn et al. (2019) show by example
+      that it can prefer a frequent chance of violation; use it with one acceptance set and for comparison.
+
+    `progress` adds shaping by the distance to acceptance on the automaton: discount * Phi(u') - Phi(u) with
+    Phi(u) = -progress * distance(u) / (largest distance + 1), shared over the factors.
+    """
+
+    formula: str = Field(
+        description="The formula.", examples=["F(coffee & X F office) & G !broken", "G F a & G F b"], min_length=1
+    )
+    semantics: Literal["finite", "infinite"] = Field("finite", description="Finite traces or infinite words.")
+    pay: Literal["first", "for_good", "end"] = Field("first", description="When a finite trace is paid.")
+    accept: Number = Field(1.0, description="Paid for satisfaction.")
+    reject: Number = Field(0.0, description="Paid for violation for good.")
+    progress: Annotated[Number, Field(ge=0)] = Field(0.0, description="Scale of the shaping by distance; 0 for none.")
+    scheme: Scheme | None = Field(None, description="How visits of acceptance sets are paid (infinite semantics).")
+
+    @model_validator(mode="after")
+    def _check_semantics(self) -> Ltl:
+        if self.semantics == "finite" and self.scheme is not None:
+            raise ValueError("a 'scheme' goes with 'semantics: infinite'")
+        if self.semantics == "infinite" and self.pay != "first":
+            raise ValueError("'pay' goes with 'semantics: finite'; an infinite word has no end")
+        return self
+
+
+def lower(term: Ltl, scope: Scope) -> Expr:
+    """Return the payment of a formula; declares its machines, verdict and ends."""
+    try:
+        formula = parse_formula(term.formula, scope.draft.propositions, term.semantics)
+        if len(formula.propositions) > MAX_MACHINE_PROPOSITIONS * 4:
+            raise FormulaError("too-many-propositions", "the formula reads too many propositions")
+        if term.semantics == "infinite":
+            from rewardspec.kinds.ltl_infinite import lower_infinite
+
+            return lower_infinite(term, formula, scope)
+        return lower_finite(term, formula, scope)
+    except FormulaError as error:
+        scope.formula_problem(error, "formula")
+        return ir.ZERO
+
+
+def lower_finite(term: Ltl, formula: Formula, scope: Scope) -> Expr:
+    """Return the payment on finite traces."""
+    monitor = compile_finite(formula)
+    machines: list[Machine] = []
+    tables: list[tuple[int, ...]] = []
+    for i, factor in enumerate(monitor.factors):
+        name = scope.unique(f"factor_{i + 1}" if len(monitor.factors) > 1 else "", scope.draft.machines)
+        machine = from_automaton(name, factor, scope)
+        scope.machine(machine)
+        machines.append(machine)
+        tables.append(tuple(_VERDICT[verdict] for verdict in automata.verdicts(factor)))
+    names = tuple(machine.name for machine in machines)
+    combine: Literal["and", "or"] = "and" if monitor.combine == "and" else "or"
+    scope.verdict(Verdict(scope.owner, names, combine, tuple(tables)))
+
+    def joint(least: int) -> Expr:
+        """Return whether the joint verdict is at least `least`."""
+        flags = tuple(
+            ir.StateTable(name, tuple(v >= least for v in table)) for name, table in zip(names, tables, strict=True)
+        )
+        return ir.conjunction(flags) if combine == "and" else ir.disjunction(flags)
+
+    violated = ir.Unary("not", joint(1))
+    accept, reject = ir.Const(term.accept), ir.Const(term.reject)
+    scope.end(violated)
+    if term.pay == "end":
+        verdict = ir.Where(joint(2), accept, reject)
+        paid: Expr = ir.Where(violated, reject, ir.Where(ir.Ended("last"), verdict, ir.ZERO))
+    else:
+        satisfied = joint(2 if term.pay == "first" else 3)
+        scope.end(satisfied)
+        paid = ir.Where(satisfied, accept, ir.Where(violated, reject, ir.ZERO))
+    return ir.total((paid, *progress(term, machines, scope)))
+
+
+def from_automaton(name: str, automaton: automata.Automaton, scope: Scope) -> Machine:
+    """Return an automaton as a machine that pays nothing; self-loops are left out."""
+    if len(automaton.propositions) > MAX_MACHINE_PROPOSITIONS:
+        raise FormulaError(
+            "too-many-propositions",
+            f"one factor of the formula reads {len(automaton.propositions)} propositions; "
+            f"the limit is {MAX_MACHINE_PROPOSITIONS}",
+        )
+    edges = tuple(
+        tuple(Edge(mask, value, target) for mask, value, target in leaving if target != state)
+        for state, leaving in enumerate(automaton.edges)
+    )
+    return Machine(
+        name=name,
+        propositions=automaton.propositions,
+        states=tuple(f"q{i}" for i in range(len(edges))),
+        start=automaton.start,
+        edges=edges,
+        payments=(ir.ZERO,),
+        accepting=automaton.accepting,
+        place=scope.at("formula"),
+    )
+
+
+def progress(term: Ltl, machines: list[Machine], scope: Scope) -> tuple[Expr, ...]:
+    """Return the shaping by distance to acceptance, one potential per machine."""
+    if not term.progress:
+        return ()
+    discount = scope.discount("`progress`", "progress")
+    shaping: list[Expr] = []
+    for machine in machines:
+        values = machine_potential(machine, "distance", term.progress / len(machines), discount)
+        after = ir.StateTable(machine.name, values, after=True)
+        before = ir.StateTable(machine.name, values, after=False)
+        shaping.append(shaped(discount, after, before))
+    return tuple(shaping)
+
+
+KIND = Kind(Ltl, "formula", lower)

@@ -1,0 +1,335 @@
+"""Kind `reward_machine`: states, guarded edges, rewards on the edges; with counters, a counting reward machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BeforeValidator, Field, field_validator
+from typing_extensions import Annotated
+
+from rewardspec.errors import FormulaError, list_names, near_miss
+from rewardspec.ir import expr as ir
+from rewardspec.ir.expr import Expr
+from rewardspec.ir.machine import payment
+from rewardspec.ir.program import MAX_MACHINE_PROPOSITIONS, Edge, Machine
+from rewardspec.logic.diagrams import Cube
+from rewardspec.logic.guards import Guard, find_overlap, guard_cubes, guard_names, parse_guard, show_label
+from rewardspec.logic.syntax import FALSE, Node
+from rewardspec.lowering import Scope
+from rewardspec.spec.model import ExpressionText, GuardText, Kind, Model, Name, Number
+
+OTHERWISE = "otherwise"
+"""Guard that holds where no other guard of the state does."""
+
+MAX_STATES = 100_000
+
+
+def _one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+StateName = Annotated[str, Field(min_length=1, max_length=80)]
+
+
+class EdgeSpec(Model):
+    """One edge, or the same edge from several states."""
+
+    from_: Annotated[tuple[StateName, ...], BeforeValidator(_one_or_many)] = Field(
+        alias="from", min_length=1, description="State, or list of states, that the edge leaves."
+    )
+    to: StateName | None = Field(None, description="State that the edge enters; the same state when not given.")
+    when: GuardText = Field("true", description="Guard over propositions, or `otherwise`.")
+    reward: ExpressionText = Field("0", description="What taking the edge pays: a number or an expression.")
+    count: dict[Name, ExpressionText] = Field(
+        default_factory=dict, description="New values of counters, such as {laps: laps + 1}."
+    )
+
+
+class RewardMachine(Model):
+    """Pays what the edge taken on each step pays.
+
+    Formula: u_{t+1} = delta(u_t, L(s, a, s')), r_t = sigma(u_t, L(s, a, s'))(s, a, s')
+
+    Where no guard holds the machine stays where it is and pays 0. Two guards of a state that can hold together are an
+    error. A terminal state ends the episode (`terminated`). Counters start each episode at their value and change on
+    edges; `propositions` over counters can be used in guards, which makes a counting reward machine.
+
+    Source: Toro Icarte et al. (JAIR 73, 2022), definition 3.1. Counters: Bester et al., "Counting Reward Automata"
+    (2024), restricted to counters that guards read through declared propositions.
+    """
+
+    edges: tuple[EdgeSpec, ...] = Field(description="The edges.", min_length=1, max_length=1_000_000)
+    start: StateName = Field(description="Initial state.")
+    terminal: Annotated[tuple[StateName, ...], BeforeValidator(_one_or_many)] = Field(
+        (), description="States that end the episode."
+    )
+    counters: dict[Name, Number] = Field(default_factory=dict, description="Counters and their first values.")
+    propositions: dict[Name, ExpressionText] = Field(
+        default_factory=dict, description="Truth values over counters, for guards."
+    )
+
+    @field_validator("edges")
+    @classmethod
+    def _check_size(cls, edges: tuple[EdgeSpec, ...]) -> tuple[EdgeSpec, ...]:
+        if len({name for edge in edges for name in edge.from_}) > MAX_STATES:
+            raise ValueError(f"a machine has at most {MAX_STATES} states")
+        return edges
+
+
+@dataclass(frozen=True)
+class _Arrow:
+    """An edge on its way to cubes: where it was written, its guard, its target and output."""
+
+    index: int
+    guard: Guard
+    target: int
+    output: int
+
+
+def lower(term: RewardMachine, scope: Scope) -> Expr:
+    """Return the machine's payment; declares the machine, its counters and their propositions."""
+    states = _states(term)
+    _check_names(term, states, scope)
+    counters = {name: ir.Memory(f"{scope.owner}.{name}") for name in term.counters}
+    names: dict[str, Expr] = {**scope.names, **counters}
+    local = _declare_propositions(term, names, scope)
+    declared = [*scope.draft.propositions]
+    visible = {written: full for written, full in local.items()}
+    guards, used = _read_guards(term, scope, declared, visible)
+    propositions = tuple(name for name in declared if name in used)
+    if len(propositions) > MAX_MACHINE_PROPOSITIONS:
+        scope.problem(
+            "too-many-propositions",
+            f"the machine reads {len(propositions)} propositions; the limit is {MAX_MACHINE_PROPOSITIONS}",
+            hints=("Split it into several machines: their rewards add up.",),
+        )
+        return ir.ZERO
+    payments: dict[Expr, int] = {ir.ZERO: 0}
+    outputs = _read_outputs(term, scope, names, payments)
+    arrows = _arrange(term, states, guards, outputs)
+    edges = _to_cubes(arrows, states, propositions, scope)
+    # Output numbers identify (payment, counter changes); payments[output] is what it pays.
+    machine = Machine(
+        name=scope.unique("", scope.draft.machines),
+        propositions=propositions,
+        states=tuple(states),
+        start=states.get(term.start, 0),
+        edges=edges,
+        payments=tuple(paid for paid, _ in outputs.table),
+        terminal=frozenset(states[name] for name in term.terminal if name in states),
+        place=scope.at(),
+    )
+    scope.machine(machine)
+    _declare_counters(term, machine, outputs, scope)
+    return payment(machine)
+
+
+def _states(term: RewardMachine) -> dict[str, int]:
+    """Return the states in the order in which the text names them, the initial one first."""
+    found: dict[str, None] = {term.start: None}
+    for edge in term.edges:
+        found.update(dict.fromkeys(edge.from_))
+        if edge.to is not None:
+            found.setdefault(edge.to)
+    return {name: i for i, name in enumerate(found)}
+
+
+def _check_names(term: RewardMachine, states: Mapping[str, int], scope: Scope) -> None:
+    sources = {name for edge in term.edges for name in edge.from_}
+    targets = {edge.to for edge in term.edges if edge.to is not None}
+    for i, name in enumerate(term.terminal):
+        if name not in states:
+            scope.problem(
+                "unknown-state",
+                f"the terminal state '{name}' has no edge",
+                "terminal",
+                i,
+                hints=(f"States here: {list_names(states)}.{near_miss(name, states)}",),
+            )
+    if term.start not in sources:
+        scope.problem(
+            "unknown-state",
+            f"no edge leaves the initial state '{term.start}'",
+            "start",
+            hints=(f"States with edges: {list_names(sources)}.{near_miss(term.start, sources)}",),
+        )
+    for i, edge in enumerate(term.edges):
+        for name in edge.from_:
+            if name in term.terminal:
+                scope.problem(
+                    "edge-from-terminal",
+                    f"an edge leaves the terminal state '{name}'",
+                    "edges",
+                    i,
+                    "from",
+                    hints=("The episode is over there: remove the edge, or take the state off `terminal`.",),
+                )
+    del targets
+
+
+def _declare_propositions(term: RewardMachine, names: Mapping[str, Expr], scope: Scope) -> dict[str, str]:
+    """Declare the machine's own propositions; return their written names and their full ones."""
+    local: dict[str, str] = {}
+    for name, text in term.propositions.items():
+        if name in scope.draft.propositions or name in scope.names:
+            scope.problem("duplicate-name", f"'{name}' is declared already", "propositions", name)
+            continue
+        full = f"{scope.owner}.{name}"
+        condition = scope.condition(text, "propositions", name, names=names)
+        scope.proposition(full, condition, scope.at("propositions", name))
+        local[name] = full
+    return local
+
+
+def _read_guards(
+    term: RewardMachine, scope: Scope, declared: list[str], local: Mapping[str, str]
+) -> tuple[list[Guard], set[str]]:
+    """Parse the guard of every edge once per distinct text; return them and the propositions they read."""
+    visible = [name for name in declared if name not in local.values()] + list(local)
+    known: dict[str, Guard] = {}
+    guards: list[Guard] = []
+    used: set[str] = set()
+    for i, edge in enumerate(term.edges):
+        text = edge.when
+        if text.strip() in (OTHERWISE, "else"):
+            guards.append(Node(OTHERWISE))
+            continue
+        if text not in known:
+            try:
+                known[text] = _rename(parse_guard(text, visible), local)
+            except FormulaError as error:
+                scope.formula_problem(error, "edges", i, "when")
+                known[text] = FALSE
+        guards.append(known[text])
+    for guard in known.values():
+        used.update(guard_names(guard))
+    return guards, used
+
+
+def _rename(guard: Guard, local: Mapping[str, str]) -> Guard:
+    """Return the guard with the machine's own propositions under their full names."""
+    if not local:
+        return guard
+    if guard.op == "name":
+        return Node("name", text=local.get(guard.text, guard.text), offset=guard.offset, length=guard.length)
+    args = tuple(_rename(arg, local) for arg in guard.args)
+    return Node(guard.op, args, guard.text, offset=guard.offset, length=guard.length, depth=guard.depth)
+
+
+@dataclass
+class _Outputs:
+    """The outputs of a machine: per output what it pays and how it changes counters; per edge its output."""
+
+    table: list[tuple[Expr, tuple[tuple[str, Expr], ...]]]
+    of_edge: list[int]
+
+
+def _read_outputs(
+    term: RewardMachine, scope: Scope, names: Mapping[str, Expr], payments: dict[Expr, int]
+) -> _Outputs:
+    table: dict[tuple[Expr, tuple[tuple[str, Expr], ...]], int] = {(ir.ZERO, ()): 0}
+    of_edge: list[int] = []
+    read: dict[str, Expr] = {"0": ir.ZERO}
+    for i, edge in enumerate(term.edges):
+        if edge.reward not in read or edge.count:
+            paid = scope.expression(edge.reward, "edges", i, "reward", names=names)
+            read[edge.reward] = ir.ZERO if paid == ir.ZERO else paid
+        changes: list[tuple[str, Expr]] = []
+        for counter, text in edge.count.items():
+            if counter not in term.counters:
+                scope.problem(
+                    "unknown-counter",
+                    f"unknown counter '{counter}'",
+                    "edges",
+                    i,
+                    "count",
+                    counter,
+                    hints=(f"declared here: {list_names(term.counters)}.{near_miss(counter, term.counters)}",),
+                )
+                continue
+            changes.append((counter, scope.expression(text, "edges", i, "count", counter, names=names)))
+        key = (read[edge.reward], tuple(changes))
+        of_edge.append(table.setdefault(key, len(table)))
+    return _Outputs(list(table), of_edge)
+
+
+def _arrange(
+    term: RewardMachine, states: Mapping[str, int], guards: list[Guard], outputs: _Outputs
+) -> list[list[_Arrow]]:
+    """Return the edges by the state they leave; `otherwise` becomes the negation of its rivals."""
+    arrows: list[list[_Arrow]] = [[] for _ in states]
+    for i, edge in enumerate(term.edges):
+        for name in edge.from_:
+            target = states[edge.to if edge.to is not None else name]
+            arrows[states[name]].append(_Arrow(i, guards[i], target, outputs.of_edge[i]))
+    for state, leaving in enumerate(arrows):
+        rivals = tuple(arrow.guard for arrow in leaving if arrow.guard.op != OTHERWISE)
+        if len(rivals) == len(leaving):
+            continue
+        either = Node("or", rivals) if len(rivals) > 1 else rivals[0] if rivals else FALSE
+        arrows[state] = [
+            _Arrow(a.index, Node("not", (either,)), a.target, a.output) if a.guard.op == OTHERWISE else a
+            for a in leaving
+        ]
+    return arrows
+
+
+def _to_cubes(
+    arrows: list[list[_Arrow]], states: Mapping[str, int], propositions: tuple[str, ...], scope: Scope
+) -> tuple[tuple[Edge, ...], ...]:
+    """Return each state's edges as disjoint cubes; note overlaps with a valuation that shows them."""
+    cubes: dict[Guard, tuple[Cube, ...]] = {}
+    names = list(states)
+    result: list[tuple[Edge, ...]] = []
+    for state, leaving in enumerate(arrows):
+        for arrow in leaving:
+            if arrow.guard not in cubes:
+                try:
+                    cubes[arrow.guard] = guard_cubes(arrow.guard, propositions)
+                except FormulaError as error:
+                    scope.formula_problem(error, "edges", arrow.index, "when")
+                    cubes[arrow.guard] = ()
+        for i, arrow in enumerate(leaving):
+            for other in leaving[:i]:
+                label = find_overlap(cubes[other.guard], cubes[arrow.guard])
+                if label is not None:
+                    shown = show_label(label, propositions)
+                    scope.problem(
+                        "overlapping-guards",
+                        f"two edges leave '{names[state]}' when {shown}",
+                        "edges",
+                        arrow.index,
+                        "when",
+                        hints=(f"The other one is edges[{other.index}]. Make their guards exclude each other.",),
+                    )
+        result.append(
+            tuple(
+                Edge(mask, value, arrow.target, arrow.output)
+                for arrow in leaving
+                for mask, value in cubes[arrow.guard]
+                if not (arrow.target == state and arrow.output == 0)
+            )
+        )
+    return tuple(result)
+
+
+def _declare_counters(term: RewardMachine, machine: Machine, outputs: _Outputs, scope: Scope) -> None:
+    for counter, start in term.counters.items():
+        changes: dict[Expr, list[bool]] = {}
+        for output, (_, updates) in enumerate(outputs.table):
+            for name, update in updates:
+                if name == counter:
+                    changes.setdefault(update, [False] * len(outputs.table))[output] = True
+
+        def update_of(before: Expr, changes: dict[Expr, list[bool]] = changes) -> Expr:
+            value = before
+            for update, taken in changes.items():
+                value = ir.Where(ir.OutputTable(machine.name, tuple(taken)), update, value)
+            return value
+
+        scope.fold(counter, start, update_of)
+
+
+KIND = Kind(RewardMachine, "edges", lower)

@@ -1,0 +1,369 @@
+"""The spec as data: pydantic models that YAML and the Python DSL both build.
+
+A `Spec` holds text (expressions, guards, formulas) and numbers; it computes nothing. The models of the reward kinds
+and operators live beside their lowering, in `kinds/` and `operators/`; a `Term` holds one of them as its body.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    model_validator,
+)
+
+from rewardspec.errors import Place
+from rewardspec.ir.program import Observe
+
+if TYPE_CHECKING:
+    from rewardspec.lowering import Scope
+
+    from rewardspec.ir.expr import Expr
+
+RESERVED = frozenset(
+    "and or not xor implies iff true false True False None if else in is lambda obs next_obs action reward terminated "
+    "truncated info label future pi inf nan".split()
+)
+"""Words that cannot name a signal, a proposition or a machine state's proposition."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_TERM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ .-]*\Z")
+
+
+def _check_name(name: str) -> str:
+    if not _NAME.match(name) or len(name) > 80:
+        raise ValueError(f"'{name[:80]}' is not a name: use letters, digits and underscores, a letter first")
+    if name in RESERVED:
+        raise ValueError(f"'{name}' is a word of the language and cannot be declared")
+    return name
+
+
+def _check_term_name(name: str) -> str:
+    if not _TERM_NAME.match(name) or len(name) > 80:
+        raise ValueError(f"'{name[:80]}' is not a term's name: use letters, digits, spaces, '_', '-' and '.'")
+    return name
+
+
+def _number_to_text(value: object) -> object:
+    """Let `- markov: 1` and `when: true` stand for their text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, int | float) else value
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+"""A name that expressions and guards may use."""
+
+TermName = Annotated[str, AfterValidator(_check_term_name)]
+
+ExpressionText = Annotated[
+    str,
+    BeforeValidator(_number_to_text),
+    Field(examples=["-0.01 * abs(action)", "next_obs[0] > 2 and not broken"]),
+]
+"""A numeric or truth-valued expression over one transition."""
+
+GuardText = Annotated[
+    str, BeforeValidator(_number_to_text), Field(examples=["coffee and not broken", "true"])
+]
+"""A boolean formula over declared propositions."""
+
+Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+
+
+class Model(BaseModel):
+    """What all models of a spec share: frozen, and no unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, arbitrary_types_allowed=True
+    )
+
+
+class Linear(Model):
+    """From one number to another, linearly in the environment steps of the run."""
+
+    from_: Number = Field(alias="from", description="Value at the start.")
+    to: Number = Field(description="Value at the end and after it.")
+    over: Annotated[int, Field(gt=0)] = Field(description="Environment steps that the change takes.")
+    after: Annotated[int, Field(ge=0)] = Field(0, description="Environment steps before the change begins.")
+
+
+class Exponential(Model):
+    """From one number towards another; the distance halves every `half_life` environment steps."""
+
+    from_: Number = Field(alias="from", description="Value at the start.")
+    to: Number = Field(0.0, description="Value approached.")
+    half_life: Annotated[int, Field(gt=0)] = Field(
+        description="Environment steps in which the distance halves."
+    )
+
+
+class Performance(Model):
+    """From one number to another as the agent gets better, measured on finished episodes."""
+
+    from_: Number = Field(alias="from", description="Value while the measure is at or below `low`.")
+    to: Number = Field(description="Value once the measure has reached `high`.")
+    measure: ExpressionText = Field("reward", description="Summed over an episode; averaged over episodes.")
+    low: Number = Field(description="Average at which the change begins.")
+    high: Number = Field(description="Average at which the change is complete.")
+    window: Annotated[int, Field(gt=0)] = Field(100, description="Episodes of the exponential average.")
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Performance:
+        if not self.low < self.high:
+            raise ValueError("'low' must be below 'high'")
+        return self
+
+
+class Schedule(Model):
+    """A number that changes while training runs: exactly one of the forms."""
+
+    linear: Linear | None = None
+    exponential: Exponential | None = None
+    piecewise: tuple[tuple[Annotated[int, Field(ge=0)], Number], ...] | None = Field(
+        None, description="Points [environment steps, value], linear between them.", max_length=100
+    )
+    performance: Performance | None = None
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Schedule:
+        forms = [
+            name for name in ("linear", "exponential", "piecewise", "performance") if getattr(self, name)
+        ]
+        if len(forms) != 1:
+            raise ValueError("a schedule has exactly one of: linear, exponential, piecewise, performance")
+        if self.piecewise and any(
+            a[0] >= b[0] for a, b in zip(self.piecewise, self.piecewise[1:], strict=False)
+        ):
+            raise ValueError("the steps of a piecewise schedule must increase")
+        return self
+
+
+Weight = Number | Schedule
+
+
+class Term(Model):
+    """One part of a reward: a kind or an operator with its options.
+
+    Attributes:
+        kind: Word of the vocabulary.
+        body: The kind's own model.
+        name: What reports call it; the kind's name when not given.
+        weight: Factor on what the term pays, constant or scheduled; it can be changed while training runs.
+    """
+
+    kind: str
+    body: SerializeAsAny[BaseModel]
+    name: TermName | None = None
+    weight: Weight | None = None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A word of the vocabulary: its model, its main field and how it becomes IR.
+
+    Attributes:
+        model: The options.
+        main: Name of the field that a bare value fills, as in `ltl: F goal`.
+        lower: Makes the expression for what the term pays on a step; reports problems to the scope.
+        terms: Names of the fields that hold other terms.
+    """
+
+    model: type[Model]
+    main: str
+    lower: Callable[[Any, Scope], Expr]
+    terms: tuple[str, ...] = ()
+
+
+class EnvSpec(Model):
+    """The environment that the spec is written for. Optional: any environment can be wrapped."""
+
+    id: str | None = Field(None, description="Gymnasium id.", examples=["MiniGrid-DoorKey-8x8-v0"])
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of gymnasium.make.")
+    labels: str | None = Field(None, description="Ready-made labeller.", examples=["minigrid", "minihack"])
+    horizon: Annotated[int, Field(gt=0)] | None = Field(None, description="Steps after which it truncates.")
+    base_reward: tuple[Number, Number] | None = Field(
+        None, description="Least and greatest reward of the environment itself on one step, for the checker."
+    )
+    ends_early: bool | None = Field(None, description="Whether episodes can terminate before the horizon.")
+
+
+class SignalSpec(Model):
+    """A named expression, with the range it is meant to have."""
+
+    value: ExpressionText
+    range: tuple[Number, Number] | None = Field(
+        None, description="Least and greatest value, for the checker."
+    )
+
+
+class EndSpec(Model):
+    """A condition that ends the episode, with an optional last payment."""
+
+    when: ExpressionText = Field(description="Truth-valued expression.")
+    how: Literal["terminated", "truncated"] = Field("terminated", description="Which flag is set.")
+    value: Number = Field(0.0, description="Paid on the step that ends the episode.")
+
+
+class TestSpec(Model):
+    """A trace or recorded transitions, with what the spec must say about them."""
+
+    __test__ = False  # not a test class of pytest's
+
+    name: str
+    trace: tuple[tuple[str, ...], ...] | None = Field(
+        None, description="One list of true propositions per step.", max_length=100_000
+    )
+    transitions: tuple[dict[str, Any], ...] | None = Field(
+        None,
+        description="One mapping per step: obs, action, next_obs, reward, info, label (as far as they are read).",
+        max_length=100_000,
+    )
+    end: Literal["terminated", "truncated"] | None = Field(
+        None, description="How the episode ends after the last step; it stays open when not given."
+    )
+    return_: Number | dict[str, Number] | None = Field(
+        None, alias="return", description="Undiscounted sum of the rewards, in all or by term."
+    )
+    rewards: tuple[Number, ...] | None = Field(None, description="The reward of every step.")
+    state: str | dict[str, str] | None = Field(None, description="Machine state after the last step.")
+    verdict: str | dict[str, str] | None = Field(None, description="Formula's verdict after the last step.")
+    terminated: bool | None = Field(None, description="Whether the program has ended the episode.")
+    ends_at: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Index of the step that ends the episode."
+    )
+
+    @model_validator(mode="after")
+    def _check_one(self) -> TestSpec:
+        if (self.trace is None) == (self.transitions is None):
+            raise ValueError("a test has either a 'trace' or 'transitions'")
+        expected = (self.return_, self.rewards, self.state, self.verdict, self.terminated, self.ends_at)
+        if all(value is None for value in expected):
+            raise ValueError(
+                "a test expects something: return, rewards, state, verdict, terminated or ends_at"
+            )
+        return self
+
+
+class Spec(Model):
+    """A reward specification.
+
+    Build one with `rewardspec.load` (YAML) or `rewardspec.Spec(...)` and the builders in `rewardspec.dsl`; both give
+    equal specs for equal content. `rewardspec.compile` makes a program of it, `rewardspec.wrap` an environment.
+    """
+
+    rewardspec: Literal[1] = Field(1, description="Version of the language.")
+    name: str = Field("reward", min_length=1, max_length=200, description="Name of the spec.")
+    description: str = Field("", description="What the reward is meant to bring about.")
+    discount: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="Discount of the return that is to be maximised; needed by potentials and discounted formulas.",
+    )
+    env: EnvSpec | None = Field(None, description="The environment that the spec is written for.")
+    signals: dict[Name, SignalSpec] = Field(default_factory=dict, description="Named expressions.")
+    propositions: dict[Name, ExpressionText | None] = Field(
+        default_factory=dict, description="Named truth values; null means: given by the labelling function."
+    )
+    reward: tuple[Term, ...] = Field(description="Terms, which are added up.", min_length=1, max_length=1000)
+    end: tuple[EndSpec, ...] = Field((), description="Conditions that end the episode.")
+    observe: Observe = Field("auto", description="How machine states and other memory enter the observation.")
+    tests: tuple[TestSpec, ...] = Field((), description="Traces with what they must earn.")
+    provenance: dict[str, Any] = Field(
+        default_factory=dict, description="Who or what wrote the spec, and from what."
+    )
+
+    _places: dict[tuple[str | int, ...], Place] = PrivateAttr(default_factory=dict)
+
+    def place(self, path: tuple[str | int, ...]) -> Place:
+        """Return where the value at a path stands, or the nearest value that encloses it."""
+        for length in range(len(path), -1, -1):
+            if found := self._places.get(path[:length]):
+                if length == len(path) or not found.line:
+                    return found
+                return Place(
+                    found.file, found.line, found.column, show_path(path), found.excerpt, found.length
+                )
+        return Place(path=show_path(path))
+
+    def __eq__(self, other: object) -> bool:
+        """Compare content; places do not count."""
+        return isinstance(other, Spec) and dump_spec(self) == dump_spec(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the spec as plain mappings, lists and scalars, the way it is written in YAML."""
+        return dump_spec(self)
+
+    def to_yaml(self) -> str:
+        """Return the spec as YAML that `rewardspec.loads` reads back to an equal spec."""
+        from rewardspec.spec.text import dump_text
+
+        return dump_text(self.to_data())
+
+
+def show_path(path: tuple[str | int, ...]) -> str:
+    """Return a path as text.
+
+    Example:
+        >>> show_path(("reward", 0, "edges", 2, "when"))
+        'reward[0].edges[2].when'
+    """
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def dump_term(term: Term) -> Any:
+    """Return a term the way it is written in YAML."""
+    body = _dump_model(term.body)
+    main = next(iter(type(term.body).model_fields))
+    data: dict[str, Any] = {
+        term.kind: body.get(main) if set(body) == {main} and not isinstance(body[main], dict) else body
+    }
+    if term.name is not None:
+        data["name"] = term.name
+    if term.weight is not None:
+        data["weight"] = _dump(term.weight)
+    return data
+
+
+def _dump(value: Any) -> Any:
+    if isinstance(value, Term):
+        return dump_term(value)
+    if isinstance(value, BaseModel):
+        return _dump_model(value)
+    if isinstance(value, Mapping):
+        return {key: _dump(item) for key, item in value.items()}
+    if isinstance(value, tuple | list | frozenset):
+        return [_dump(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return int(value)
+    return value
+
+
+def _dump_model(model: BaseModel) -> dict[str, Any]:
+    """Return a model's fields under their written names, those at their default left out."""
+    data: dict[str, Any] = {}
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name)
+        if not info.is_required() and value == info.get_default(call_default_factory=True):
+            continue
+        data[info.alias or name] = _dump(value)
+    return data
+
+
+def dump_spec(spec: Spec) -> dict[str, Any]:
+    """Return a spec as plain data; its version comes first and is always written."""
+    return {"rewardspec": 1, **_dump_model(spec)}
