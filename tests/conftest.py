@@ -1,7 +1,7 @@
 """Settings of the test run: one thread, no window, reproducible examples.
 
-`make test` runs Hypothesis with the profile `ci` (the same examples every time); `make fuzz` runs the same
-tests with the profile `fuzz` (new examples every time, `FUZZ_EXAMPLES` of them where a test states no number).
+`make test` runs Hypothesis with the profile `ci` (the same examples every time); `make fuzz` the same tests
+with the profile `fuzz` (new examples every time, `FUZZ_EXAMPLES` of them where a test states no number).
 """
 
 from __future__ import annotations

@@ -162,6 +162,7 @@ def _fits_block_text(text: str) -> bool:
     lines = text.split("\n")
     return (
         len(lines) > 1
+        and lines[0] != ""
         and text.strip("\n") == text.removesuffix("\n")
         and lines[0][0] not in " \t"
         and not any(line and not line.strip(" \t") for line in lines)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NoReturn
@@ -330,9 +331,9 @@ class _Reader:
         """Report `b) > 2` of `{when: max(a, b) > 2}`, which YAML takes for a key with no value."""
         key_node = frame.key_node
         start = self.nodes.index[key_node] + self.nodes.length[key_node]
-        if ":" not in self.text[start : max(start, self.nodes.index[node]) + 1]:
-            if frame.key is not None and frame.key[:1] != "\0":
-                self.report_cut(frame.key, key_node)
+        between = self.text[start : max(start, self.nodes.index[node]) + 1]
+        if ":" not in between and frame.key is not None and frame.key[:1] != "\0":
+            self.report_cut(frame.key, key_node)
 
     def report_cut(self, text: str, node: int) -> None:
         """Report the first piece of a text that was cut at its commas."""
