@@ -23,7 +23,15 @@ Cube = tuple[int, int]
 
 
 class TooLargeError(Exception):
-    """A diagram outgrew its budget of nodes, paths or processor time."""
+    """Something outgrew its budget.
+
+    Attributes:
+        what: The budget, as in "2000 states".
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
 
 
 class Diagrams:
@@ -45,6 +53,7 @@ class Diagrams:
 
     def __init__(self, max_nodes: int = 1_000_000, seconds: float = float("inf")) -> None:
         self.max_nodes = max_nodes
+        self.seconds = seconds
         self.deadline = time.thread_time() + seconds
         self.level: list[int] = []
         self.low: list[int] = []
@@ -80,7 +89,7 @@ class Diagrams:
     def _append(self, variable: int, low: int, high: int) -> int:
         number = len(self.level)
         if number >= self.max_nodes:
-            raise TooLargeError
+            raise TooLargeError(f"{self.max_nodes} diagram nodes")
         if number % 256 == 0:
             self.check_time()
         self.level.append(variable)
@@ -91,7 +100,7 @@ class Diagrams:
     def check_time(self) -> None:
         """Raise `TooLargeError` when the processor time is spent."""
         if time.thread_time() > self.deadline:
-            raise TooLargeError
+            raise TooLargeError(f"{self.seconds:g} s of processor time")
 
     def variable(self, number: int) -> int:
         """Return the function that is the variable itself."""
@@ -191,7 +200,7 @@ class Diagrams:
             if self.level[node] >= top:
                 count += 1
                 if count > limit:
-                    raise TooLargeError
+                    raise TooLargeError(f"{limit} edges from one state")
                 yield mask, value, node
                 continue
             bit = 1 << self.level[node]

@@ -3,8 +3,8 @@
 Twelve eventualities are twelve automata of two states, or one of 4096. Stepped side by side they know, label
 by label, whether the whole formula is satisfied so far. What they may not know is that a verdict is *final*:
 `F a`, `F b` and `G !(a & b) & G(a -> X G !b) & G(b -> X G !a)` can each still be satisfied, but not together.
-`combine_factors` therefore joins factors that share propositions when the joint verdict would miss such a fact,
-as far as their product is small enough to look at, and says in `exact` whether it got to the bottom of it.
+`combine_factors` therefore joins factors that share propositions when the joint verdict would miss such a
+fact, as far as their product is small enough to look at, and says in `exact` whether that was far enough.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class FiniteMonitor:
         return tuple(factor.start for factor in self.factors)
 
     def step(self, states: Sequence[int], label: int) -> tuple[int, ...]:
-        """Return the states after a label over `propositions` (slow and plain; compiled programs have tables)."""
+        """Return the states after a label over `propositions` (plain; compiled programs use tables)."""
         return tuple(
             step(factor, state, project(label, self.propositions, factor.propositions))
             for factor, state in zip(self.factors, states, strict=True)
@@ -103,23 +103,20 @@ def combine_factors(
 ) -> FiniteMonitor:
     """Return the monitor of a conjunction or disjunction, its factors joined where that is wise."""
     joined: list[Automaton] = []
-    exact = True
+    exact, can_wait = True, True
     for group in _sharing(automata):
+        group = _join_small(group, combine)
         whole = product(group, combine) if len(group) > 1 else group[0]
-        if whole is None:
-            exact = False
+        if whole is not None and len(group) > 1 and _verdicts_suffice(group, whole, combine):
             joined.extend(group)
-        elif (
-            len(group) == 1
-            or len(whole) <= sum(map(len, group))
-            or not _verdicts_suffice(group, whole, combine)
-        ):
+        elif whole is not None:
             joined.append(whole)
         else:
             joined.extend(group)
+            exact = exact and _have_common_way(group, combine)
+        can_wait = can_wait and all(_can_linger(part, combine) for part in ([whole] if whole else group))
     joined = _join_small(joined, combine)
-    exact = exact and (len(joined) == 1 or all(_can_linger(factor, combine) for factor in joined))
-    return FiniteMonitor(propositions, tuple(joined), combine, exact)
+    return FiniteMonitor(propositions, tuple(joined), combine, len(joined) == 1 or (exact and can_wait))
 
 
 def _sharing(automata: Sequence[Automaton]) -> list[list[Automaton]]:
@@ -153,7 +150,7 @@ def _join_small(automata: Sequence[Automaton], combine: str) -> list[Automaton]:
 
 
 def product(automata: Sequence[Automaton], combine: str) -> Automaton | None:
-    """Return the minimal automaton of a conjunction or disjunction, or None when it is too large to look at."""
+    """Return the minimal automaton of a conjunction or disjunction, None when too large to look at."""
     names = tuple(dict.fromkeys(name for automaton in automata for name in automaton.propositions))
     moved = [_over(automaton, names) for automaton in automata]
     start = tuple(automaton.start for automaton in automata)
@@ -243,3 +240,57 @@ def _can_linger(automaton: Automaton, combine: str) -> bool:
     reaches = distance_to(automaton.edges, wanted)
     lingers = distance_to(automaton.edges, can_stay)
     return all(b is not None for a, b in zip(reaches, lingers, strict=True) if a is not None)
+
+
+def _have_common_way(automata: Sequence[Automaton], combine: str) -> bool:
+    """Say whether one label, repeated, settles every factor the wanted way from wherever that is possible.
+
+    Then no two factors can stand in each other's way. Tries three labels: all true, all false, and all true
+    but those that some factor must avoid (`c` of `G !c`). Sufficient, not necessary.
+    """
+    avoided = {name for automaton in automata for name in _avoided_names(automaton, combine)}
+    everything = {name for automaton in automata for name in automaton.propositions}
+    return any(
+        all(_settles(automaton, _label_of(true, automaton.propositions), combine) for automaton in automata)
+        for true in (everything, set(), everything - avoided)
+    )
+
+
+def _label_of(true: set[str], names: Sequence[str]) -> int:
+    return sum(1 << bit for bit, name in enumerate(names) if name in true)
+
+
+def _wanted(automaton: Automaton, combine: str) -> set[int]:
+    """Return the states that the wanted verdict needs: accepting under `and`, rejecting under `or`."""
+    accepting = set(automaton.accepting)
+    return accepting if combine == "and" else set(range(len(automaton))) - accepting
+
+
+def _avoided_names(automaton: Automaton, combine: str) -> set[str]:
+    """Return the propositions whose truth can lead to where the wanted verdict is out of reach."""
+    reaches = distance_to(automaton.edges, _wanted(automaton, combine))
+    found: set[str] = set()
+    for state, leaving in enumerate(automaton.edges):
+        for _, value, target in leaving:
+            if reaches[state] is not None and reaches[target] is None:
+                found |= {name for bit, name in enumerate(automaton.propositions) if value >> bit & 1}
+    return found
+
+
+def _settles(automaton: Automaton, label: int, combine: str) -> bool:
+    """Say whether `label`, repeated, leads every state that can be wanted into wanted states for ever."""
+    wanted = _wanted(automaton, combine)
+    reaches = distance_to(automaton.edges, wanted)
+    following = [step(automaton, state, label) for state in range(len(automaton))]
+    for state in range(len(automaton)):
+        if reaches[state] is None:
+            continue
+        for _ in range(len(automaton)):  # then it is on its cycle
+            state = following[state]
+        cycle = {state}
+        while following[state] not in cycle:
+            state = following[state]
+            cycle.add(state)
+        if not cycle <= wanted:
+            return False
+    return True

@@ -99,16 +99,18 @@ def compile_factor(root: Node, limit: StateLimit = DEFAULT_LIMIT) -> Automaton:
     """
     try:
         return _compile(root, limit)
-    except (TooLargeError, RecursionError):
-        # A diagram recurses once a variable: a state with hundreds of obligations is too large as well.
-        pass
-    raise _explain_size(root, limit)
+    except TooLargeError as error:
+        what = error.what
+    except RecursionError:  # diagrams recurse once a variable
+        what = "some hundreds of obligations in one state"
+    raise _explain_size(root, limit, what)
 
 
 def split(root: Node) -> tuple[str, tuple[Node, ...]]:
     """Return the top connective, `and` or `or`, and the formulas that it connects.
 
     Example:
+        >>> from rewardspec.logic.formula import parse_formula
         >>> combine, parts = split(parse_formula("!(F a | F !b)").root)
         >>> combine, [str(part) for part in parts]
         ('and', ['G not a', 'G b'])
@@ -311,7 +313,7 @@ def _compile(root: Node, limit: StateLimit) -> Automaton:
         for target in diagrams.bottoms(roots[-1], top):
             if target not in number:
                 if len(states) >= limit.states:
-                    raise TooLargeError
+                    raise TooLargeError(f"{limit.states} states")
                 number[target] = len(states)
                 states.append(target)
     accepts = [progression.may_end(state) for state in states]
@@ -360,7 +362,7 @@ def _read_off(
 # -- saying what was too large -------------------------------------------------------------------------
 
 
-def _explain_size(root: Node, limit: StateLimit) -> FormulaError:
+def _explain_size(root: Node, limit: StateLimit, what: str) -> FormulaError:
     """Return the error for a formula that is too large: the smallest part that is, and a way out."""
     culprit = root
     until = time.thread_time() + limit.seconds / 2
@@ -386,7 +388,7 @@ def _explain_size(root: Node, limit: StateLimit) -> FormulaError:
         )
     return FormulaError(
         "formula-too-large",
-        f"the automaton of this formula needs more than {limit.states} states or {limit.seconds:g} s",
+        f"the automaton of this formula needs more than {what}",
         culprit.offset,
         culprit.length,
         hints,
@@ -408,6 +410,7 @@ def close_until(node: Node) -> Node:
     mean, and takes a linear number of states in place of an exponential one.
 
     Example:
+        >>> from rewardspec.logic.formula import parse_formula
         >>> str(close_until(parse_formula("!c U (a & X(!c U b))").root))
         'not c U (a and not c and X (not c U b))'
     """

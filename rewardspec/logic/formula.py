@@ -104,7 +104,7 @@ def spot_text(node: Node) -> str:
     Example:
         >>> from rewardspec.logic.syntax import parse
         >>> spot_text(parse("G(Xa implies F[1:2] b)", FORMULA))
-        '(G(("Xa")->(F[1:2]("b"))))'
+        'G(("Xa")->(F[1:2]("b")))'
     """
     if node.op == "name":
         return f'"{node.text}"'
@@ -124,7 +124,8 @@ def spot_text(node: Node) -> str:
 
 
 SPOT_BINARY = {
-    "and": "&", "or": "|", "xor": " xor ", "implies": "->", "iff": "<->", "U": "U", "R": "R", "W": "W", "M": "M",
+    "and": "&", "or": "|", "xor": " xor ", "implies": "->", "iff": "<->", "U": "U", "R": "R", "W": "W",
+    "M": "M",
 }  # fmt: skip
 SPOT_PREFIX = {"not": "!", "F": "F", "G": "G", "X": "X", "WX": "X"}
 

@@ -100,7 +100,7 @@ def guard_cubes(guard: Guard, names: Sequence[str], limit: int = 4096) -> tuple[
         root = guard_diagram(diagrams, guard, {name: number for number, name in enumerate(read)})
         paths = [(m, v) for m, v, bottom in diagrams.paths(root, 8 * limit) if bottom == Diagrams.TRUE]
         if len(paths) > limit:
-            raise TooLargeError
+            raise TooLargeError(f"{limit} cubes")
     except TooLargeError:
         raise FormulaError(
             "guard-too-large",

@@ -103,7 +103,8 @@ TEMPORAL_WORDS: Final = {
     "M": "M", "strong_release": "M",
 }  # fmt: skip
 TEMPORAL_SYMBOLS: Final = {
-    "<>": "F", "[]": "G", "/\\": "and", "\\/": "or", "-->": "implies", "<-->": "iff", "0": "false", "1": "true",
+    "<>": "F", "[]": "G", "/\\": "and", "\\/": "or", "-->": "implies", "<-->": "iff",
+    "0": "false", "1": "true",
     "[]->": "[]->", "|->": "[]->", "[]=>": "[]=>", "|=>": "[]=>", "<>->": "<>->", "<>=>": "<>=>",
 }  # fmt: skip
 
@@ -238,8 +239,8 @@ def show(node: Node) -> str:
         return f"{op}{_show_bound(node)} {_show_within(args[0], 7)}"
     level = PRECEDENCE[op]
     joint = f" {op} "
-    if op in ("and", "or"):
-        return joint.join(_show_within(arg, level + 1) for arg in args)
+    if op == "xor":
+        return joint.join((_show_within(args[0], level), _show_within(args[1], level + 1)))
     # Mixed or repeated arrows and untils are read wrongly by people, so they keep their parentheses.
     return joint.join(_show_within(arg, level + 1) for arg in args)
 

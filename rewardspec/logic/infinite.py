@@ -1,0 +1,308 @@
+"""LTL on infinite words to deterministic generalised Buechi automata, through Spot.
+
+A word is accepted when every mark is seen infinitely often. Each conjunct at the top is translated on its own
+and the products are taken afterwards: `F a & G !c & G F b & G F d` needs three states and two marks.
+
+A formula such as `F G a` has no deterministic Buechi automaton, and paying on visits to a nondeterministic one
+would let the agent be paid for its guesses; `compile_infinite` says so. Nothing here builds automata with
+jumps (limit-deterministic ones).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rewardspec.errors import FormulaError
+from rewardspec.logic.automaton import Verdict, distance_to
+from rewardspec.logic.finite import DEFAULT_LIMIT, StateLimit, split
+from rewardspec.logic.formula import Formula, load_spot, to_spot
+from rewardspec.logic.syntax import Node, show
+
+OmegaEdge = tuple[int, int, int, int]
+"""`(mask, value, next, marks)`: taken when `label & mask == value`; bit j of `marks` is mark j."""
+
+SMALL_FORMULA: Final = 24
+"""Operators and names up to which Spot translates in this process; beyond, in a child that can be stopped."""
+
+MAX_MEMORY: Final = 2 << 30
+"""Bytes of address space that the child may use."""
+
+
+@dataclass(frozen=True)
+class OmegaMonitor:
+    """A deterministic, total generalised Buechi automaton.
+
+    Attributes:
+        propositions: Bit i of a label is `propositions[i]`.
+        start: State before the first label.
+        edges: For each state its edges; disjoint cubes that cover every label, and the marks seen on them.
+        n_marks: Number of marks, at least 1. A run is accepted when it sees each of them infinitely often.
+    """
+
+    propositions: tuple[str, ...]
+    start: int
+    edges: tuple[tuple[OmegaEdge, ...], ...]
+    n_marks: int
+
+    def __len__(self) -> int:
+        return len(self.edges)
+
+    def step(self, state: int, label: int) -> tuple[int, int]:
+        """Return the next state and the marks seen on the way (plain; compiled programs use tables)."""
+        for mask, value, target, marks in self.edges[state]:
+            if label & mask == value:
+                return target, marks
+        raise ValueError(f"state {state} has no edge for label {label:#b}: the automaton is not total")
+
+
+def compile_infinite(formula: Formula, limit: StateLimit = DEFAULT_LIMIT) -> OmegaMonitor:
+    """Compile an LTL or PSL formula to a deterministic generalised Buechi automaton.
+
+    Args:
+        formula: Parsed with `semantics="infinite"`.
+        limit: Most states, and seconds for each conjunct.
+
+    Raises:
+        FormulaError: `not-deterministic` when no such automaton exists (or Spot finds none);
+            `formula-too-large`.
+        MissingExtraError: Spot is not installed.
+    """
+    spot = load_spot()
+    combine, parts = split(formula.root)
+    if combine == "or":
+        parts = (formula.root,)
+    whole = None
+    for part in parts:
+        automaton = _translate_part(part, limit)
+        whole = automaton if whole is None else spot.product(whole, automaton)
+        if whole.num_states() > limit.states:
+            raise _too_large(formula.root, f"{limit.states} states")
+    if len(parts) > 1 and whole.num_states() <= 256:
+        simplified = spot.postprocess(whole, "tgba", "deterministic", "complete")
+        if spot.is_deterministic(simplified) and simplified.num_states() <= whole.num_states():
+            whole = simplified
+    return _read_off(whole, formula.propositions, limit)
+
+
+def _translate_part(part: Node, limit: StateLimit) -> Any:
+    """Return a deterministic, complete generalised Buechi automaton of one conjunct."""
+    spot = load_spot()
+    formula = to_spot(part)
+    # Spot's full optimisation is exponential in the depth of F(a & X F(b & ...)); the low setting is not, and
+    # often deterministic at once, so it goes first.
+    automaton = _translate(formula, "low", part, limit)
+    if not spot.is_deterministic(automaton):
+        automaton = _translate(formula, "high", part, limit)
+    if not spot.is_deterministic(automaton):
+        raise _not_deterministic(part, str(spot.mp_class(formula)))
+    return automaton
+
+
+def _translate(formula: Any, effort: str, part: Node, limit: StateLimit) -> Any:
+    spot = load_spot()
+    if spot.length(formula) <= SMALL_FORMULA:
+        return spot.translate(formula, "tgba", "deterministic", "complete", effort)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", CHILD, effort, str(MAX_MEMORY)],
+            input=str(formula),
+            capture_output=True,
+            text=True,
+            timeout=limit.seconds,
+            check=True,
+        )
+    except subprocess.TimeoutExpired:
+        raise _too_large(part, f"{limit.seconds:g} s") from None
+    except subprocess.CalledProcessError:
+        raise _too_large(part, f"{MAX_MEMORY >> 30} GiB") from None
+    return spot.automaton(done.stdout)
+
+
+CHILD: Final = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]), int(sys.argv[2])))
+import spot
+print(spot.translate(spot.formula(sys.stdin.read()), 'tgba', 'deterministic', 'complete', sys.argv[1]).to_str('hoa'))
+"""
+
+
+def _too_large(part: Node, what: str) -> FormulaError:
+    return FormulaError(
+        "formula-too-large",
+        f"the automaton of this formula needs more than {what}",
+        part.offset,
+        part.length,
+        (f"the part is: {show(part)[:160]}", "split it into several 'ltl' terms, or make it shorter"),
+    )
+
+
+def _not_deterministic(part: Node, rank: str) -> FormulaError:
+    why = {"P": "a persistence property ('from some step on, always')", "T": "a reactivity property"}
+    return FormulaError(
+        "not-deterministic",
+        f"no deterministic Buechi automaton is known for '{show(part)[:120]}', "
+        f"{why.get(rank, 'which Spot could not determinise')}",
+        part.offset,
+        part.length,
+        (
+            "'semantics: finite' with 'pay: end' reads 'F G a' as 'a holds at the last step'",
+            "'G F a' (again and again) has one; so has 'F G a' once it says when: 'G (ready implies G a)'",
+        ),
+    )
+
+
+# -- from Spot's automaton to cubes --------------------------------------------------------------------
+
+
+def _read_off(automaton: Any, names: tuple[str, ...], limit: StateLimit) -> OmegaMonitor:
+    spot = load_spot()
+    if automaton.acc().is_f():  # nothing is accepted: one mark that is never seen
+        n_marks, always = 1, 0
+    elif automaton.acc().is_t():  # everything is: one mark that is always seen
+        n_marks, always = 1, 1
+    elif automaton.acc().is_generalized_buchi():
+        n_marks, always = automaton.num_sets(), 0
+    else:
+        raise ValueError(f"not a generalised Buechi automaton: {automaton.get_acceptance()}")
+    bits = {automaton.register_ap(ap): names.index(ap.ap_name()) for ap in automaton.ap()}
+    edges = []
+    for state in range(automaton.num_states()):
+        leaving: list[OmegaEdge] = []
+        for edge in automaton.out(state):
+            marks = always | sum(1 << mark for mark in edge.acc.sets() if mark < n_marks)
+            leaving += [(mask, value, edge.dst, marks) for mask, value in _cubes_of(edge.cond, bits)]
+            if len(leaving) > limit.cubes:
+                raise FormulaError(
+                    "formula-too-large", f"a state of this formula needs more than {limit.cubes} edges"
+                )
+        edges.append(tuple(leaving))
+    assert spot.is_deterministic(automaton)
+    return OmegaMonitor(names, automaton.get_init_state_number(), tuple(edges), n_marks)
+
+
+def _cubes_of(condition: Any, bits: dict[int, int]) -> list[tuple[int, int]]:
+    """Return the paths to true of a diagram of Spot's library, as disjoint cubes."""
+    import buddy
+
+    found = []
+    stack = [(condition, 0, 0)]
+    while stack:
+        node, mask, value = stack.pop()
+        if node == buddy.bddfalse:
+            continue
+        if node == buddy.bddtrue:
+            found.append((mask, value))
+            continue
+        bit = 1 << bits[buddy.bdd_var(node)]
+        stack.append((buddy.bdd_low(node), mask | bit, value))
+        stack.append((buddy.bdd_high(node), mask | bit, value | bit))
+    return found
+
+
+# -- what the structure says ---------------------------------------------------------------------------
+
+
+def omega_verdicts(monitor: OmegaMonitor) -> tuple[Verdict | None, ...]:
+    """Return for each state whether every word from here is accepted, none is, or (None) it is still open."""
+    every = (1 << monitor.n_marks) - 1
+    good = [state for part, marks in _components(monitor, every) if marks == every for state in part]
+    # A run is rejected when from some step on it misses a mark: a cycle without that mark.
+    bad = [
+        state
+        for mark in range(monitor.n_marks)
+        for part, _ in _components(monitor, every, without=1 << mark)
+        for state in part
+    ]
+    plain = [[(m, v, n) for m, v, n, _ in leaving] for leaving in monitor.edges]
+    can_accept, can_reject = distance_to(plain, good), distance_to(plain, bad)
+    return tuple(
+        Verdict.VIOLATED_FOR_GOOD if a is None else Verdict.SATISFIED_FOR_GOOD if r is None else None
+        for a, r in zip(can_accept, can_reject, strict=True)
+    )
+
+
+def _components(monitor: OmegaMonitor, every: int, without: int = 0) -> list[tuple[list[int], int]]:
+    """Return the strongly connected components that hold a cycle, with the marks on their inner edges.
+
+    Edges that carry a mark of `without` are left out. Tarjan's algorithm with an explicit stack.
+    """
+    successors = [
+        [(n, marks) for _, _, n, marks in leaving if not marks & without] for leaving in monitor.edges
+    ]
+    index: dict[int, int] = {}
+    lowest: dict[int, int] = {}
+    open_states: list[int] = []
+    component: dict[int, int] = {}
+    found: list[tuple[list[int], int]] = []
+    for root in range(len(monitor)):
+        work = [(root, 0)]
+        while work:
+            state, position = work.pop()
+            if position == 0:
+                if state in index:
+                    continue
+                index[state] = lowest[state] = len(index)
+                open_states.append(state)
+            elif state not in component:
+                child = successors[state][position - 1][0]
+                if child not in component:
+                    lowest[state] = min(lowest[state], lowest[child])
+            if position < len(successors[state]):
+                work.append((state, position + 1))
+                child = successors[state][position][0]
+                if child not in index:
+                    work.append((child, 0))
+            elif lowest[state] == index[state]:
+                members = []
+                while not members or members[-1] != state:
+                    members.append(open_states.pop())
+                    component[members[-1]] = len(found)
+                inner = [marks for member in members for n, marks in successors[member] if n in set(members)]
+                union = 0
+                for marks in inner:
+                    union |= marks
+                found.append((members if inner else [], union & every))
+    return [(members, marks) for members, marks in found if members]
+
+
+def advance_frontier(frontier: int, marks: int, n_marks: int) -> tuple[int, bool]:
+    """Return the accepting frontier after an edge, and whether the edge earns the frontier's reward.
+
+    The frontier is the set of marks still to be seen in this round (bits; start with all of them). An edge
+    that carries one of them is paid and takes it off; when none is left, a new round begins.
+
+    Source: Hasanbeig, Kantaros, Abate, Kroening, Pappas and Lee, "Reinforcement learning for temporal logic
+        control synthesis with probabilistic satisfaction guarantees" (CDC 2019), Definition 7. Deviation: an
+        edge may carry several marks, all of which are taken off; the next round begins with every mark, where
+        theirs leaves out the one just seen.
+
+    Example:
+        >>> advance_frontier(0b11, 0b01, 2), advance_frontier(0b10, 0b01, 2), advance_frontier(0b10, 0b10, 2)
+        ((2, True), (2, False), (3, True))
+    """
+    rest = frontier & ~marks
+    return (rest or (1 << n_marks) - 1), rest != frontier
+
+
+def accepts_lasso(monitor: OmegaMonitor, prefix: Sequence[int], cycle: Sequence[int]) -> bool:
+    """Say whether the word `prefix cycle cycle ...` is accepted."""
+    state = monitor.start
+    for label in prefix:
+        state, _ = monitor.step(state, label)
+    seen: dict[int, int] = {}
+    rounds: list[int] = []  # marks of each round of the cycle
+    while state not in seen:
+        seen[state] = len(rounds)
+        union = 0
+        for label in cycle:
+            state, marks = monitor.step(state, label)
+            union |= marks
+        rounds.append(union)
+    union = 0
+    for marks in rounds[seen[state] :]:
+        union |= marks
+    return union == (1 << monitor.n_marks) - 1
