@@ -100,10 +100,10 @@ def test_a_wrong_import_would_be_seen() -> None:
     )
     relative = "from ..backends import oracle\nfrom .. import wrappers\nfrom . import near\n"
     relative += "from rewardspec import cli\n"
-    assert wrong_imports("kinds", imports_of(source, ["rewardspec", "kinds"])) == [
-        "benchmarks.x",
-        "rewardspec.wrappers",
-    ]
+    found = wrong_imports("kinds", imports_of(source, ["rewardspec", "kinds"]))
+    assert found == ["rewardspec.wrappers", "benchmarks.x"]
+    typing = "if TYPE_CHECKING:\n    from rewardspec.wrappers import single\n"
+    assert wrong_imports("kinds", imports_of(typing, ["rewardspec", "kinds"])) == []
     found = wrong_imports("kinds", imports_of(relative, ["rewardspec", "kinds"]))
     assert found == ["rewardspec.backends", "rewardspec.wrappers", "rewardspec.cli"]
 
