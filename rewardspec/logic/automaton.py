@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from rewardspec.logic.diagrams import NO_VARIABLE, Diagrams
 from rewardspec.logic.guards import merge_cubes
@@ -193,6 +194,39 @@ def merge_edges(edges: Iterable[Edge]) -> tuple[Edge, ...]:
     for mask, value, target in edges:
         cubes.setdefault(target, []).append((mask, value))
     return tuple((m, v, target) for target, found in cubes.items() for m, v in merge_cubes(found))
+
+
+def to_hoa(automaton: Automaton, acceptance: Literal["Buchi", "co-Buchi"]) -> str:
+    """Return an automaton as one on infinite words, in the HOA format.
+
+    Args:
+        automaton: The automaton.
+        acceptance: `Buchi` accepts words whose prefixes are accepted again and again, `co-Buchi` those whose
+            prefixes are all accepted from some step on.
+
+    Source: Babiak et al., "The Hanoi Omega-Automata Format" (CAV 2015).
+    """
+    names = automaton.propositions
+    quoted = "".join(f' "{name}"' for name in names)
+    marked = automaton.accepting
+    if acceptance == "co-Buchi":
+        marked = frozenset(range(len(automaton))) - marked
+    lines = [
+        "HOA: v1",
+        f"States: {len(automaton)}",
+        f"Start: {automaton.start}",
+        f"AP: {len(names)}{quoted}",
+        f"acc-name: {acceptance}",
+        f"Acceptance: 1 {'Inf' if acceptance == 'Buchi' else 'Fin'}(0)",
+        "properties: deterministic complete",
+        "--BODY--",
+    ]
+    for state, leaving in enumerate(automaton.edges):
+        lines.append(f"State: {state}" + (" {0}" if state in marked else ""))
+        for mask, value, target in leaving:
+            literals = [f"{'' if value >> b & 1 else '!'}{b}" for b in range(len(names)) if mask >> b & 1]
+            lines.append(f"[{'&'.join(literals) or 't'}] {target}")
+    return "\n".join([*lines, "--END--"])
 
 
 def refine(

@@ -31,7 +31,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from rewardspec.errors import FormulaError
 from rewardspec.logic.automaton import Automaton, merge_edges, refine_diagrams, trim
@@ -60,6 +60,8 @@ class StateLimit:
 
 
 DEFAULT_LIMIT: Final = StateLimit()
+
+Acceptance = Literal["ended", "good", "not bad"]
 
 OBLIGATIONS: Final = 1 << 40
 """The oldest obligation's variable. Newer ones count down from it, so they are tested first: a state that
@@ -91,14 +93,23 @@ def compile_finite(formula: Formula, limit: StateLimit = DEFAULT_LIMIT) -> Finit
     return combine_factors(automata, combine, formula.propositions)
 
 
-def compile_factor(root: Node, limit: StateLimit = DEFAULT_LIMIT) -> Automaton:
+def compile_factor(root: Node, limit: StateLimit = DEFAULT_LIMIT, accept: Acceptance = "ended") -> Automaton:
     """Compile one formula to one minimal automaton over the propositions that it reads.
+
+    Args:
+        root: The formula.
+        limit: How large it may become.
+        accept: Which traces to accept. `ended`: those that satisfy the formula as an LTLf formula. `good`:
+            prefixes after which nothing is asked any more; an infinite word satisfies a formula whose
+            untils all stand positively (syntactic co-safety) exactly when it has one. `not bad`: prefixes
+            after which something may still be asked; a word satisfies a formula whose untils all stand
+            negatively (syntactic safety) exactly when it has no other.
 
     Raises:
         FormulaError: `formula-too-large`.
     """
     try:
-        return _compile(root, limit)
+        return _compile(root, limit, accept)
     except TooLargeError as error:
         what = error.what
     except RecursionError:  # diagrams recurse once a variable
@@ -300,7 +311,7 @@ class _Progression:
         return state == Diagrams.TRUE
 
 
-def _compile(root: Node, limit: StateLimit) -> Automaton:
+def _compile(root: Node, limit: StateLimit, accept: Acceptance = "ended") -> Automaton:
     """Return the minimal automaton of a formula, or raise `TooLargeError`."""
     progression = _Progression(root, limit)
     diagrams = progression.diagrams
@@ -316,7 +327,12 @@ def _compile(root: Node, limit: StateLimit) -> Automaton:
                     raise TooLargeError(f"{limit.states} states")
                 number[target] = len(states)
                 states.append(target)
-    accepts = [progression.may_end(state) for state in states]
+    if accept == "ended":
+        accepts = [progression.may_end(state) for state in states]
+    elif accept == "good":
+        accepts = [state == Diagrams.TRUE for state in states]
+    else:
+        accepts = [state != Diagrams.FALSE for state in states]
     # Bottoms are states; a class is shown as a leaf of its own.
     classes = refine_diagrams(
         diagrams,

@@ -3,8 +3,8 @@
 A word is accepted when every mark is seen infinitely often. Each conjunct at the top is translated on its own
 and the products are taken afterwards: `F a & G !c & G F b & G F d` needs three states and two marks.
 
-A formula such as `F G a` has no deterministic Buechi automaton, and paying on visits to a nondeterministic one
-would let the agent be paid for its guesses; `compile_infinite` says so. Nothing here builds automata with
+A formula such as `F G a` has no deterministic Buechi automaton, and paying on visits to a nondeterministic
+one would let the agent be paid for its guesses; `compile_infinite` says so. Nothing here builds automata with
 jumps (limit-deterministic ones).
 """
 
@@ -13,13 +13,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from rewardspec.errors import FormulaError
-from rewardspec.logic.automaton import Verdict, distance_to
-from rewardspec.logic.finite import DEFAULT_LIMIT, StateLimit, split
+from rewardspec.logic.automaton import Verdict, distance_to, refine, to_hoa
+from rewardspec.logic.finite import DEFAULT_LIMIT, StateLimit, compile_factor, split
 from rewardspec.logic.formula import Formula, load_spot, to_spot
+from rewardspec.logic.guards import merge_cubes
 from rewardspec.logic.syntax import Node, show
 
 OmegaEdge = tuple[int, int, int, int]
@@ -75,25 +76,24 @@ def compile_infinite(formula: Formula, limit: StateLimit = DEFAULT_LIMIT) -> Ome
     combine, parts = split(formula.root)
     if combine == "or":
         parts = (formula.root,)
-    whole = None
+    whole: Any = None
     for part in parts:
         automaton = _translate_part(part, limit)
         whole = automaton if whole is None else spot.product(whole, automaton)
         if whole.num_states() > limit.states:
             raise _too_large(formula.root, f"{limit.states} states")
-    if len(parts) > 1 and whole.num_states() <= 256:
-        simplified = spot.postprocess(whole, "tgba", "deterministic", "complete")
-        if spot.is_deterministic(simplified) and simplified.num_states() <= whole.num_states():
-            whole = simplified
-    return _read_off(whole, formula.propositions, limit)
+    return simplify(_read_off(whole, formula.propositions, limit))
 
 
 def _translate_part(part: Node, limit: StateLimit) -> Any:
     """Return a deterministic, complete generalised Buechi automaton of one conjunct."""
     spot = load_spot()
     formula = to_spot(part)
-    # Spot's full optimisation is exponential in the depth of F(a & X F(b & ...)); the low setting is not, and
-    # often deterministic at once, so it goes first.
+    # Spot is exponential in the depth of F(a & X F(b & ...)); progression is linear.
+    if formula.is_ltl_formula() and formula.is_syntactic_guarantee():
+        return spot.automaton(to_hoa(compile_factor(part, limit, "good"), "Buchi"))
+    if formula.is_ltl_formula() and formula.is_syntactic_safety():
+        return spot.automaton(to_hoa(compile_factor(part, limit, "not bad"), "Buchi"))
     automaton = _translate(formula, "low", part, limit)
     if not spot.is_deterministic(automaton):
         automaton = _translate(formula, "high", part, limit)
@@ -126,7 +126,8 @@ CHILD: Final = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]), int(sys.argv[2])))
 import spot
-print(spot.translate(spot.formula(sys.stdin.read()), 'tgba', 'deterministic', 'complete', sys.argv[1]).to_str('hoa'))
+formula = spot.formula(sys.stdin.read())
+print(spot.translate(formula, 'tgba', 'deterministic', 'complete', sys.argv[1]).to_str('hoa'))
 """
 
 
@@ -203,6 +204,69 @@ def _cubes_of(condition: Any, bits: dict[int, int]) -> list[tuple[int, int]]:
     return found
 
 
+def simplify(monitor: OmegaMonitor) -> OmegaMonitor:
+    """Return an automaton of the same words with fewer states and marks.
+
+    States where the verdict is final become loops with every mark or none; a mark that every cycle with all
+    the others carries is dropped; marks off the accepting components are cleared; then states that no word
+    can tell apart by its marks are merged.
+    """
+    return _merge_states(_clear_marks(_drop_marks(_close_final(monitor))))
+
+
+def _close_final(monitor: OmegaMonitor) -> OmegaMonitor:
+    every = (1 << monitor.n_marks) - 1
+    edges = [
+        leaving if verdict is None else ((0, 0, state, every if verdict.is_satisfied else 0),)
+        for state, (leaving, verdict) in enumerate(zip(monitor.edges, omega_verdicts(monitor), strict=True))
+    ]
+    return replace(monitor, edges=tuple(edges))
+
+
+def _drop_marks(monitor: OmegaMonitor) -> OmegaMonitor:
+    mark = 0
+    while mark < monitor.n_marks and monitor.n_marks > 1:
+        bit, every = 1 << mark, (1 << monitor.n_marks) - 1
+        if any(marks | bit == every for _, marks in _components(monitor, every, without=bit)):
+            mark += 1
+            continue
+        edges = tuple(
+            tuple((m, v, n, marks & (bit - 1) | (marks >> mark + 1) << mark) for m, v, n, marks in leaving)
+            for leaving in monitor.edges
+        )
+        monitor = replace(monitor, edges=edges, n_marks=monitor.n_marks - 1)
+    return monitor
+
+
+def _clear_marks(monitor: OmegaMonitor) -> OmegaMonitor:
+    every = (1 << monitor.n_marks) - 1
+    home: dict[int, int] = {}  # state -> its component, if that is accepting
+    for number, (members, marks) in enumerate(_components(monitor, every)):
+        if marks == every:
+            home.update(dict.fromkeys(members, number))
+    edges = tuple(
+        tuple(
+            (m, v, n, marks if state in home and home[state] == home.get(n) else 0)
+            for m, v, n, marks in leaving
+        )
+        for state, leaving in enumerate(monitor.edges)
+    )
+    return replace(monitor, edges=edges)
+
+
+def _merge_states(monitor: OmegaMonitor) -> OmegaMonitor:
+    """Return the automaton with states merged that no word can tell apart by the marks it sees."""
+    classes = refine(len(monitor), monitor.edges, [None] * len(monitor))
+    first = {number: state for state, number in reversed(list(enumerate(classes)))}
+    edges = []
+    for number in range(len(first)):
+        cubes: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for mask, value, target, marks in monitor.edges[first[number]]:
+            cubes.setdefault((classes[target], marks), []).append((mask, value))
+        edges.append(tuple((m, v, n, k) for (n, k), found in cubes.items() for m, v in merge_cubes(found)))
+    return OmegaMonitor(monitor.propositions, classes[monitor.start], tuple(edges), monitor.n_marks)
+
+
 # -- what the structure says ---------------------------------------------------------------------------
 
 
@@ -257,7 +321,7 @@ def _components(monitor: OmegaMonitor, every: int, without: int = 0) -> list[tup
                 if child not in index:
                     work.append((child, 0))
             elif lowest[state] == index[state]:
-                members = []
+                members: list[int] = []
                 while not members or members[-1] != state:
                     members.append(open_states.pop())
                     component[members[-1]] = len(found)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rewardspec.logic.automaton import Automaton, Verdict, verdicts
+from rewardspec.logic.automaton import Automaton, Verdict, to_hoa, verdicts
 from rewardspec.logic.finite import DEFAULT_LIMIT, StateLimit, compile_factor
 from rewardspec.logic.formula import Formula, load_spot, to_spot
 from rewardspec.logic.syntax import FALSE, TRUE, Node
@@ -69,32 +69,7 @@ def finite_infinite_differ(formula: Formula, limit: StateLimit = DEFAULT_LIMIT) 
     """
     spot = load_spot()
     automaton = compile_factor(formula.root, limit)
-    return not spot.are_equivalent(spot.automaton(to_hoa(automaton)), to_spot(formula.root))
-
-
-def to_hoa(automaton: Automaton) -> str:
-    """Return an automaton in the HOA format, as one that accepts when it rejects finitely often.
-
-    Source: Babiak et al., "The Hanoi Omega-Automata Format" (CAV 2015).
-    """
-    names = automaton.propositions
-    quoted = "".join(f' "{name}"' for name in names)
-    lines = [
-        "HOA: v1",
-        f"States: {len(automaton)}",
-        f"Start: {automaton.start}",
-        f"AP: {len(names)}{quoted}",
-        "acc-name: co-Buchi",
-        "Acceptance: 1 Fin(0)",
-        "properties: deterministic complete",
-        "--BODY--",
-    ]
-    for state, leaving in enumerate(automaton.edges):
-        lines.append(f"State: {state}" + ("" if state in automaton.accepting else " {0}"))
-        for mask, value, target in leaving:
-            literals = [f"{'' if value >> b & 1 else '!'}{b}" for b in range(len(names)) if mask >> b & 1]
-            lines.append(f"[{'&'.join(literals) or 't'}] {target}")
-    return "\n".join([*lines, "--END--"])
+    return not spot.are_equivalent(spot.automaton(to_hoa(automaton, "co-Buchi")), to_spot(formula.root))
 
 
 def has_no_finite_violation(formula: Formula, limit: StateLimit = DEFAULT_LIMIT) -> bool:
