@@ -10,7 +10,7 @@ from rewardspec.kinds import KINDS
 from rewardspec.operators import OPERATORS
 from rewardspec.spec.model import Kind, Spec
 from rewardspec.spec.reader import read_spec
-from rewardspec.spec.text import Document, read_file, read_text
+from rewardspec.spec.text import read_file, read_text
 
 VOCABULARY: dict[str, Kind] = {**KINDS, **OPERATORS}
 """Every reward kind and operator, by the word that names it in a spec."""
@@ -22,7 +22,8 @@ def load(path: str | Path) -> Spec:
     Raises:
         SpecError: With every problem found, each with its place.
     """
-    return read_spec(read_file(path), VOCABULARY)
+    document = read_file(path)
+    return read_spec(document.value, VOCABULARY, document)
 
 
 def loads(text: str | bytes, file: str = "<text>") -> Spec:
@@ -39,7 +40,8 @@ def loads(text: str | bytes, file: str = "<text>") -> Spec:
         >>> loads("name: effort\\nreward: -0.01 * abs(action)").reward[0].kind
         'markov'
     """
-    return read_spec(read_text(text, file), VOCABULARY)
+    document = read_text(text, file)
+    return read_spec(document.value, VOCABULARY, document)
 
 
 def from_data(data: dict[str, Any]) -> Spec:
@@ -49,5 +51,5 @@ def from_data(data: dict[str, Any]) -> Spec:
         SpecError: With every problem found; places are paths only.
     """
     if not isinstance(data, dict):
-        raise SpecError(Problem("not-a-mapping", "a spec is a mapping"))
-    return read_spec(Document(data, "<python>", {}, {}), VOCABULARY)
+        raise SpecError(Problem("not-a-mapping", "a spec is a mapping of names to values"))
+    return read_spec(data, VOCABULARY)

@@ -41,7 +41,7 @@ class Potential(Model):
     machine: str | None = Field(None, description="Name of the term whose machine gives the potential.")
     method: Method = Field("distance", description="How a machine's state gives a potential.")
     scale: Number = Field(1.0, description="Factor on the potential.")
-    machine_discount: Annotated[float, Field(gt=0, lt=1)] = Field(
+    machine_discount: Annotated[Number, Field(gt=0, lt=1)] = Field(
         0.9, description="Discount of the value iteration on the machine."
     )
 

@@ -10,7 +10,7 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.text import clip
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import Kind, Model, Number, Term
+from rewardspec.spec.model import Kind, Model, Number, Range, Term, Whole
 
 
 class Terms(Model):
@@ -60,8 +60,8 @@ class Lexicographic(Terms):
     single steps: sums over an episode may trade many small gains for one large loss.
     """
 
-    range: tuple[Number, Number] = Field((0.0, 1.0), description="Least and greatest value of every term.")
-    levels: Annotated[int, Field(ge=2, le=1000)] = Field(10, description="Levels told apart in each term.")
+    range: Range = Field((0.0, 1.0), description="Least and greatest value of every term.")
+    levels: Annotated[Whole, Field(ge=2, le=1000)] = Field(10, description="Levels told apart in each term.")
 
     @model_validator(mode="after")
     def _check_digits(self) -> Lexicographic:

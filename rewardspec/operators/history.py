@@ -7,7 +7,7 @@ from pydantic import Field
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import Kind, Model, Number, Term
+from rewardspec.spec.model import Kind, Model, Number, Term, Truth
 
 
 class Diff(Model):
@@ -23,7 +23,7 @@ class Diff(Model):
     """
 
     of: Term = Field(description="The term whose value is compared.")
-    discounted: bool = Field(False, description="Multiply the new value by the spec's discount.")
+    discounted: Truth = Field(False, description="Multiply the new value by the spec's discount.")
     start: Number | None = Field(None, description="Value before the first step.")
 
 

@@ -10,7 +10,7 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.program import Fold
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import Kind, Model, Number, Term
+from rewardspec.spec.model import Kind, Model, Number, Term, Truth, Whole
 
 
 class Normalise(Model):
@@ -29,9 +29,9 @@ class Normalise(Model):
     of: Term = Field(description="The term.")
     mean: Number | None = Field(None, description="Constant mean; running when neither it nor `std` is given.")
     std: Annotated[Number, Field(gt=0)] | None = Field(None, description="Constant standard deviation.")
-    centre: bool = Field(True, description="Whether the running mean is subtracted.")
+    centre: Truth = Field(True, description="Whether the running mean is subtracted.")
     epsilon: Annotated[Number, Field(gt=0)] = Field(1e-8, description="Least divisor.")
-    freeze_after: Annotated[int, Field(gt=0)] | None = Field(
+    freeze_after: Annotated[Whole, Field(gt=0)] | None = Field(
         None, description="Environment steps of the run after which the statistics stand still."
     )
 

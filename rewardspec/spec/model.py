@@ -24,6 +24,8 @@ from pydantic import (
 
 from rewardspec.errors import Place
 from rewardspec.ir.program import Observe
+from rewardspec.spec.places import Places
+from rewardspec.spec.scalars import short
 
 if TYPE_CHECKING:
     from rewardspec.lowering import Scope
@@ -36,22 +38,56 @@ RESERVED = frozenset(
 )
 """Words that cannot name a signal, a proposition or a machine state's proposition."""
 
+MAX_NAME = 80
+"""Characters of a name."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _TERM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ .-]*\Z")
 
 
+class ModelError(ValueError):
+    """A value does not fit, with the code and the hints of the problem that it is."""
+
+    def __init__(self, code: str, message: str, *hints: str) -> None:
+        super().__init__(message)
+        self.code, self.hints = code, hints
+
+
 def _check_name(name: str) -> str:
-    if not _NAME.match(name) or len(name) > 80:
-        raise ValueError(f"'{name[:80]}' is not a name: use letters, digits and underscores, a letter first")
+    if not _NAME.match(name) or len(name) > MAX_NAME:
+        hint = f"Use letters, digits and underscores, a letter first, at most {MAX_NAME} in all."
+        raise ModelError("invalid-name", f"'{short(name)}' cannot be a name", hint)
     if name in RESERVED:
-        raise ValueError(f"'{name}' is a word of the language and cannot be declared")
+        message = f"'{name}' is a word of the language and cannot be declared"
+        raise ModelError("reserved-name", message, f"Choose another name, for example '{name}_'.")
     return name
 
 
 def _check_term_name(name: str) -> str:
-    if not _TERM_NAME.match(name) or len(name) > 80:
-        raise ValueError(f"'{name[:80]}' is not a term's name: use letters, digits, spaces, '_', '-' and '.'")
+    if not _TERM_NAME.match(name) or len(name) > MAX_NAME:
+        hint = f"Use letters, digits, spaces, '_', '-' and '.', a letter first, at most {MAX_NAME} in all."
+        raise ModelError("invalid-name", f"'{short(name)}' cannot be the name of a term", hint)
     return name
+
+
+def _check_version(version: object) -> object:
+    if isinstance(version, bool) or version != 1:
+        raise ModelError(
+            "wrong-version",
+            f"the language has version 1, not {short(str(version))}",
+            "Write 'rewardspec: 1'.",
+        )
+    return version
+
+
+def _check_range(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
+        raise ModelError(
+            "wrong-value",
+            f"the range runs from {ends[0]:g} down to {ends[1]:g}",
+            "Write the lesser number first.",
+        )
+    return ends
 
 
 def _number_to_text(value: object) -> object:
@@ -79,6 +115,16 @@ GuardText = Annotated[
 """A boolean formula over declared propositions."""
 
 Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+"""A finite number; a text or a truth value is not taken for one."""
+
+Whole = Annotated[int, Field(strict=True)]
+"""A whole number, likewise."""
+
+Truth = Annotated[bool, Field(strict=True)]
+"""`true` or `false`; neither a number nor a text is taken for one."""
+
+Range = Annotated[tuple[Number, Number], AfterValidator(_check_range)]
+"""Least and greatest value."""
 
 
 class Model(BaseModel):
@@ -94,8 +140,8 @@ class Linear(Model):
 
     from_: Number = Field(alias="from", description="Value at the start.")
     to: Number = Field(description="Value at the end and after it.")
-    over: Annotated[int, Field(gt=0)] = Field(description="Environment steps that the change takes.")
-    after: Annotated[int, Field(ge=0)] = Field(0, description="Environment steps before the change begins.")
+    over: Annotated[Whole, Field(gt=0)] = Field(description="Environment steps that the change takes.")
+    after: Annotated[Whole, Field(ge=0)] = Field(0, description="Environment steps before the change begins.")
 
 
 class Exponential(Model):
@@ -103,7 +149,7 @@ class Exponential(Model):
 
     from_: Number = Field(alias="from", description="Value at the start.")
     to: Number = Field(0.0, description="Value approached.")
-    half_life: Annotated[int, Field(gt=0)] = Field(
+    half_life: Annotated[Whole, Field(gt=0)] = Field(
         description="Environment steps in which the distance halves."
     )
 
@@ -116,7 +162,7 @@ class Performance(Model):
     measure: ExpressionText = Field("reward", description="Summed over an episode; averaged over episodes.")
     low: Number = Field(description="Average at which the change begins.")
     high: Number = Field(description="Average at which the change is complete.")
-    window: Annotated[int, Field(gt=0)] = Field(100, description="Episodes of the exponential average.")
+    window: Annotated[Whole, Field(gt=0)] = Field(100, description="Episodes of the exponential average.")
 
     @model_validator(mode="after")
     def _check_order(self) -> Performance:
@@ -130,7 +176,7 @@ class Schedule(Model):
 
     linear: Linear | None = None
     exponential: Exponential | None = None
-    piecewise: tuple[tuple[Annotated[int, Field(ge=0)], Number], ...] | None = Field(
+    piecewise: tuple[tuple[Annotated[Whole, Field(ge=0)], Number], ...] | None = Field(
         None, description="Points [environment steps, value], linear between them.", max_length=100
     )
     performance: Performance | None = None
@@ -191,20 +237,18 @@ class EnvSpec(Model):
     id: str | None = Field(None, description="Gymnasium id.", examples=["MiniGrid-DoorKey-8x8-v0"])
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of gymnasium.make.")
     labels: str | None = Field(None, description="Ready-made labeller.", examples=["minigrid", "minihack"])
-    horizon: Annotated[int, Field(gt=0)] | None = Field(None, description="Steps after which it truncates.")
-    base_reward: tuple[Number, Number] | None = Field(
+    horizon: Annotated[Whole, Field(gt=0)] | None = Field(None, description="Steps after which it truncates.")
+    base_reward: Range | None = Field(
         None, description="Least and greatest reward of the environment itself on one step, for the checker."
     )
-    ends_early: bool | None = Field(None, description="Whether episodes can terminate before the horizon.")
+    ends_early: Truth | None = Field(None, description="Whether episodes can terminate before the horizon.")
 
 
 class SignalSpec(Model):
     """A named expression, with the range it is meant to have."""
 
     value: ExpressionText
-    range: tuple[Number, Number] | None = Field(
-        None, description="Least and greatest value, for the checker."
-    )
+    range: Range | None = Field(None, description="Least and greatest value, for the checker.")
 
 
 class EndSpec(Model):
@@ -238,8 +282,8 @@ class TestSpec(Model):
     rewards: tuple[Number, ...] | None = Field(None, description="The reward of every step.")
     state: str | dict[str, str] | None = Field(None, description="Machine state after the last step.")
     verdict: str | dict[str, str] | None = Field(None, description="Formula's verdict after the last step.")
-    terminated: bool | None = Field(None, description="Whether the program has ended the episode.")
-    ends_at: Annotated[int, Field(ge=0)] | None = Field(
+    terminated: Truth | None = Field(None, description="Whether the program has ended the episode.")
+    ends_at: Annotated[Whole, Field(ge=0)] | None = Field(
         None, description="Index of the step that ends the episode."
     )
 
@@ -262,10 +306,12 @@ class Spec(Model):
     equal specs for equal content. `rewardspec.compile` makes a program of it, `rewardspec.wrap` an environment.
     """
 
-    rewardspec: Literal[1] = Field(1, description="Version of the language.")
+    rewardspec: Annotated[Literal[1], BeforeValidator(_check_version)] = Field(
+        1, description="Version of the language."
+    )
     name: str = Field("reward", min_length=1, max_length=200, description="Name of the spec.")
     description: str = Field("", description="What the reward is meant to bring about.")
-    discount: Annotated[float, Field(gt=0, le=1)] | None = Field(
+    discount: Annotated[Number, Field(gt=0, le=1)] | None = Field(
         None,
         description="Discount of the return that is to be maximised; needed by potentials and discounted formulas.",
     )
@@ -282,18 +328,11 @@ class Spec(Model):
         default_factory=dict, description="Who or what wrote the spec, and from what."
     )
 
-    _places: dict[tuple[str | int, ...], Place] = PrivateAttr(default_factory=dict)
+    _places: Places = PrivateAttr(default_factory=Places)
 
     def place(self, path: tuple[str | int, ...]) -> Place:
         """Return where the value at a path stands, or the nearest value that encloses it."""
-        for length in range(len(path), -1, -1):
-            if found := self._places.get(path[:length]):
-                if length == len(path) or not found.line:
-                    return found
-                return Place(
-                    found.file, found.line, found.column, show_path(path), found.excerpt, found.length
-                )
-        return Place(path=show_path(path))
+        return self._places.find(path)
 
     def __eq__(self, other: object) -> bool:
         """Compare content; places do not count."""
@@ -310,19 +349,6 @@ class Spec(Model):
         from rewardspec.spec.text import dump_text
 
         return dump_text(self.to_data())
-
-
-def show_path(path: tuple[str | int, ...]) -> str:
-    """Return a path as text.
-
-    Example:
-        >>> show_path(("reward", 0, "edges", 2, "when"))
-        'reward[0].edges[2].when'
-    """
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
 
 
 def dump_term(term: Term) -> Any:

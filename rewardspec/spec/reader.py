@@ -1,4 +1,4 @@
-"""Plain data to `Spec`: finds each term's kind, validates by pydantic, and words every complaint itself."""
+"""Plain data to `Spec`: finds each term's kind, has pydantic validate, and words every complaint itself."""
 
 from __future__ import annotations
 
@@ -6,27 +6,51 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
-from rewardspec.errors import Place, Problem, SpecError, list_names, near_miss
-from rewardspec.spec.model import Kind, Spec, Term, show_path
-from rewardspec.spec.text import Document
-
-Path = tuple["str | int", ...]
+from rewardspec.errors import Problem, SpecError, list_names, near_miss
+from rewardspec.spec.document import Document, Path
+from rewardspec.spec.model import Kind, Spec, Term
+from rewardspec.spec.places import Places
+from rewardspec.spec.scalars import short
+from rewardspec.spec.wording import kind_of, word_findings
 
 TERM_OPTIONS = ("name", "weight")
 """Keys of every term, beside the kind's own."""
 
 MAX_TERM_DEPTH = 20
 
+MAX_TERMS = 1000
+"""Terms of one list."""
+
+MAX_PROBLEMS = 50
+"""Reading stops when so many problems were collected."""
+
+
+def read_spec(
+    data: Mapping[str, Any], vocabulary: Mapping[str, Kind], document: Document | None = None
+) -> Spec:
+    """Return the spec that plain data holds, read in a vocabulary of kinds and operators.
+
+    Args:
+        data: Mappings, lists and scalars, the way a spec is written in YAML.
+        vocabulary: The words that may name a term.
+        document: The text that the data was read from, for the places of problems.
+
+    Raises:
+        SpecError: With every problem found, each with its place.
+    """
+    return SpecReader(data, vocabulary, document).read()
+
 
 class SpecReader:
-    """Reads one document in a vocabulary; collects problems and raises them once."""
+    """Reads one spec in a vocabulary; collects problems and raises them once."""
 
-    def __init__(self, document: Document, vocabulary: Mapping[str, Kind]) -> None:
-        self.document, self.vocabulary = document, vocabulary
+    def __init__(
+        self, data: Mapping[str, Any], vocabulary: Mapping[str, Kind], document: Document | None = None
+    ) -> None:
+        self.data, self.vocabulary = data, vocabulary
+        self.places = Places(document)
         self.problems: list[Problem] = []
-        self.places: dict[Path, Place] = dict(document.places)
 
     def read(self) -> Spec:
         """Return the spec.
@@ -34,65 +58,86 @@ class SpecReader:
         Raises:
             SpecError: With every problem found.
         """
-        data = dict(self.document.value)
+        data = dict(self.data)
         if "reward" in data:
             terms = self.read_terms(data["reward"], ("reward",), 0)
-            data["reward"] = terms or (Term(kind="markov", body=Spec.model_construct()),)
-        if isinstance(data.get("propositions"), list):
+            # A stand-in, so that the rest of the spec is checked as well.
+            data["reward"] = terms or (Term.model_construct(kind="markov", body=Spec.model_construct()),)
+        if isinstance(data.get("propositions"), list | tuple):
             data["propositions"] = self.read_label_names(data["propositions"])
         if isinstance(data.get("env"), str):
             data["env"] = {"id": data["env"]}
+            self.places.move(("env", "id"), ("env",))
         if isinstance(data.get("signals"), dict):
-            data["signals"] = {
-                key: value if isinstance(value, dict) else {"value": value}
-                for key, value in data["signals"].items()
-            }
+            data["signals"] = {name: self.read_signal(name, value) for name, value in data["signals"].items()}
         spec: Spec | None = None
         try:
             spec = Spec.model_validate(data)
         except ValidationError as error:
             self.explain(error, (), Spec)
-        if self.problems:
+        if spec is None or self.problems:
             raise SpecError(sorted(self.problems, key=lambda p: (p.place.line, p.place.column)))
-        assert spec is not None  # no ValidationError, or there would be problems
-        spec._places.update(self.places)
+        spec._places = self.places
         return spec
+
+    # -- problems ----------------------------------------------------------------------------------------
 
     def fail(self, code: str, message: str, path: Path, *hints: str, key: bool = False) -> None:
         """Note a problem at a value, or at the key that leads to it."""
-        place = (self.document.key_places.get(path) if key else None) or self.place(path)
+        place = self.places.find_key(path) if key else self.places.find(path)
         self.problems.append(Problem(code, message, place, hints))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise SpecError(self.problems)
 
-    def place(self, path: Path) -> Place:
-        """Return where the value at a path stands, or the nearest that encloses it."""
-        for length in range(len(path), -1, -1):
-            if found := self.places.get(path[:length]):
-                return Place(
-                    found.file, found.line, found.column, show_path(path), found.excerpt, found.length
-                )
-        return Place(path=show_path(path))
+    def explain(self, error: ValidationError, base: Path, model: type[BaseModel], word: str = "") -> None:
+        """Turn pydantic's findings about a model's value into problems with our places and our words."""
+        options = TERM_OPTIONS if word else ()
+        for finding in word_findings(
+            error, model, lambda path: self.places.written((*base, *path)), word, options
+        ):
+            self.fail(finding.code, finding.message, finding.path, *finding.hints, key=finding.at_key)
 
-    def read_label_names(self, names: list[Any]) -> dict[str, None]:
+    # -- names -------------------------------------------------------------------------------------------
+
+    def read_signal(self, name: str, value: Any) -> Any:
+        """Return a signal as a mapping, also one that is written as a bare expression."""
+        if isinstance(value, dict):
+            return value
+        self.places.move(("signals", name, "value"), ("signals", name))
+        return {"value": value}
+
+    def read_label_names(self, names: list[Any] | tuple[Any, ...]) -> dict[str, None]:
         """Read `propositions: [a, b]`: names that the labelling function gives."""
         found: dict[str, None] = {}
         for i, name in enumerate(names):
             path: Path = ("propositions", i)
             if not isinstance(name, str):
-                self.fail("wrong-type", f"a proposition's name must be text, not {_kind_of(name)}", path)
+                self.fail("wrong-type", f"a proposition's name must be text, not {kind_of(name)}", path)
             elif name in found:
-                self.fail("duplicate-name", f"the proposition '{name}' is listed twice", path)
+                self.fail("duplicate-name", f"the proposition '{short(name)}' is listed twice", path)
             else:
                 found[name] = None
-                self.places[("propositions", name)] = self.place(path)
+                self.places.move(("propositions", name), path)
         return found
+
+    # -- terms -------------------------------------------------------------------------------------------
 
     def read_terms(self, value: Any, path: Path, depth: int) -> tuple[Term, ...]:
         """Read a list of terms, or a single one."""
-        if not isinstance(value, list):
+        if not isinstance(value, list | tuple):
+            self.places.move((*path, 0), path)
             term = self.read_term(value, path, depth)
             return () if term is None else (term,)
         if not value:
-            self.fail("missing-term", "the list of terms is empty", path, "A reward has at least one term.")
+            self.fail(
+                "missing-term", "the list of terms is empty", path, "Add a term, such as `- markov: reward`."
+            )
+        if len(value) > MAX_TERMS:
+            hint = "Write a sum that computes with vectors, or nest sums."
+            self.fail(
+                "document-too-large", f"{len(value)} terms in one list; the limit is {MAX_TERMS}", path, hint
+            )
+            return ()
         terms = (self.read_term(item, (*path, i), depth) for i, item in enumerate(value))
         return tuple(term for term in terms if term is not None)
 
@@ -102,240 +147,115 @@ class SpecReader:
             self.fail("document-too-deep", f"terms are nested more than {MAX_TERM_DEPTH} levels deep", path)
             return None
         if isinstance(value, str | int | float) and not isinstance(value, bool):
-            value = {"markov": value}
-            self.places[(*path, "markov")] = self.place(path)
+            self.places.move((*path, "value"), path)
+            return self.make_term("markov", {"value": value}, {}, path)
         if not isinstance(value, dict):
-            self.fail("wrong-type", f"a term is a mapping or an expression, not {_kind_of(value)}", path)
+            hint = "A term is an expression, or a mapping that names its kind, such as `markov: reward`."
+            self.fail("wrong-type", f"{kind_of(value)} cannot be a term", path, hint)
             return None
-        kinds = [key for key in value if key in self.vocabulary]
-        if len(kinds) != 1:
-            self.fail_kind(value, kinds, path)
+        words = [key for key in value if key in self.vocabulary]
+        if len(words) != 1:
+            self.fail_kind(value, words, path)
             return None
-        word = kinds[0]
-        kind = self.vocabulary[word]
-        fields = self.gather_fields(value, word, kind, path)
+        word = words[0]
         before = len(self.problems)
+        fields = self.gather_fields(value, word, path)
+        kind = self.vocabulary[word]
         for name in kind.terms:
             if name in fields:
-                field_path, inner = fields[name]
-                terms = self.read_terms(inner, field_path, depth + 1)
-                fields[name] = (field_path, terms if isinstance(inner, list) else terms[0] if terms else None)
+                fields[name] = self.read_inner(fields[name], kind, name, word, (*path, name), depth)
         if len(self.problems) > before:
             return None
-        where = {name: field_path for name, (field_path, _) in fields.items()}
-        # Lowering looks fields up as path + field; note where each one was really written.
-        for name, field_path in where.items():
-            self.note_place((*path, name), field_path)
-        body = self.validate(kind.model, {name: item for name, (_, item) in fields.items()}, path, where)
-        if body is None:
+        return self.make_term(word, fields, {key: value[key] for key in TERM_OPTIONS if key in value}, path)
+
+    def read_inner(self, value: Any, kind: Kind, name: str, word: str, path: Path, depth: int) -> Any:
+        """Read the term or the terms that a field of an operator holds."""
+        written = self.places.written(path)
+        if kind.model.model_fields[name].annotation is not Term:
+            return self.read_terms(value, written, depth + 1)
+        if isinstance(value, list | tuple):
+            hint = f"Join them first, for example {word}: {{sum: [...]}}."
+            self.fail("wrong-type", f"{word} takes one term, not a list of them", written, hint)
             return None
-        options = {name: value[name] for name in TERM_OPTIONS if name in value}
+        return self.read_term(value, written, depth + 1)
+
+    def make_term(
+        self, word: str, fields: Mapping[str, Any], options: Mapping[str, Any], path: Path
+    ) -> Term | None:
+        """Return the term of a kind, or None after noting what is wrong with its fields."""
+        model = self.vocabulary[word].model
+        before = len(self.problems)
+        body: BaseModel | None = None
         try:
-            return Term.model_validate({"kind": word, "body": body, **options})
+            body = model.model_validate(fields)
+        except ValidationError as error:
+            if self.vocabulary[word].main not in fields:
+                self.places.move((*path, self.vocabulary[word].main), (*path, word))
+            self.explain(error, path, model, word)
+        try:  # the options are checked even where the body is wrong
+            known = body if body is not None else Spec.model_construct()
+            term = Term.model_validate({"kind": word, "body": known, **options})
         except ValidationError as error:
             self.explain(error, path, Term)
             return None
+        return term if len(self.problems) == before else None
 
-    def note_place(self, path: Path, written: Path) -> None:
-        """Let a canonical path find the places of a value that was written elsewhere."""
-        if path == written:
-            return
-        for known, place in list(self.document.places.items()):
-            if known[: len(written)] == written:
-                self.places.setdefault((*path, *known[len(written) :]), place)
-        if written in self.places:
-            self.places.setdefault(path, self.places[written])
-
-    def gather_fields(
-        self, value: dict[str, Any], word: str, kind: Kind, path: Path
-    ) -> dict[str, tuple[Path, Any]]:
-        """Return the kind's fields with their paths, from under its key and from beside it."""
-        inner = value[word]
-        fields: dict[str, tuple[Path, Any]] = {}
+    def gather_fields(self, value: dict[str, Any], word: str, path: Path) -> dict[str, Any]:
+        """Return the kind's fields, from under its key and from beside it; note where each was written."""
+        kind, inner = self.vocabulary[word], value[word]
+        fields: dict[str, Any] = {}
         holds_fields = isinstance(inner, dict) and not (
             kind.main in kind.terms and any(key in self.vocabulary for key in inner)
         )
         if holds_fields:
-            fields = {key: ((*path, word, key), item) for key, item in inner.items()}
+            fields.update(inner)
+            for key in inner:
+                self.places.move((*path, key), (*path, word, key))
         elif inner is not None:
-            fields[kind.main] = ((*path, word), inner)
+            fields[kind.main] = inner
+            self.places.move((*path, kind.main), (*path, word))
         for key, item in value.items():
             if key == word or key in TERM_OPTIONS:
                 continue
             if key in fields:
-                self.fail("duplicate-key", f"'{key}' is given twice", (*path, key), key=True)
-            fields[key] = ((*path, key), item)
+                hint = f"Keep the one under '{word}' or the one beside it."
+                self.problems.append(
+                    Problem(
+                        "duplicate-key", f"'{short(key)}' is given twice", self.key_beside(path, key), (hint,)
+                    )
+                )
+            fields[key] = item
         return fields
 
-    def fail_kind(self, value: dict[str, Any], kinds: list[str], path: Path) -> None:
-        if kinds:
-            self.fail("several-kinds", f"a term has one kind, not {len(kinds)}: {list_names(kinds)}", path)
+    def key_beside(self, path: Path, key: str) -> Any:
+        """Return the place of a key of a term, though the same field is written under the term's kind too."""
+        moved = self.places.moved.pop((*path, key), None)
+        place = self.places.find_key((*path, key))
+        if moved is not None:
+            self.places.moved[(*path, key)] = moved
+        return place
+
+    def fail_kind(self, value: dict[str, Any], words: list[str], path: Path) -> None:
+        """Note a term without a kind, or with several."""
+        listed = f"A term is one of: {list_names(self.vocabulary, 60)}."
+        if words:
+            hint = "Write each as a term of its own, or one inside the other where it is an operator."
+            message = f"a term has one kind; this one has {len(words)}: {list_names(words)}"
+            self.fail("several-kinds", message, path, hint)
             return
         if not value:
-            self.fail(
-                "unknown-kind",
-                "the term is empty",
-                path,
-                f"A term is one of: {list_names(self.vocabulary, 60)}.",
-            )
+            self.fail("unknown-kind", "the term is empty", path, listed)
             return
-        candidates = [key for key in value if key not in TERM_OPTIONS] or list(value)
-        guess = next(
-            (near_miss(key, self.vocabulary) for key in candidates if near_miss(key, self.vocabulary)), ""
-        )
-        first = candidates[0]
-        self.fail(
-            "unknown-kind",
-            f"'{first}' is not a kind of reward",
-            (*path, first),
-            f"A term is one of: {list_names(self.vocabulary, 60)}.{guess}",
-            key=True,
-        )
-
-    def validate(
-        self, model: type[BaseModel], data: dict[str, Any], path: Path, where: Mapping[str, Path]
-    ) -> BaseModel | None:
-        try:
-            return model.model_validate(data)
-        except ValidationError as error:
-            self.explain(error, path, model, where)
-            return None
-
-    def explain(
-        self,
-        error: ValidationError,
-        base: Path,
-        model: type[BaseModel],
-        where: Mapping[str, Path] | None = None,
-    ) -> None:
-        """Turn pydantic's findings into problems with our places and our words."""
-        seen: set[Path] = set()
-        for detail in error.errors(include_url=False):
-            location = tuple(part for part in detail["loc"] if not _is_branch(part))
-            first = location[0] if location else None
-            if where and first in where:
-                path = (*where[str(first)], *location[1:])
-            else:
-                path = (*base, *location)
-            if path in seen:  # one complaint a place: unions report each branch
-                continue
-            seen.add(path)
-            code, message, hints = _word(detail, location, model)
-            self.fail(code, message, path, *hints, key=code == "unknown-key")
-
-
-def _is_branch(part: str | int) -> bool:
-    """Tell whether a part of pydantic's location names a branch of a union or a validator, not a key."""
-    return isinstance(part, str) and (
-        part in ("float", "int", "str", "bool", "Schedule", "[key]", "constrained-str", "none")
-        or part.startswith(
-            ("tuple[", "dict[", "list[", "function-", "literal[", "nullable[", "constrained-", "lax-or")
-        )
-    )
-
-
-def _kind_of(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return f"the truth value {str(value).lower()}"
-    if isinstance(value, int | float):
-        return f"the number {value}"
-    if isinstance(value, str):
-        return f"the text '{value[:40]}'"
-    return "a list" if isinstance(value, list | tuple) else "a mapping"
-
-
-def _model_at(model: type[BaseModel], location: Path) -> type[BaseModel] | None:
-    """Return the model whose field the last part of a location names."""
-    import typing
-
-    current: Any = model
-    for part in location[:-1]:
-        if isinstance(part, int):
-            continue
-        if not (isinstance(current, type) and issubclass(current, BaseModel)):
-            return None
-        info = next(
-            (field for name, field in current.model_fields.items() if part in (name, field.alias)), None
-        )
-        if info is None:
-            continue
-        stack = [info.annotation]
-        current = None
-        while stack:
-            annotation = stack.pop()
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                current = annotation
-                break
-            stack.extend(typing.get_args(annotation))
-    return current if isinstance(current, type) and issubclass(current, BaseModel) else None
-
-
-def _word(detail: ErrorDetails, location: Path, model: type[BaseModel]) -> tuple[str, str, tuple[str, ...]]:
-    """Return code, message and hints for one of pydantic's findings."""
-    kind, value = detail["type"], detail.get("input")
-    context = detail.get("ctx", {})
-    name = str(location[-1]) if location else "the document"
-    if kind == "extra_forbidden":
-        owner = _model_at(model, location)
-        known = [field.alias or key for key, field in owner.model_fields.items()] if owner else []
-        if owner is Term:
-            known = []
-        hint = (f"Keys here: {list_names(known, 30)}.{near_miss(name, known)}",) if known else ()
-        return "unknown-key", f"unknown key '{name}'", hint
-    if kind == "missing":
-        return "missing-key", f"the key '{name}' is missing", ()
-    if kind == "value_error":
-        return "wrong-value", str(context.get("error", detail["msg"])), ()
-    if kind in ("literal_error", "enum"):
-        allowed = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
-        hint = f"One of: {allowed}."
-        return (
-            "wrong-value",
-            f"{_kind_of(value)} is not allowed here",
-            (hint + near_miss(str(value), allowed.split(", ")),),
-        )
-    bounds = {
-        "greater_than": ("gt", "above"),
-        "greater_than_equal": ("ge", "at least"),
-        "less_than": ("lt", "below"),
-        "less_than_equal": ("le", "at most"),
-    }
-    if kind in bounds:
-        key, word = bounds[kind]
-        return "wrong-value", f"'{name}' must be {word} {context[key]:g}, not {value}", ()
-    if kind in ("too_short", "string_too_short"):
-        return "wrong-value", f"'{name}' must not be empty", ()
-    if kind in ("too_long", "string_too_long"):
-        return "document-too-large", f"'{name}' is too long; the limit is {context.get('max_length')}", ()
-    if kind == "finite_number":
-        return "wrong-value", f"'{name}' must be a finite number", ()
-    wanted = {
-        "string_type": "text",
-        "float_type": "a number",
-        "float_parsing": "a number",
-        "int_type": "a whole number",
-        "int_parsing": "a whole number",
-        "int_from_float": "a whole number",
-        "bool_type": "true or false",
-        "bool_parsing": "true or false",
-        "dict_type": "a mapping",
-        "tuple_type": "a list",
-        "list_type": "a list",
-        "model_type": "a mapping",
-        "model_attributes_type": "a mapping",
-        "frozen_set_type": "a list",
-    }.get(kind)
-    if wanted:
-        return "wrong-type", f"'{name}' must be {wanted}, not {_kind_of(value)}", ()
-    return "wrong-value", f"'{name}' does not fit: {_kind_of(value)}", ()
-
-
-def read_spec(document: Document, vocabulary: Mapping[str, Kind]) -> Spec:
-    """Return the spec that a document holds, read in a vocabulary of kinds and operators.
-
-    Raises:
-        SpecError: With every problem found, each with its place.
-    """
-    return SpecReader(document, vocabulary).read()
+        candidates = [key for key in value if key not in TERM_OPTIONS]
+        if not candidates:
+            self.fail("unknown-kind", f"the term has only {list_names(value)}, and no kind", path, listed)
+            return
+        named = value.get("kind", value.get("type"))
+        if isinstance(named, str) and named in self.vocabulary:
+            hint = f"The kind is itself the key: `{named}: ...`."
+            self.fail("unknown-kind", "the kind of a term is not written as a value", path, hint)
+            return
+        first = next((key for key in candidates if near_miss(str(key), self.vocabulary)), candidates[0])
+        message = f"'{short(str(first))}' is not a kind of reward"
+        hint = listed + near_miss(str(first), self.vocabulary)
+        self.fail("unknown-kind", message, (*path, first), hint, key=True)

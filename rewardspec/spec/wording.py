@@ -1,0 +1,273 @@
+"""Our words for what pydantic finds: its own text reaches nobody."""
+
+from __future__ import annotations
+
+import itertools
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from rewardspec.errors import list_names, near_miss
+from rewardspec.spec.document import Path
+from rewardspec.spec.scalars import short
+
+MAX_FINDINGS = 200
+"""Findings of one model that are looked at; a list may hold a million bad items."""
+
+_WANTED = {
+    "string_type": "text",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "frozen_set_type": "a list",
+    "is_instance_of": "a term",
+}
+"""Type of pydantic's finding -> what the value must be."""
+
+_BOUNDS = {
+    "greater_than": ("gt", "above"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "below"),
+    "less_than_equal": ("le", "at most"),
+}
+"""Type of pydantic's finding -> name of the bound in its context, and the word for it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with one value of a model.
+
+    Attributes:
+        code: Code of the problem.
+        message: The sentence.
+        path: Where the value was written.
+        hints: What would be right.
+        at_key: Whether the key is wrong and not the value.
+    """
+
+    code: str
+    message: str
+    path: Path
+    hints: tuple[str, ...] = ()
+    at_key: bool = False
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A value that was validated: what the user calls it, and what its model is."""
+
+    model: type[BaseModel]
+    location: Path
+    path: Path
+    word: str
+    options: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What the user calls the value: the last key that leads to it, with the indices after it."""
+        keys = [i for i, part in enumerate(self.path) if isinstance(part, str)]
+        if not keys:
+            return "the spec"
+        key, *items = self.path[keys[-1] :]
+        return f"'{short(str(key))}{''.join(f'[{item}]' for item in items)}'"
+
+
+def word_findings(
+    error: ValidationError,
+    model: type[BaseModel],
+    written: Callable[[Path], Path],
+    word: str = "",
+    options: Sequence[str] = (),
+) -> Iterator[Finding]:
+    """Yield our findings for pydantic's, one for each place.
+
+    Args:
+        error: What pydantic raised.
+        model: The model that was validated.
+        written: Leads from a path in the model to the path in the document.
+        word: The word that names a kind of term, empty for other models.
+        options: Keys that are allowed besides the model's.
+    """
+    grouped: dict[Path, list[ErrorDetails]] = {}
+    details = error.errors(include_url=False, include_input=True)
+    for detail in itertools.islice(details, MAX_FINDINGS):
+        location = tuple(part for part in detail["loc"] if not _is_branch(part))
+        if detail["type"] == "missing":  # it is the value around it that lacks something
+            grouped.setdefault((*location[:-1], "\0missing", location[-1]), []).append(detail)
+        else:
+            grouped.setdefault(location, []).append(detail)
+    inner = {path[:length] for path in grouped for length in range(len(path))}
+    for location, found in grouped.items():
+        if location in inner and all(_is_consequence(detail) for detail in found):
+            continue
+        if "\0missing" in location:
+            yield _word_missing(location[:-2], location[-1], model, written, word)
+            continue
+        field = _Field(model, location, written(location), word, tuple(options))
+        yield _word_group(found, field)
+
+
+def _is_branch(part: str | int) -> bool:
+    """Tell whether a part of pydantic's location names a branch of a union or a validator, not a key."""
+    return isinstance(part, str) and (
+        part in ("float", "int", "str", "bool", "Schedule", "constrained-str", "none")
+        or part.startswith(
+            ("tuple[", "dict[", "list[", "function-", "literal[", "nullable[", "constrained-", "lax-or")
+        )
+    )
+
+
+def _is_consequence(detail: ErrorDetails) -> bool:
+    """Tell whether a finding about a container only follows from one about something inside it."""
+    return detail["type"] == "too_short" or detail["type"] in _WANTED
+
+
+def kind_of(value: Any) -> str:
+    """Return what a value is, for a message.
+
+    Example:
+        >>> kind_of(True), kind_of("fast"), kind_of([1])
+        ('the truth value true', "the text 'fast'", 'a list')
+    """
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return f"the truth value {str(value).lower()}"
+    if isinstance(value, int | float):
+        return f"the number {_number(value)}"
+    if isinstance(value, str):
+        return f"the text '{short(value)}'"
+    return "a list" if isinstance(value, list | tuple) else "a mapping"
+
+
+def _number(value: int | float) -> str:
+    if isinstance(value, int) and abs(value) >= 10**20:  # str() refuses an int of more than 4300 digits
+        return "beyond 1e20" if value > 0 else "below -1e20"
+    return repr(value)
+
+
+def _word_missing(
+    owner: Path, key: str | int, model: type[BaseModel], written: Callable[[Path], Path], word: str
+) -> Finding:
+    path = written(owner)
+    name = _Field(model, owner, path, word, ()).name
+    if isinstance(key, int):
+        return Finding("wrong-value", f"{name} needs {key + 1} values or more, not {key}", path)
+    if word and not owner and written((key,))[-1] == word:  # `ltl:` with nothing after it
+        return Finding("missing-key", f"'{word}' has no value", written((key,)), _meaning(model, key, word))
+    inner = _model_at(model, (*owner, key))
+    return Finding(
+        "missing-key", f"the key '{key}' is missing", path, _meaning(inner, key, key) if inner else ()
+    )
+
+
+def _meaning(model: type[BaseModel], key: str, word: str) -> tuple[str, ...]:
+    """Return a hint with what a field means and an example of it; `word` is what the user writes for it."""
+    info = next((f for name, f in model.model_fields.items() if key in (name, f.alias)), None)
+    if info is None:
+        return ()
+    example = f" For example: `{word}: {info.examples[0]}`." if info.examples else ""
+    meaning = (info.description or "").strip()
+    return (f"`{word}:` {meaning[:1].lower()}{meaning[1:]}{example}",) if meaning else ()
+
+
+def _word_group(found: list[ErrorDetails], field: _Field) -> Finding:
+    """Return one finding for all that pydantic says of one value; branches of a union each say something."""
+    telling = [detail for detail in found if detail["type"] not in _WANTED]
+    if telling:
+        return _word_detail(telling[0], field)
+    value = found[0].get("input")
+    wanted = list(dict.fromkeys(_WANTED[detail["type"]] for detail in found))
+    hints: tuple[str, ...] = ()
+    if "text" in wanted and isinstance(value, int | float) and not isinstance(value, bool):
+        hints = (f"Quote it if it is meant as text: '{_number(value)}'.",)
+    elif "text" in wanted and isinstance(value, list | dict):
+        hints = ("A text that begins with '[' or '{' needs quotes.",)
+    elif wanted == ["a list"] and isinstance(value, str | dict):
+        hints = ("Begin each item with '- ', or write the items in square brackets.",)
+    message = f"{field.name} must be {' or '.join(wanted)}, not {kind_of(value)}"
+    return Finding("wrong-type", message, field.path, hints)
+
+
+def _word_detail(detail: ErrorDetails, field: _Field) -> Finding:
+    kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
+    if kind in ("extra_forbidden", "invalid_key"):
+        return _word_unknown_key(field)
+    if kind == "value_error":
+        error = context.get("error")
+        code, hints = getattr(error, "code", "wrong-value"), getattr(error, "hints", ())
+        at_key = bool(field.location) and field.location[-1] == "[key]"
+        path = field.path[:-1] if at_key else field.path
+        return Finding(code, str(error), path, tuple(hints), at_key)
+    if kind in ("literal_error", "enum"):
+        allowed = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
+        close = near_miss(value, allowed.split(", ")) if isinstance(value, str) else ""
+        return Finding(
+            "wrong-value",
+            f"{field.name} cannot be {kind_of(value)}",
+            field.path,
+            (f"One of: {allowed}.{close}",),
+        )
+    if kind in _BOUNDS:
+        key, relation = _BOUNDS[kind]
+        number = _number(value) if isinstance(value, int | float) else short(str(value))
+        return Finding(
+            "wrong-value", f"{field.name} must be {relation} {context[key]:g}, not {number}", field.path
+        )
+    if kind in ("too_short", "string_too_short"):
+        return Finding("wrong-value", f"{field.name} must not be empty", field.path)
+    if kind in ("too_long", "string_too_long"):
+        limit = context.get("max_length", 0)
+        unit = "characters" if kind == "string_too_long" else "values"
+        code = "wrong-value" if limit < 10 else "document-too-large"  # a pair of three, or a list without end
+        return Finding(code, f"{field.name} has more than {limit} {unit}", field.path)
+    if kind == "finite_number":
+        return Finding("wrong-value", f"{field.name} must be a finite number", field.path)
+    return Finding("wrong-value", f"{field.name} cannot be {kind_of(value)}", field.path)
+
+
+def _word_unknown_key(field: _Field) -> Finding:
+    owner = _model_at(field.model, field.location)
+    known = [info.alias or key for key, info in owner.model_fields.items()] if owner else []
+    if len(field.location) == 1:
+        known += field.options
+    name = short(str(field.path[-1]))
+    hints = (f"Keys here: {list_names(known, 30)}.{near_miss(name, known)}",) if known else ()
+    return Finding("unknown-key", f"unknown key '{name}'", field.path, hints, at_key=True)
+
+
+def _model_at(model: type[BaseModel], location: Path) -> type[BaseModel] | None:
+    """Return the model whose field the last part of a location names."""
+    current: type[BaseModel] = model
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        info = next((f for name, f in current.model_fields.items() if part in (name, f.alias)), None)
+        if info is None:  # a key of a free mapping, such as a signal's name
+            continue
+        inner = next(_models_in(info.annotation), None)
+        if inner is None:
+            return None
+        current = inner
+    return current
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models that an annotation speaks of, from left to right."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in typing.get_args(annotation):
+        yield from _models_in(part)
