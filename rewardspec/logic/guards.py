@@ -244,7 +244,7 @@ def cubes_to_guard(cubes: Iterable[Cube], names: Sequence[str]) -> str:
     union = union_of(diagrams, cubes)
     direct = diagrams.cover(union)
     opposite = diagrams.cover(diagrams.negation(union))
-    if _literals(direct) <= _literals(opposite) or not opposite:
+    if _words(direct) <= _words(opposite) + 1 or not opposite:
         return _show_cubes(direct, names)
     negated = _show_cubes(opposite, names)
     return f"not ({negated})" if " " in negated else f"not {negated}"
@@ -269,8 +269,9 @@ def merge_cubes(cubes: Iterable[Cube]) -> tuple[Cube, ...]:
     return tuple(found) if len(found) < len(cubes) else cubes
 
 
-def _literals(cubes: Sequence[Cube]) -> int:
-    return sum(mask.bit_count() for mask, _ in cubes) + len(cubes)
+def _words(cubes: Sequence[Cube]) -> int:
+    """Return how many names, negations and cubes there are to read."""
+    return sum(mask.bit_count() + (mask & ~value).bit_count() for mask, value in cubes) + len(cubes)
 
 
 def _show_cubes(cubes: Sequence[Cube], names: Sequence[str]) -> str:

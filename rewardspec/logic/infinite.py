@@ -94,21 +94,26 @@ def _translate_part(part: Node, limit: StateLimit) -> Any:
         return spot.automaton(to_hoa(compile_factor(part, limit, "good"), "Buchi"))
     if formula.is_ltl_formula() and formula.is_syntactic_safety():
         return spot.automaton(to_hoa(compile_factor(part, limit, "not bad"), "Buchi"))
-    automaton = _translate(formula, "low", part, limit)
-    if not spot.is_deterministic(automaton):
-        automaton = _translate(formula, "high", part, limit)
-    if not spot.is_deterministic(automaton):
+    for effort in ("low", "high"):
+        automaton = _translate(formula, "tgba", effort, part, limit)
+        if spot.is_deterministic(automaton):
+            return automaton
+    # Spot may keep choices that determinising to another acceptance shows to be needless.
+    automaton = _translate(formula, "parity", "high", part, limit)
+    if not automaton.acc().is_generalized_buchi():
+        automaton = spot.rabin_to_buchi_if_realizable(automaton)
+    if automaton is None or not spot.is_deterministic(automaton):
         raise _not_deterministic(part, str(spot.mp_class(formula)))
     return automaton
 
 
-def _translate(formula: Any, effort: str, part: Node, limit: StateLimit) -> Any:
+def _translate(formula: Any, kind: str, effort: str, part: Node, limit: StateLimit) -> Any:
     spot = load_spot()
     if spot.length(formula) <= SMALL_FORMULA:
-        return spot.translate(formula, "tgba", "deterministic", "complete", effort)
+        return spot.translate(formula, kind, "deterministic", "complete", effort)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", CHILD, effort, str(MAX_MEMORY)],
+            [sys.executable, "-c", CHILD, str(MAX_MEMORY), kind, effort],
             input=str(formula),
             capture_output=True,
             text=True,
@@ -124,10 +129,10 @@ def _translate(formula: Any, effort: str, part: Node, limit: StateLimit) -> Any:
 
 CHILD: Final = """
 import resource, sys
-resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]), int(sys.argv[2])))
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), int(sys.argv[1])))
 import spot
 formula = spot.formula(sys.stdin.read())
-print(spot.translate(formula, 'tgba', 'deterministic', 'complete', sys.argv[1]).to_str('hoa'))
+print(spot.translate(formula, sys.argv[2], 'deterministic', 'complete', sys.argv[3]).to_str('hoa'))
 """
 
 
@@ -207,11 +212,11 @@ def _cubes_of(condition: Any, bits: dict[int, int]) -> list[tuple[int, int]]:
 def simplify(monitor: OmegaMonitor) -> OmegaMonitor:
     """Return an automaton of the same words with fewer states and marks.
 
-    States where the verdict is final become loops with every mark or none; a mark that every cycle with all
-    the others carries is dropped; marks off the accepting components are cleared; then states that no word
-    can tell apart by its marks are merged.
+    States where the verdict is final become loops with every mark or none; marks off the accepting
+    components are cleared; a mark that every cycle with all the others carries is dropped; then states that no
+    word can tell apart by its marks are merged.
     """
-    return _merge_states(_clear_marks(_drop_marks(_close_final(monitor))))
+    return _merge_states(_drop_marks(_clear_marks(_close_final(monitor))))
 
 
 def _close_final(monitor: OmegaMonitor) -> OmegaMonitor:
