@@ -1,1 +1,70 @@
-"""Declare what an agent should want; get a reward that can be read, checked, tested, trained on and trusted."""
+"""Declare what an agent should want; get a reward that can be read, checked, tested, trained on and trusted.
+
+    import gymnasium, rewardspec
+
+    env = rewardspec.wrap(gymnasium.make("CartPole-v1"), "cartpole.yaml")
+
+`load` reads a spec, `check` looks for mistakes in it, `compile_spec` makes the program, `wrap` and its siblings make
+environments pay by it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rewardspec.analysis.check import check as check
+    from rewardspec.compiler import compile_spec as compile_spec
+    from rewardspec.errors import LearningError as LearningError
+    from rewardspec.errors import MismatchError as MismatchError
+    from rewardspec.errors import NonFiniteRewardError as NonFiniteRewardError
+    from rewardspec.errors import RewardSpecError as RewardSpecError
+    from rewardspec.errors import SpecError as SpecError
+    from rewardspec.errors import UnsupportedError as UnsupportedError
+    from rewardspec.ir.program import Program as Program
+    from rewardspec.spec.model import Spec as Spec
+    from rewardspec.transition import Outcome as Outcome
+    from rewardspec.transition import Transition as Transition
+    from rewardspec.vocabulary import load as load
+    from rewardspec.vocabulary import loads as loads
+    from rewardspec.wrappers.offline import relabel as relabel
+    from rewardspec.wrappers.single import wrap as wrap
+    from rewardspec.wrappers.vector import make_vec as make_vec
+    from rewardspec.wrappers.vector import wrap_vector as wrap_vector
+
+_PUBLIC = {
+    "LearningError": "rewardspec.errors",
+    "MismatchError": "rewardspec.errors",
+    "NonFiniteRewardError": "rewardspec.errors",
+    "Outcome": "rewardspec.transition",
+    "Program": "rewardspec.ir.program",
+    "RewardSpecError": "rewardspec.errors",
+    "Spec": "rewardspec.spec.model",
+    "SpecError": "rewardspec.errors",
+    "Transition": "rewardspec.transition",
+    "UnsupportedError": "rewardspec.errors",
+    "check": "rewardspec.analysis.check",
+    "compile_spec": "rewardspec.compiler",
+    "load": "rewardspec.vocabulary",
+    "loads": "rewardspec.vocabulary",
+    "make_vec": "rewardspec.wrappers.vector",
+    "relabel": "rewardspec.wrappers.offline",
+    "wrap": "rewardspec.wrappers.single",
+    "wrap_vector": "rewardspec.wrappers.vector",
+}
+
+__all__ = list(_PUBLIC)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use, so that `import rewardspec` costs next to nothing."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'rewardspec' has no attribute '{name}'")
+    import importlib
+
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -157,7 +157,7 @@ class _Step:
             case ir.Vector(items):
                 return [self.value(item, b) for item in items]
             case ir.Field():
-                return _read(expr, self.transitions[b])
+                return read_field(expr, self.transitions[b])
             case ir.Param(name):
                 return self.params[name]
             case ir.Holds(name):
@@ -204,7 +204,18 @@ class _Step:
         raise TypeError(f"not an expression: {expr!r}")
 
 
-def _read(where: ir.Field, transition: Transition) -> Any:
+def true_propositions(program: Program, state: OracleState, transition: Transition) -> list[str]:
+    """Return the propositions that hold on one environment's transition, in the order of declaration."""
+    run = _Step(program, state, [transition], {p.name: p.initial for p in program.params})
+    return [p.name for p in program.propositions if run.holds(p.name, 0)]
+
+
+def read_field(where: ir.Field, transition: Transition) -> Any:
+    """Return a field's value: a number, a truth value or a nested list.
+
+    Raises:
+        KeyError: When a mapping lacks a key. Likewise IndexError and TypeError for other data that does not fit.
+    """
     value: Any = getattr(transition, where.root)
     for part in where.path:
         if isinstance(part, str):

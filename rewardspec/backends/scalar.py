@@ -56,6 +56,9 @@ class ScalarProgram:
     advance_terms: Callable[..., Any]
     source: str
 
+    def __reduce__(self) -> tuple[Callable[[Layout], ScalarProgram], tuple[Layout]]:
+        return compile_scalar, (self.layout,)
+
     def reset(self, state: State) -> State:
         """Return the state at the start of the next episode: values of run scope are kept."""
         program = self.layout.program
@@ -136,6 +139,10 @@ class _Emitter:
         for i, fold in enumerate(program.folds):
             news.append(self.name(self.value(fold.update), f"g{i}"))
         flags = {how: self.ended(how) for how in ("terminated", "truncated")}
+        if self.checked:
+            # One sum finds a NaN in any value read; infinities of both signs make one too, so look again.
+            self.emit(f"c = {' + '.join(self.checked)}")
+            self.emit(f"if c != c: _refuse_nan(({', '.join(self.checked)},))")
         reward = " + ".join(terms) if terms else "0.0"
         if len(terms) < 2:
             reward += " + 0.0"
@@ -407,13 +414,16 @@ class _Emitter:
                 return _Value(codes[0]) if cells.ndim == 0 else _Value("", tuple(codes), cells.shape)
         bound = self.bound(subscript)
         if cells.ndim == 0:
-            return _Value(self.name(_Value(f"float({base}[{bound}])")))
+            name = self.name(_Value(f"float({base}[{bound}])"))
+            self.checked.append(name)
+            return _Value(name)
         if cells.size <= UNROLLED:
             name = self.fresh("b")
             self.emit(f"{name} = {base}[{bound}].ravel().tolist()")
             return _Value("", tuple(f"{name}[{i}]" for i in range(cells.size)), cells.shape)
         name = self.fresh("a")
         self.emit(f"{name} = _float_array({base}[{bound}])")
+        self.checked.append(f"_sum_array({name})")
         return _Value(name, None, cells.shape)
 
     def cell(self, listed: str, index: tuple[Any, ...]) -> str:
@@ -423,6 +433,7 @@ class _Emitter:
             name = self.fresh()
             self.emit(f"{name} = {listed}{''.join(f'[{int(i)}]' for i in index)}")
             self.bases[key] = name
+            self.checked.append(name)
         return self.bases[key]
 
     def info(self, field: ir.Field) -> _Value:
@@ -551,6 +562,15 @@ def _array_code(expr: Expr, args: list[str]) -> str:
 # -- scalar arithmetic with IEEE 754 results instead of exceptions --------------------------------
 
 
+class NanReadError(ArithmeticError):
+    """A value that the program read from the transition is NaN."""
+
+
+def _refuse_nan(values: tuple[float, ...]) -> None:
+    if any(value != value for value in values):
+        raise NanReadError
+
+
 def _div(a: float, b: float) -> float:
     try:
         return a / b
@@ -643,6 +663,7 @@ def _array_sigmoid(x: Any) -> Any:
 
 
 _HELPERS: Mapping[str, Any] = {
+    "_refuse_nan": _refuse_nan,
     "_nan": math.nan,
     "_inf": math.inf,
     "_abs": abs,

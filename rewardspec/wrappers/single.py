@@ -1,0 +1,484 @@
+"""One gymnasium environment that pays what a spec says."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+
+from rewardspec.backends import oracle
+from rewardspec.backends.scalar import NanReadError, compile_scalar
+from rewardspec.compiler import compile_spec
+from rewardspec.errors import (
+    MismatchError,
+    NonFiniteRewardError,
+    Place,
+    Problem,
+    RewardSpecError,
+    UnsupportedError,
+    list_names,
+    near_miss,
+)
+from rewardspec.ir import expr as ir
+from rewardspec.ir.layout import Layout, bind
+from rewardspec.ir.program import VERDICTS, Observe, Program
+from rewardspec.labels import load_labeller
+from rewardspec.spec.model import Spec
+from rewardspec.transition import Transition
+from rewardspec.vocabulary import load
+from rewardspec.wrappers.memory import extension
+
+Label = Callable[[gym.Env[Any, Any], Transition], "Mapping[str, bool] | Iterable[str]"]
+"""A labelling function: the live environment and the transition -> names that are true, or truth values by name."""
+
+SpecLike = Spec | Program | str | Path
+"""A spec, a compiled program, or the path of a YAML file."""
+
+
+def as_program(spec: SpecLike) -> Program:
+    """Return the program of a spec, of the file that holds one, or itself.
+
+    Raises:
+        SpecError: When the spec cannot be read or compiled.
+    """
+    if isinstance(spec, Program):
+        return spec
+    return compile_spec(spec if isinstance(spec, Spec) else load(spec))
+
+
+def wrap(
+    env: gym.Env[Any, Any],
+    spec: SpecLike,
+    *,
+    label: Label | None = None,
+    observe: Observe | None = None,
+    detail: bool = False,
+) -> RewardSpecWrapper:
+    """Return the environment with the spec's reward in place of its own.
+
+    Args:
+        env: Any gymnasium environment.
+        spec: A spec, a compiled program or the path of a YAML file.
+        label: Labelling function for propositions that the observation does not hold: called as
+            `label(env, transition)` after every step, it returns the names that are true (or a mapping from names to
+            truth values). A spec that names a ready-made labeller needs none.
+        observe: How memory enters the observation; the spec's own choice when not given.
+        detail: Whether `info["rewardspec"]` tells every step's reward by term, machine states, true propositions and
+            verdicts. It costs; without it the key appears on the last step of an episode only.
+
+    Returns:
+        The wrapped environment. On the last step of an episode `info["rewardspec"]["return"]` holds the total of each
+        term, and `info["return/<term>"]` the same for `Monitor(info_keywords=...)`.
+
+    Raises:
+        SpecError: When the spec is wrong.
+        MismatchError: When the environment lacks what the spec reads.
+        UnsupportedError: When the spec needs whole episodes before it can pay.
+
+    Example:
+        >>> import gymnasium
+        >>> from rewardspec.vocabulary import loads
+        >>> env = wrap(gymnasium.make("CartPole-v1"), loads("name: centred\\nreward: 1 - abs(next_obs[0])"))
+        >>> _ = env.reset(seed=0)
+        >>> 0.9 < env.step(0)[1] < 1.0
+        True
+    """
+    return RewardSpecWrapper(env, spec, label=label, observe=observe, detail=detail)
+
+
+class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+    """A gymnasium wrapper that runs a compiled program; make one with `wrap`.
+
+    Attributes:
+        program: The compiled spec.
+        layout: The program bound to the environment's spaces.
+        state: The program's state: machine states, folds, totals of the episode by term.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        spec: SpecLike,
+        *,
+        label: Label | None = None,
+        observe: Observe | None = None,
+        detail: bool = False,
+    ) -> None:
+        """See `wrap`."""
+        gym.utils.RecordConstructorArgs.__init__(self, spec=spec, label=label, observe=observe, detail=detail)
+        gym.Wrapper.__init__(self, env)
+        program = as_program(spec)
+        refuse_episode_scope(program)
+        self.layout: Layout = bind(program, env.observation_space, env.action_space)
+        self.program = self.layout.program
+        self._labels = _labels_for(self.layout, env, label)
+        self._observe: Observe = observe or program.observe
+        self._detail = detail
+        self._params = [param.initial for param in program.params]
+        self._scalar = compile_scalar(self.layout)
+        self.state = self._scalar.start
+        self._reads_obs = any(f.root == "obs" for f in self.layout.shapes) or callable(label) or detail
+        self._obs: Any = None
+        self._last_returned: Any = None
+        self._steps = 0
+        self._bind_functions()
+
+    def _bind_functions(self) -> None:
+        self._extension = extension(self.program, self.env.observation_space, self._observe)
+        if self._extension is not None:
+            self.observation_space = self._extension.space
+        self._advance = self._scalar.advance_terms if self._detail else self._scalar.advance
+        self._plain = (
+            not self._detail and self._labels is None and self._extension is None and not self._reads_obs
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the generated functions out: they are made anew."""
+        state = dict(self.__dict__)
+        del state["_advance"], state["_extension"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make the generated functions anew."""
+        self.__dict__.update(state)
+        self._bind_functions()
+
+    # -- gymnasium -------------------------------------------------------------------------------
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset the environment and begin a new episode of the program."""
+        obs, info = self.env.reset(seed=seed, options=options)
+        self.state = self._scalar.reset(self.state)
+        self._steps = 0
+        if self._reads_obs:
+            self._remember(obs, copied=True)
+        if self._extension is not None:
+            obs = self._extension.extend(obs, self.state)
+        if self._detail:
+            info = {**info, "rewardspec": self._describe(None, None)}
+        return obs, info
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Step the environment and pay by the program."""
+        next_obs, reward, terminated, truncated, info = self.env.step(action)
+        if not self._plain:
+            return self._step_fully(action, next_obs, reward, terminated, truncated, info)
+        before = self.state
+        try:
+            self.state, paid, ended, cut = self._advance(
+                before, None, action, next_obs, reward, terminated, truncated, info, (), self._params
+            )
+        except Exception as error:
+            raise self._explain(error, None, action, next_obs, reward, terminated, truncated, info, ()) from error
+        if paid - paid != 0.0:
+            self.state = before
+            raise self._explain(None, None, action, next_obs, reward, terminated, truncated, info, ())
+        if ended or cut:
+            self._report(info)
+        self._steps += 1
+        return next_obs, paid, ended, cut, info
+
+    def _step_fully(
+        self, action: Any, next_obs: Any, reward: Any, terminated: bool, truncated: bool, info: dict[str, Any]
+    ) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Do the same as `step`, with labels, an extended observation and details as asked for."""
+        obs, labels = self._obs, ()
+        if self._labels is not None:
+            labels = self._labels(obs, action, next_obs, reward, terminated, truncated, info)
+        before = self.state
+        try:
+            result = self._advance(
+                before, obs, action, next_obs, reward, terminated, truncated, info, labels, self._params
+            )
+        except Exception as error:
+            raise self._explain(error, obs, action, next_obs, reward, terminated, truncated, info, labels) from error
+        self.state, paid, ended, cut = result[:4]
+        if paid - paid != 0.0:
+            self.state = before
+            raise self._explain(None, obs, action, next_obs, reward, terminated, truncated, info, labels)
+        self._steps += 1
+        if self._detail:
+            transition = self._transition(obs, action, next_obs, reward, terminated, truncated, info, labels)
+            info = {**info, "rewardspec": self._describe((before, transition), result[4])}
+        if ended or cut:
+            self._report(info)
+        if self._reads_obs:
+            self._remember(next_obs)
+        if self._extension is not None:
+            next_obs = self._extension.extend(next_obs, self.state)
+        return next_obs, paid, ended, cut, info
+
+    def _remember(self, obs: Any, copied: bool = False) -> None:
+        """Keep the observation for the next step; copy it where the environment uses one buffer again and again."""
+        if copied or obs is self._last_returned:
+            self._last_returned = obs
+            self._obs = copy.deepcopy(obs)
+        else:
+            self._last_returned = self._obs = obs
+
+    # -- what users change and look at ------------------------------------------------------------
+
+    @property
+    def params(self) -> dict[str, float]:
+        """The numbers that can be changed while training runs, by name (`<term>.weight`, ...)."""
+        return {param.name: value for param, value in zip(self.program.params, self._params, strict=True)}
+
+    def set_param(self, name: str, value: float) -> None:
+        """Change a number of the program from the next step on.
+
+        Raises:
+            UnsupportedError: When there is none of that name, or the value is not finite.
+        """
+        names = [param.name for param in self.program.params]
+        if name not in names:
+            hint = f"There are: {list_names(names)}.{near_miss(name, names)} A term with a `weight` has one."
+            raise UnsupportedError(Problem("unknown-param", f"the program has no parameter '{name}'", hints=(hint,)))
+        if not np.isfinite(value):
+            raise UnsupportedError(Problem("unknown-param", f"'{name}' cannot become {value}: it must be finite"))
+        self._params[names.index(name)] = float(value)
+
+    @property
+    def machine_states(self) -> dict[str, str]:
+        """The name of each machine's present state."""
+        return {m.name: m.states[u] for m, u in zip(self.program.machines, self.state, strict=False)}
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """The four-valued verdict of each formula on the episode so far."""
+        position = {m.name: i for i, m in enumerate(self.program.machines)}
+        return {
+            v.term: VERDICTS[v.value(tuple(self.state[position[name]] for name in v.machines))]
+            for v in self.program.verdicts
+        }
+
+    def run_state(self) -> dict[str, float]:
+        """Return what outlives episodes (running statistics, counted steps, parameters), for a checkpoint."""
+        first = len(self.program.machines)
+        folds = {f.name: self.state[first + i] for i, f in enumerate(self.program.folds) if f.scope == "run"}
+        return {**folds, **{f"param:{name}": value for name, value in self.params.items()}}
+
+    def load_run_state(self, saved: Mapping[str, float]) -> None:
+        """Take up what `run_state` gave."""
+        first = len(self.program.machines)
+        state = list(self.state)
+        for i, fold in enumerate(self.program.folds):
+            if fold.scope == "run" and fold.name in saved:
+                state[first + i] = saved[fold.name]
+        self.state = tuple(state)
+        for i, param in enumerate(self.program.params):
+            self._params[i] = saved.get(f"param:{param.name}", self._params[i])
+
+    # -- reports and errors ------------------------------------------------------------------------
+
+    def _report(self, info: dict[str, Any]) -> None:
+        """Put the episode's totals where loggers look; on the last step only."""
+        totals = dict(
+            zip((term.name for term in self.program.terms), self.state[-len(self.program.terms) :], strict=True)
+        )
+        summary = info.setdefault("rewardspec", {})
+        summary["return"] = totals
+        summary["state"] = self.machine_states
+        if self.program.verdicts:
+            summary["verdict"] = self.verdicts
+        for name, value in totals.items():
+            info[f"return/{name}"] = value
+
+    def _describe(self, step: tuple[Any, Transition] | None, terms: tuple[float, ...] | None) -> dict[str, Any]:
+        """Return the details of one step: `state` and `verdict` after it, `terms` paid, propositions `true` on it."""
+        described: dict[str, Any] = {"state": self.machine_states, "verdict": self.verdicts}
+        if step is not None and terms is not None:
+            before, transition = step
+            described["terms"] = {term.name: float(paid) for term, paid in zip(self.program.terms, terms, strict=True)}
+            described["true"] = true_propositions(self.program, before, transition)
+        return described
+
+    def _transition(
+        self,
+        obs: Any,
+        action: Any,
+        next_obs: Any,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        info: Any,
+        labels: tuple[bool, ...],
+    ) -> Transition:
+        label = dict(zip(self.layout.labels, labels, strict=True)) if labels else {}
+        return Transition(obs, action, next_obs, reward, terminated, truncated, info, label)
+
+    def _explain(self, error: Exception | None, *parts: Any) -> RewardSpecError:
+        """Return what went wrong in a step, in the spec's terms."""
+        transition = self._transition(*parts)
+        return explain_step(self.program, self.layout, self._steps, transition, self.state, error, self.params)
+
+
+def refuse_episode_scope(program: Program) -> None:
+    """Raise when a program needs whole episodes before it can pay.
+
+    Raises:
+        UnsupportedError: `needs-whole-episodes`.
+    """
+    if program.scope == "episode":
+        names = [term.name for term in program.terms if any(_is_future(node) for node in ir.walk(term.expr))]
+        place = next((term.place for term in program.terms if term.name in names), Place())
+        raise UnsupportedError(
+            Problem(
+                "needs-whole-episodes",
+                f"the term '{list_names(names)}' is paid when the episode is over (`timing: relabel`)",
+                place,
+                ("Use `timing: escrow` or `timing: increment` while stepping, or `rewardspec.relabel` on stored data.",),
+            )
+        )
+
+
+def _is_future(node: ir.Expr) -> bool:
+    return isinstance(node, ir.Field) and node.root == "future"
+
+
+def true_propositions(program: Program, state: tuple[Any, ...], transition: Transition) -> list[str]:
+    """Return the propositions that are true on a transition, by the oracle."""
+    machines = len(program.machines)
+    folds = {f.name: state[machines + i] for i, f in enumerate(program.folds)}
+    names = {m.name: state[i] for i, m in enumerate(program.machines)}
+    return oracle.true_propositions(program, oracle.OracleState([names], [folds]), transition)
+
+
+class _UserLabels:
+    """Calls a user's labelling function and puts its answer in the program's order."""
+
+    def __init__(self, env: gym.Env[Any, Any], names: tuple[str, ...], label: Label) -> None:
+        self.env, self.names, self.label = env, names, label
+
+    def __call__(
+        self, obs: Any, action: Any, next_obs: Any, reward: Any, terminated: Any, truncated: Any, info: Any
+    ) -> tuple[bool, ...]:
+        said = self.label(self.env, Transition(obs, action, next_obs, reward, terminated, truncated, info))
+        if isinstance(said, Mapping):
+            missing = [name for name in self.names if name not in said]
+            if missing:
+                raise MismatchError(
+                    Problem(
+                        "missing-label",
+                        f"the labelling function says nothing about '{missing[0]}'",
+                        hints=(f"It gave: {list_names(said)}.{near_miss(missing[0], list(said))}",),
+                    )
+                )
+            return tuple(bool(said[name]) for name in self.names)
+        true = frozenset(said)
+        return tuple(name in true for name in self.names)
+
+
+class _ReadyLabels:
+    """Calls a ready-made labeller."""
+
+    def __init__(self, env: gym.Env[Any, Any], names: tuple[str, ...], labeller: str) -> None:
+        self.labels = load_labeller(labeller).bind(env, names)
+
+    def __call__(
+        self, obs: Any, action: Any, next_obs: Any, reward: Any, terminated: Any, truncated: Any, info: Any
+    ) -> tuple[bool, ...]:
+        return self.labels(obs, action, next_obs, info)
+
+
+def _labels_for(layout: Layout, env: gym.Env[Any, Any], label: Label | None) -> Any:
+    if not layout.labels:
+        return None
+    if label is not None:
+        return _UserLabels(env, layout.labels, label)
+    if layout.program.labels is not None:
+        return _ReadyLabels(env, layout.labels, layout.program.labels)
+    place = next((p.place for p in layout.program.propositions if p.name in layout.labels), Place())
+    raise MismatchError(
+        Problem(
+            "missing-label-function",
+            f"the spec leaves {list_names(layout.labels)} to a labelling function, and none is given",
+            place,
+            ("Pass label=fn to wrap, or name a ready-made labeller: `env: {labels: minigrid}`.",),
+        )
+    )
+
+
+def explain_step(
+    program: Program,
+    layout: Layout,
+    step: int,
+    transition: Transition,
+    state: tuple[Any, ...],
+    error: Exception | None,
+    params: Mapping[str, float],
+) -> RewardSpecError:
+    """Return what went wrong in a step: the values read, the term and its place; the error itself when it is ours."""
+    if isinstance(error, RewardSpecError):
+        return error
+    for field in layout.shapes:
+        problem = _check_field(field, transition, step)
+        if problem is not None:
+            kind = NonFiniteRewardError if problem.code == "nan-observation" else MismatchError
+            return kind(problem)
+    if error is not None and not isinstance(error, NanReadError):
+        return MismatchError(
+            Problem("unreadable-transition", f"step {step}: the program cannot read this transition: {error}")
+        )
+    machines = len(program.machines)
+    before = oracle.OracleState(
+        [{m.name: state[i] for i, m in enumerate(program.machines)}],
+        [{f.name: state[machines + i] for i, f in enumerate(program.folds)}],
+    )
+    _, (outcome,) = oracle.step(program, before, [transition], dict(params))
+    read = ", ".join(f"{show_field(f)} = {_shown(f, transition)}" for f in layout.shapes)
+    for term, paid in zip(program.terms, outcome.terms, strict=True):
+        if not np.isfinite(paid):
+            return NonFiniteRewardError(
+                Problem(
+                    "non-finite-reward",
+                    f"the term '{term.name}' pays {paid} at step {step} of the episode",
+                    term.place,
+                    (f"Values read: {read or 'none'}.", "Guard it, as in where(x > 0, log(x), 0), or clip what it reads."),
+                )
+            )
+    return NonFiniteRewardError(Problem("non-finite-reward", f"the reward is not finite at step {step}; read: {read}"))
+
+
+def show_field(field: ir.Field) -> str:
+    """Return a field as it is written in a spec."""
+    from rewardspec.ir.show import show_expr
+
+    return show_expr(field)
+
+
+def _shown(field: ir.Field, transition: Transition) -> str:
+    try:
+        text = str(oracle.read_field(field, transition))
+    except Exception:  # any shape of bad data: the message must still come out
+        return "unreadable"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _check_field(field: ir.Field, transition: Transition, step: int) -> Problem | None:
+    """Return what is wrong with a field of a transition."""
+    try:
+        value = oracle.read_field(field, transition)
+        numbers = np.asarray(value, dtype=np.float64)
+    except (KeyError, IndexError, TypeError, ValueError):
+        source = transition.info if field.root == "info" else getattr(transition, field.root)
+        has = list_names(str(key) for key in source) if isinstance(source, Mapping) else type(source).__name__
+        hint = f"It has: {has}."
+        more = "Where a key comes and goes, say what its absence counts as: default(info.key, 0)."
+        return Problem(
+            "no-such-key",
+            f"{show_field(field)} cannot be read at step {step}",
+            field.place,
+            (hint, more) if field.root == "info" else (hint,),
+        )
+    if np.isnan(numbers).any():
+        return Problem(
+            "nan-observation",
+            f"{show_field(field)} is NaN at step {step}",
+            field.place,
+            ("A NaN makes every comparison false without a word; mend the environment, or do not read this value.",),
+        )
+    return None
