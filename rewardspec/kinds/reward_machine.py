@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BeforeValidator, Field, field_validator
 from typing_extensions import Annotated
@@ -18,16 +17,12 @@ from rewardspec.logic.diagrams import Cube
 from rewardspec.logic.guards import Guard, find_overlap, guard_cubes, guard_names, parse_guard, show_label
 from rewardspec.logic.syntax import FALSE, Node
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import ExpressionText, GuardText, Kind, Model, Name, Number
+from rewardspec.spec.model import ExpressionText, GuardText, Kind, Model, Name, Number, one_or_many
 
 OTHERWISE = "otherwise"
 """Guard that holds where no other guard of the state does."""
 
 MAX_STATES = 100_000
-
-
-def _one_or_many(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
 
 
 StateName = Annotated[str, Field(min_length=1, max_length=80)]
@@ -36,7 +31,7 @@ StateName = Annotated[str, Field(min_length=1, max_length=80)]
 class EdgeSpec(Model):
     """One edge, or the same edge from several states."""
 
-    from_: Annotated[tuple[StateName, ...], BeforeValidator(_one_or_many)] = Field(
+    from_: Annotated[tuple[StateName, ...], BeforeValidator(one_or_many)] = Field(
         alias="from", min_length=1, description="State, or list of states, that the edge leaves."
     )
     to: StateName | None = Field(None, description="State that the edge enters; the same state when not given.")
@@ -62,7 +57,7 @@ class RewardMachine(Model):
 
     edges: tuple[EdgeSpec, ...] = Field(description="The edges.", min_length=1, max_length=1_000_000)
     start: StateName = Field(description="Initial state.")
-    terminal: Annotated[tuple[StateName, ...], BeforeValidator(_one_or_many)] = Field(
+    terminal: Annotated[tuple[StateName, ...], BeforeValidator(one_or_many)] = Field(
         (), description="States that end the episode."
     )
     counters: dict[Name, Number] = Field(default_factory=dict, description="Counters and their first values.")

@@ -7,7 +7,7 @@ and operators live beside their lowering, in `kinds/` and `operators/`; a `Term`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -90,11 +90,18 @@ def _check_range(ends: tuple[float, float]) -> tuple[float, float]:
     return ends
 
 
-def _number_to_text(value: object) -> object:
+def number_to_text(value: object) -> object:
     """Let `- markov: 1` and `when: true` stand for their text."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return repr(value) if isinstance(value, int | float) else value
+    if isinstance(value, float):
+        return float.__repr__(value)  # a NumPy float would name its type
+    return repr(value) if isinstance(value, int) else value
+
+
+def one_or_many(value: object) -> object:
+    """Let `from: want` stand for `from: [want]`."""
+    return (value,) if isinstance(value, str) else value
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
@@ -104,13 +111,15 @@ TermName = Annotated[str, AfterValidator(_check_term_name)]
 
 ExpressionText = Annotated[
     str,
-    BeforeValidator(_number_to_text),
+    BeforeValidator(number_to_text, json_schema_input_type=str | bool | int | float),
     Field(examples=["-0.01 * abs(action)", "next_obs[0] > 2 and not broken"]),
 ]
 """A numeric or truth-valued expression over one transition."""
 
 GuardText = Annotated[
-    str, BeforeValidator(_number_to_text), Field(examples=["coffee and not broken", "true"])
+    str,
+    BeforeValidator(number_to_text, json_schema_input_type=str | bool | int | float),
+    Field(examples=["coffee and not broken", "true"]),
 ]
 """A boolean formula over declared propositions."""
 
@@ -336,60 +345,18 @@ class Spec(Model):
 
     def __eq__(self, other: object) -> bool:
         """Compare content; places do not count."""
-        return isinstance(other, Spec) and dump_spec(self) == dump_spec(other)
+        return isinstance(other, Spec) and self.to_data() == other.to_data()
 
     __hash__ = None  # type: ignore[assignment]
 
     def to_data(self) -> dict[str, Any]:
         """Return the spec as plain mappings, lists and scalars, the way it is written in YAML."""
-        return dump_spec(self)
+        from rewardspec.spec.writing import write_spec
+
+        return write_spec(self)
 
     def to_yaml(self) -> str:
         """Return the spec as YAML that `rewardspec.loads` reads back to an equal spec."""
         from rewardspec.spec.text import dump_text
 
         return dump_text(self.to_data())
-
-
-def dump_term(term: Term) -> Any:
-    """Return a term the way it is written in YAML."""
-    body = _dump_model(term.body)
-    main = next(iter(type(term.body).model_fields))
-    data: dict[str, Any] = {
-        term.kind: body.get(main) if set(body) == {main} and not isinstance(body[main], dict) else body
-    }
-    if term.name is not None:
-        data["name"] = term.name
-    if term.weight is not None:
-        data["weight"] = _dump(term.weight)
-    return data
-
-
-def _dump(value: Any) -> Any:
-    if isinstance(value, Term):
-        return dump_term(value)
-    if isinstance(value, BaseModel):
-        return _dump_model(value)
-    if isinstance(value, Mapping):
-        return {key: _dump(item) for key, item in value.items()}
-    if isinstance(value, tuple | list | frozenset):
-        return [_dump(item) for item in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return int(value)
-    return value
-
-
-def _dump_model(model: BaseModel) -> dict[str, Any]:
-    """Return a model's fields under their written names, those at their default left out."""
-    data: dict[str, Any] = {}
-    for name, info in type(model).model_fields.items():
-        value = getattr(model, name)
-        if not info.is_required() and value == info.get_default(call_default_factory=True):
-            continue
-        data[info.alias or name] = _dump(value)
-    return data
-
-
-def dump_spec(spec: Spec) -> dict[str, Any]:
-    """Return a spec as plain data; its version comes first and is always written."""
-    return {"rewardspec": 1, **_dump_model(spec)}
