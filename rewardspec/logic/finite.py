@@ -117,6 +117,34 @@ def compile_factor(root: Node, limit: StateLimit = DEFAULT_LIMIT, accept: Accept
     raise _explain_size(root, limit, what)
 
 
+def decided_by_prefixes(root: Node) -> Acceptance | None:
+    """Return which prefixes decide a formula on infinite words: `good` ones, those `not bad`, or None.
+
+    Example:
+        >>> from rewardspec.logic.formula import parse_formula
+        >>> [decided_by_prefixes(parse_formula(text).root) for text in ("!G a & X F b", "a W b", "G F a")]
+        ['good', 'not bad', None]
+    """
+    signs: set[bool] = set()
+    stack = [(root, True)]
+    while stack:
+        node, positive = stack.pop()
+        if node.op == "sere":
+            return None
+        if node.op in ("U", "M") or (node.op == "F" and node.high is None):
+            signs.add(positive)
+        elif node.op in ("R", "W") or (node.op == "G" and node.high is None):
+            signs.add(not positive)
+        for i, arg in enumerate(node.args):
+            flips = node.op == "not" or (node.op == "implies" and i == 0)
+            stack.append((arg, positive != flips))
+            if node.op in ("iff", "xor"):
+                stack.append((arg, not positive))
+    if signs == {True, False}:
+        return None
+    return "good" if signs == {True} else "not bad"
+
+
 def split(root: Node) -> tuple[str, tuple[Node, ...]]:
     """Return the top connective, `and` or `or`, and the formulas that it connects.
 

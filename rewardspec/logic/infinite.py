@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from rewardspec.errors import FormulaError
 from rewardspec.logic.automaton import Verdict, distance_to, refine, to_hoa
-from rewardspec.logic.finite import DEFAULT_LIMIT, StateLimit, compile_factor, split
+from rewardspec.logic.finite import DEFAULT_LIMIT, StateLimit, compile_factor, decided_by_prefixes, split
 from rewardspec.logic.formula import Formula, load_spot, to_spot
 from rewardspec.logic.guards import merge_cubes
 from rewardspec.logic.syntax import Node, show
@@ -90,10 +90,9 @@ def _translate_part(part: Node, limit: StateLimit) -> Any:
     spot = load_spot()
     formula = to_spot(part)
     # Spot is exponential in the depth of F(a & X F(b & ...)); progression is linear.
-    if formula.is_ltl_formula() and formula.is_syntactic_guarantee():
-        return spot.automaton(to_hoa(compile_factor(part, limit, "good"), "Buchi"))
-    if formula.is_ltl_formula() and formula.is_syntactic_safety():
-        return spot.automaton(to_hoa(compile_factor(part, limit, "not bad"), "Buchi"))
+    accept = decided_by_prefixes(part)
+    if accept is not None:
+        return spot.automaton(to_hoa(compile_factor(part, limit, accept), "Buchi"))
     for effort in ("low", "high"):
         automaton = _translate(formula, "tgba", effort, part, limit)
         if spot.is_deterministic(automaton):
@@ -213,8 +212,8 @@ def simplify(monitor: OmegaMonitor) -> OmegaMonitor:
     """Return an automaton of the same words with fewer states and marks.
 
     States where the verdict is final become loops with every mark or none; marks off the accepting
-    components are cleared; a mark that every cycle with all the others carries is dropped; then states that no
-    word can tell apart by its marks are merged.
+    components are cleared; a mark that every cycle with all the others carries is dropped; then states that
+    no word can tell apart by its marks are merged.
     """
     return _merge_states(_drop_marks(_clear_marks(_close_final(monitor))))
 

@@ -160,6 +160,13 @@ class Token:
         """Offset just after the token."""
         return self.offset + self.length
 
+    @property
+    def shown(self) -> str:
+        """The token as messages quote it: in one line, and not for ever."""
+        text = " ".join(self.text.split())
+        text = "{" + text + "}" if self.op == "sere" else text
+        return text if len(text) <= 40 else text[:37] + "..."
+
 
 def parse(text: str, grammar: Grammar, declared: Collection[str] | None = None) -> Node:
     """Parse a guard or formula.
@@ -237,12 +244,10 @@ def show(node: Node) -> str:
         return "{" + node.text + "}" + arrow
     if op in PREFIX:
         return f"{op}{_show_bound(node)} {_show_within(args[0], 7)}"
-    level = PRECEDENCE[op]
-    joint = f" {op} "
-    if op == "xor":
-        return joint.join((_show_within(args[0], level), _show_within(args[1], level + 1)))
-    # Mixed or repeated arrows and untils are read wrongly by people, so they keep their parentheses.
-    return joint.join(_show_within(arg, level + 1) for arg in args)
+    # Repeated or mixed arrows and untils, and xor beside or, are easily misread: they keep their parentheses.
+    level = {"iff": 3, "implies": 3, "or": 5, "xor": 5, "and": 6}.get(op, 7)
+    first = _show_within(args[0], 4 if op == "xor" else level)
+    return f" {op} ".join((first, *(_show_within(arg, level) for arg in args[1:])))
 
 
 def _show_within(node: Node, level: int) -> str:
@@ -297,12 +302,15 @@ class _Parser:
             self.operators.append(token)
             return True
         if token.op in ("name", "true", "false", "sere"):
-            self.operands.append(Node(token.op, (), token.text, offset=token.offset, length=token.length))
+            text = "" if token.op in ("true", "false") else token.text
+            self.operands.append(Node(token.op, (), text, offset=token.offset, length=token.length))
             return False
         if token.op == ")" and previous is not None and previous.op == "(":
             raise self._syntax("nothing stands between these parentheses", previous.offset, 2)
-        wanted = f"after '{previous.text}'" if previous is not None and previous.op != "(" else "here"
-        raise self._syntax(f"expected a proposition {wanted}, not '{token.text}'", token.offset, token.length)
+        wanted = f"after '{previous.shown}'" if previous is not None and previous.op != "(" else "here"
+        raise self._syntax(
+            f"expected a proposition {wanted}, not '{token.shown}'", token.offset, token.length
+        )
 
     def _take_operator(self, token: Token, previous: Token | None) -> bool:
         """Take a token after a finished operand; return whether an operand must follow."""
@@ -482,7 +490,7 @@ class _Parser:
         if previous is None:
             raise self._syntax(f"the {self.grammar.kind} is empty", 0, 1, ("write 'true' for always",))
         raise self._syntax(
-            f"the {self.grammar.kind} ends after '{previous.text}', where a proposition must follow",
+            f"the {self.grammar.kind} ends after '{previous.shown}', where a proposition must follow",
             previous.offset,
             previous.length,
         )
@@ -494,9 +502,9 @@ class _Parser:
                 self._fail_on_past(suspect.text, suspect.offset, suspect.length)
         hints: tuple[str, ...] = ()
         if not self.grammar.is_temporal and previous.text in TEMPORAL_WORDS:
-            hints = (f"a guard speaks of one step; the operator '{previous.text}' belongs in an 'ltl' term",)
+            hints = (f"a guard speaks of one step; the operator '{previous.shown}' belongs in an 'ltl' term",)
         raise self._syntax(
-            f"expected an operator such as 'and' between '{previous.text}' and '{token.text}'",
+            f"expected an operator such as 'and' between '{previous.shown}' and '{token.shown}'",
             token.offset,
             token.length,
             hints,
