@@ -7,15 +7,23 @@ truth values are joined in words (`and`, `or`, `not`), and `&`, `|`, `~` mean th
 from __future__ import annotations
 
 import ast
+import itertools
 import math
-from collections.abc import Callable, Mapping
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
 
 from rewardspec.errors import FormulaError, Place, list_names, near_miss
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
+from rewardspec.spec.scalars import short
 
 MAX_CHARACTERS = 10_000
 MAX_DEPTH = 60
+MAX_HEIGHT = 150
+"""Levels of the expression with all names written out."""
+
 MAX_NODES = 4_000
 MAX_VECTOR = 1_000
 
@@ -47,6 +55,17 @@ _COMPARE: dict[type[ast.cmpop], str] = {
     ast.Eq: "eq",
     ast.NotEq: "ne",
 }
+_SPLIT = "Let several terms add up, or name parts of it under 'signals'."
+
+_REFUSED: dict[type[ast.operator], str] = {
+    ast.BitXor: "^",
+    ast.LShift: "<<",
+    ast.RShift: ">>",
+    ast.MatMult: "@",
+}
+_WHOLE = ("reward", "terminated", "truncated")
+"""Roots that are single values."""
+
 _CONSTANTS = {"pi": math.pi, "true": True, "false": False}
 _REDUCTIONS = ("sum", "mean", "any", "all", "count")
 
@@ -86,29 +105,103 @@ def parse_expression(
     indent = len(flat) - len(stripped)
     if not stripped.strip():
         raise FormulaError("expression-syntax", "the expression is empty")
+    check_brackets(stripped, indent)
     try:
-        tree = ast.parse(stripped, mode="eval")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python has opinions on `1if x`, `x is 3` and `'\d'`; so have we
+            tree = ast.parse(stripped, mode="eval")
     except SyntaxError as error:
-        offset = max(0, (error.offset or 1) - 1)
-        raise FormulaError("expression-syntax", *_explain_syntax(stripped, offset, indent)) from None
-    except (ValueError, MemoryError, RecursionError):
-        raise FormulaError("expression-syntax", "the expression cannot be read") from None
+        raise FormulaError("expression-syntax", *_explain_syntax(stripped, error, indent)) from None
+    except ValueError:  # a NUL, or half of a surrogate pair
+        raise FormulaError("expression-syntax", "the expression holds a character that is none") from None
+    except (MemoryError, RecursionError):  # the parser's own limits
+        raise FormulaError("expression-too-large", "the expression is nested too deeply", hints=(_SPLIT,)) from None
     reader = _Reader(stripped, indent, names, place, roots)
-    return reader.read(tree.body, 0)
+    found = reader.read(tree.body, 0)
+    if height_exceeds(found, MAX_HEIGHT):
+        raise FormulaError(
+            "expression-too-large",
+            f"the expression is nested more than {MAX_HEIGHT} levels deep, with the names in it written out",
+            length=len(text),
+            hints=(_SPLIT,),
+        )
+    return found
 
 
-def _explain_syntax(text: str, offset: int, indent: int) -> tuple[str, int, int, tuple[str, ...]]:
+def height_exceeds(expr: Expr, limit: int) -> bool:
+    """Return whether an expression has more than `limit` levels; what reads it recurses."""
+    level: tuple[Expr, ...] = (expr,)
+    for _ in range(limit):
+        # By identity, as nodes are shared; of equal nodes at one level one is enough.
+        level = tuple({id(child): child for node in level for child in ir.children(node)}.values())
+        if not level:
+            return False
+    return True
+
+
+def size_exceeds(exprs: Iterable[Expr], limit: int) -> bool:
+    """Return whether expressions have more than `limit` nodes in all, shared ones counted each time."""
+    return next(itertools.islice(itertools.chain.from_iterable(map(ir.walk, exprs)), limit, None), None) is not None
+
+
+def check_brackets(text: str, indent: int) -> None:
+    """Raise for a bracket that is never closed, closes nothing or closes another sort; also for too many levels."""
+    opened: list[tuple[str, int]] = []
+    quote = ""
+    for position, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character == "#":
+            message = "'#' begins a comment, which an expression cannot hold"
+            raise FormulaError("expression-syntax", message, position + indent, 1)
+        elif character in "([{":
+            opened.append((character, position))
+            if len(opened) > MAX_DEPTH:
+                message = f"the expression is nested more than {MAX_DEPTH} levels deep"
+                raise FormulaError("expression-too-large", message, position + indent, 1, (_SPLIT,))
+        elif character in ")]}":
+            if not opened:
+                raise FormulaError("expression-syntax", f"this '{character}' closes nothing", position + indent, 1)
+            opening, start = opened.pop()
+            if _CLOSING[opening] != character:
+                message = f"this '{opening}' is closed by '{character}'"
+                raise FormulaError("expression-syntax", message, start + indent, position + 1 - start)
+    if opened:
+        opening, start = opened[-1]
+        raise FormulaError("expression-syntax", f"this '{opening}' is never closed", start + indent, 1)
+
+
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+_WORD = re.compile(r"\w+|.", re.DOTALL)
+
+
+def _explain_syntax(text: str, error: SyntaxError, indent: int) -> tuple[str, int, int, tuple[str, ...]]:
     """Return message, offset, length and hints for text that Python's grammar refuses."""
-    for symbol, word in (("&&", "and"), ("||", "or"), ("!", "not")):
+    for symbol, word in (("&&", "and"), ("||", "or"), ("!", "not"), ("<>", "!=")):
         at = text.find(symbol)
         if at >= 0 and text[at : at + 2] != "!=":
             return f"'{symbol}' is not an operator of expressions", at + indent, len(symbol), (f"Write '{word}'.",)
-    at = text.find("=")
-    if at >= 0 and text[max(0, at - 1) : at + 2].strip() and "==" not in text and text[at - 1] not in "<>!":
-        return "'=' does not compare", at + indent, 1, ("Write '==' to compare.",)
-    shown = text[offset : offset + 1].strip()
-    reason = f"unexpected '{shown}'" if shown else "the expression stops too early"
-    return reason, min(offset, len(text)) + indent, 1, ()
+    if (found := re.search(r"(?<![=<>!:])=(?!=)", text)) and "(" not in text:
+        return "'=' does not compare", found.start() + indent, 1, ("Write '==' to compare.",)
+    if found := re.search(r"(?<![\w.])0\d", text):
+        return "a number does not begin with 0", found.start() + indent, 1, ()
+    # Python counts columns in UTF-8 bytes from 1; 0 stands for the end of the text.
+    offset = len(text.encode()[: error.offset - 1].decode(errors="ignore")) if error.offset else len(text)
+    if "expected 'else'" in error.msg:
+        at = [match.start() for match in re.finditer(r"\bif\b", text)]
+        return "this 'if' has no 'else'", (at[0] if at else 0) + indent, 2, ("Write: a if condition else b.",)
+    if not text[offset:].strip():
+        stripped = text.rstrip()
+        last = _WORD.findall(stripped)[-1]
+        return f"the expression stops after '{last}'", len(stripped) - len(last) + indent, len(last), ()
+    shown = _WORD.findall(text[offset:].lstrip())[0]
+    offset = text.index(shown, offset)
+    if shown in "'\"":
+        return "this quote is never closed", offset + indent, 1, ()
+    return f"'{shown}' cannot stand here", offset + indent, len(shown), ()
 
 
 class _Reader:
@@ -122,9 +215,13 @@ class _Reader:
 
     def fail(self, node: ast.expr, code: str, message: str, *hints: str) -> FormulaError:
         start = self.offset(node)
-        end = getattr(node, "end_col_offset", None)
-        stop = self._characters(end) + self.indent if end is not None else start + 1
-        return FormulaError(code, message, start, max(1, stop - start), hints)
+        return FormulaError(code, message, start, len(self.source(node)), hints)
+
+    def source(self, node: ast.expr) -> str:
+        """Return the text of a node."""
+        start = self.offset(node) - self.indent
+        stop = self._characters(node.end_col_offset) if node.end_col_offset is not None else start + 1
+        return self.text[start : max(stop, start + 1)]
 
     def _characters(self, utf8_offset: int) -> int:
         """Return the character offset for ast's offset in UTF-8 bytes."""
@@ -144,10 +241,13 @@ class _Reader:
         self.nodes += 1
         if level > MAX_DEPTH:
             raise FormulaError(
-                "expression-too-large", f"the expression is nested more than {MAX_DEPTH} levels deep"
+                "expression-too-large",
+                f"the expression is nested more than {MAX_DEPTH} levels deep",
+                self.offset(node),
+                hints=(_SPLIT,),
             )
         if self.nodes > MAX_NODES:
-            raise FormulaError("expression-too-large", f"the expression has more than {MAX_NODES} parts")
+            raise self.too_large()
         match node:
             case ast.Constant():
                 return self.constant(node)
@@ -162,7 +262,7 @@ class _Reader:
             case ast.BinOp():
                 return self.binary(node, level)
             case ast.BoolOp():
-                op = "and" if isinstance(node.op, ast.And) else "or"
+                op: Literal["and", "or"] = "and" if isinstance(node.op, ast.And) else "or"
                 return ir.Logic(op, tuple(self.truth(value, level + 1) for value in node.values))
             case ast.Compare():
                 return self.compare(node, level)
@@ -181,6 +281,15 @@ class _Reader:
             "Expressions are numbers, names, arithmetic, comparisons, and/or/not, subscripts and the named functions.",
         )
 
+    def too_large(self) -> FormulaError:
+        return FormulaError(
+            "expression-too-large",
+            f"the expression has more than {MAX_NODES} parts, with the names in it written out",
+            self.indent,
+            len(self.text),
+            (_SPLIT,),
+        )
+
     def constant(self, node: ast.Constant) -> Expr:
         value = node.value
         if isinstance(value, bool):
@@ -191,13 +300,13 @@ class _Reader:
             raise self.fail(
                 node, "expression-syntax", "text has no value in an expression", "Only keys may be text: info['key']."
             )
-        raise self.fail(node, "expression-syntax", f"{str(value)[:40]} is not a finite real number")
+        raise self.fail(node, "expression-syntax", f"'{short(self.source(node))}' is not a finite real number")
 
     def name(self, node: ast.Name) -> Expr:
         name = node.id
         if name in self.names:
             found = self.names[name]
-            self.nodes += sum(1 for _ in ir.walk(found))
+            self.nodes += sum(1 for _ in ir.walk(found)) - 1
             return found
         if name in ROOTS:
             if name not in self.roots:
@@ -207,32 +316,45 @@ class _Reader:
                     f"'{name}' cannot be read here",
                     f"Here an expression may read: {list_names(self.roots)}.",
                 )
+            if name in ("info", "label"):
+                message = f"'{name}' is a mapping, and an expression needs one of its values"
+                raise self.fail(node, "expression-syntax", message, f"Read it by its key, as in {name}.key.")
             return ir.Field(name, (), place=self.here(node))  # type: ignore[arg-type]
         if name in _CONSTANTS:
             value = _CONSTANTS[name]
             return ir.Const(value)
         if name in FUNCTION_NAMES:
             raise self.fail(node, "expression-syntax", f"'{name}' is a function", f"Write {name}(...).")
-        declared = list_names(self.names)
+        declared = f"declared here: {list_names(self.names)}." if self.names else "no names are declared here."
         raise self.fail(
             node,
             "unknown-name",
             f"unknown name '{name}'",
-            f"declared here: {declared}.{near_miss(name, [*self.names, *ROOTS, *FUNCTION_NAMES])}",
+            declared + near_miss(name, [*self.names, *self.roots]),
             f"A transition has: {list_names(self.roots)}.",
         )
 
     def subscript(self, node: ast.Attribute | ast.Subscript, level: int) -> Expr:
-        base = self.read(node.value, level + 1)
         if isinstance(node, ast.Attribute):
             step: ir.Step = node.attr
         else:
             step = self.items(node.slice)
+        base = self.base(node.value, level + 1)
         if isinstance(base, ir.Field):
+            if base.root in _WHOLE or (base.root == "label" and base.path):
+                raise self.fail(node, "no-such-key", f"'{self.source(node.value)}' is a single value, without parts")
             return ir.Field(base.root, (*base.path, step), place=self.here(node))
         if isinstance(step, str):
-            raise self.fail(node, "no-such-key", f"only obs, next_obs, action, info and label have keys, not {_describe(node.value)}")
+            message = f"'{short(self.source(node.value))}' has no keys"
+            raise self.fail(node, "no-such-key", message, "Keys have: obs, next_obs, action, info and label.")
         return ir.Index(base, step, self.here(node))
+
+    def base(self, node: ast.expr, level: int) -> Expr:
+        """Read what a key or subscript follows; only here may `info` and `label` stand by themselves."""
+        if isinstance(node, ast.Name) and node.id in ("info", "label") and node.id in self.roots:
+            self.nodes += 1
+            return ir.Field(node.id, (), place=self.here(node))  # type: ignore[arg-type]
+        return self.read(node, level)
 
     def items(self, node: ast.expr) -> ir.Step:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -242,6 +364,8 @@ class _Reader:
 
     def item(self, node: ast.expr) -> ir.Item:
         if isinstance(node, ast.Slice):
+            if isinstance(node.step, ast.Constant) and node.step.value == 0:
+                raise self.fail(node.step, "expression-syntax", "the step of a slice cannot be 0")
             return ir.Span(*(None if part is None else self.integer(part) for part in (node.lower, node.upper, node.step)))
         return self.integer(node)
 
@@ -254,8 +378,10 @@ class _Reader:
         raise self.fail(node, "expression-syntax", "a subscript must be a whole number, a slice or a quoted key")
 
     def vector(self, node: ast.List | ast.Tuple, level: int) -> Expr:
-        if not 0 < len(node.elts) <= MAX_VECTOR:
-            raise self.fail(node, "expression-too-large", f"a list holds 1 to {MAX_VECTOR} numbers")
+        if not node.elts:
+            raise self.fail(node, "expression-syntax", "a list of numbers cannot be empty")
+        if len(node.elts) > MAX_VECTOR:
+            raise self.fail(node, "expression-too-large", f"a list holds at most {MAX_VECTOR} numbers")
         return ir.Vector(tuple(self.read(item, level + 1) for item in node.elts))
 
     def unary(self, node: ast.UnaryOp, level: int) -> Expr:
@@ -270,12 +396,13 @@ class _Reader:
 
     def binary(self, node: ast.BinOp, level: int) -> Expr:
         if isinstance(node.op, ast.BitAnd | ast.BitOr):
-            op = "and" if isinstance(node.op, ast.BitAnd) else "or"
+            op: Literal["and", "or"] = "and" if isinstance(node.op, ast.BitAnd) else "or"
             return ir.Logic(op, (self.truth(node.left, level + 1), self.truth(node.right, level + 1)))
         name = _BINARY.get(type(node.op))
         if name is None:
-            hint = "Write ** for a power." if isinstance(node.op, ast.BitXor) else ""
-            raise self.fail(node, "expression-syntax", "this operator is not allowed in an expression", hint)
+            hint = "Write ** for a power." if isinstance(node.op, ast.BitXor) else "The operators are + - * / // % **."
+            message = f"'{_REFUSED.get(type(node.op), 'this')}' is not an operator of expressions"
+            raise self.fail(node, "expression-syntax", message, hint)
         a, b = self.read(node.left, level + 1), self.read(node.right, level + 1)
         return ir.Binary(name, a, b, self.here(node))  # type: ignore[arg-type]
 
@@ -313,17 +440,24 @@ class _Reader:
                 f"They are: {list_names(FUNCTION_NAMES, 40)}.{near_miss(name, FUNCTION_NAMES)}",
             )
         low, high, build = builder
-        if any(isinstance(arg, ast.Starred) for arg in node.args) or not low <= len(node.args) <= high:
-            count = str(low) if low == high else f"{low} or more" if high > 99 else f"{low} to {high}"
-            raise self.fail(node, "wrong-arguments", f"{name} takes {count} arguments, not {len(node.args)}")
+        if any(isinstance(arg, ast.Starred) for arg in node.args) or any(k.arg is None for k in node.keywords):
+            raise self.fail(node, "wrong-arguments", "arguments cannot be unpacked with '*'")
         if node.keywords and name != "tolerance":
-            raise self.fail(node, "wrong-arguments", f"{name} takes no named arguments")
+            raise self.fail(node, "wrong-arguments", f"{name} takes no named arguments", f"Write {_SHAPES[name]}.")
+        if not low <= len(node.args) <= high:
+            count = str(low) if low == high else f"{low} or more" if high > 99 else f"{low} to {high}"
+            plural = "" if count == "1" else "s"
+            message = f"{name} takes {count} argument{plural}, not {len(node.args)}"
+            raise self.fail(node, "wrong-arguments", message, f"Write {_SHAPES[name]}.")
         truths = ("where",)
         args = [
             self.truth(arg, level + 1) if name in truths and i == 0 else self.read(arg, level + 1)
             for i, arg in enumerate(node.args)
         ]
-        return build(self, node, args)
+        found = build(self, node, args)
+        if size_exceeds([found], MAX_NODES):  # norm, distance and tolerance write their argument out several times
+            raise self.too_large()
+        return found
 
 
 def _describe(node: ast.expr) -> str:
@@ -515,3 +649,13 @@ _FUNCTIONS: dict[str, tuple[int, int, Builder]] = {
 }
 FUNCTION_NAMES = tuple(_FUNCTIONS)
 """Every function that an expression may call."""
+
+_SHAPES: dict[str, str] = {
+    **{name: f"{name}({', '.join('xyz'[:low])})" for name, (low, high, _) in _FUNCTIONS.items() if low == high},
+    **{name: f"{name}(vector) or {name}(x, y, ...)" for name in ("min", "max")},
+    "clip": "clip(x, low, high)",
+    "where": "where(condition, x, y)",
+    "default": "default(info.key, number)",
+    "tolerance": "tolerance(x, lower, upper, margin=0, sigmoid='gaussian', value_at_margin=0.1)",
+}
+"""How each function is called."""
