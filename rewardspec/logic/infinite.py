@@ -102,13 +102,14 @@ def _translate_part(part: Node, limit: StateLimit) -> Any:
     if not automaton.acc().is_generalized_buchi():
         automaton = spot.rabin_to_buchi_if_realizable(automaton)
     if automaton is None or not spot.is_deterministic(automaton):
-        raise _not_deterministic(part, str(spot.mp_class(formula)))
+        rank = str(spot.mp_class(formula)) if spot.length(formula) <= SMALL_FORMULA else ""
+        raise _not_deterministic(part, rank)
     return automaton
 
 
 def _translate(formula: Any, kind: str, effort: str, part: Node, limit: StateLimit) -> Any:
     spot = load_spot()
-    if spot.length(formula) <= SMALL_FORMULA:
+    if spot.length(formula) <= SMALL_FORMULA and kind == "tgba":
         return spot.translate(formula, kind, "deterministic", "complete", effort)
     try:
         done = subprocess.run(

@@ -6,11 +6,31 @@ Questions on finite traces are answered from the automaton; those on infinite wo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Final
 
-from rewardspec.logic.automaton import Automaton, Verdict, to_hoa, verdicts
+from rewardspec.errors import FormulaError
+from rewardspec.logic.automaton import Verdict, to_hoa, verdicts
 from rewardspec.logic.finite import DEFAULT_LIMIT, StateLimit, compile_factor
 from rewardspec.logic.formula import Formula, load_spot, to_spot
 from rewardspec.logic.syntax import FALSE, TRUE, Node
+
+MAX_ASKED: Final = 40
+"""Operators and names up to which Spot is asked: it cannot be stopped and may be exponential."""
+
+
+def _ask_spot(root: Node) -> Any:
+    """Return the formula for Spot, or raise `formula-too-large` when an answer might take too long."""
+    formula = to_spot(root)
+    size = load_spot().length(formula)
+    if size > MAX_ASKED:
+        raise FormulaError(
+            "formula-too-large",
+            f"this formula has {size} operators and names; Spot is asked about {MAX_ASKED} at most",
+            root.offset,
+            root.length,
+            ("split it into several 'ltl' terms",),
+        )
+    return formula
 
 
 def is_satisfiable(formula: Formula, limit: StateLimit = DEFAULT_LIMIT) -> bool:
@@ -25,7 +45,7 @@ def is_satisfiable(formula: Formula, limit: StateLimit = DEFAULT_LIMIT) -> bool:
         False
     """
     if formula.semantics == "finite":
-        return bool(_accepted(compile_factor(formula.root, limit)))
+        return bool(compile_factor(formula.root, limit).accepting)
     return not bool(to_spot(formula.root).translate("any", "low").is_empty())
 
 
@@ -33,12 +53,6 @@ def is_tautology(formula: Formula, limit: StateLimit = DEFAULT_LIMIT) -> bool:
     """Say whether every trace, or every infinite word, satisfies a formula."""
     negation = Node("not", (formula.root,), offset=formula.root.offset, length=formula.root.length)
     return not is_satisfiable(Formula(formula.text, negation, formula.semantics, formula.propositions), limit)
-
-
-def _accepted(automaton: Automaton) -> frozenset[int]:
-    """Return the accepting states that a trace of at least one step can end in."""
-    entered = {n for leaving in automaton.edges for _, _, n in leaving}
-    return automaton.accepting & entered
 
 
 def equivalent(left: Formula, right: Formula, limit: StateLimit = DEFAULT_LIMIT) -> bool:
@@ -56,8 +70,8 @@ def equivalent(left: Formula, right: Formula, limit: StateLimit = DEFAULT_LIMIT)
 
 def _equivalent(left: Node, right: Node, semantics: str, limit: StateLimit) -> bool:
     if semantics == "finite":
-        return not _accepted(compile_factor(Node("xor", (left, right)), limit))
-    return bool(load_spot().are_equivalent(to_spot(left), to_spot(right)))
+        return not compile_factor(Node("xor", (left, right)), limit).accepting
+    return bool(load_spot().are_equivalent(_ask_spot(left), _ask_spot(right)))
 
 
 def finite_infinite_differ(formula: Formula, limit: StateLimit = DEFAULT_LIMIT) -> bool:
@@ -69,19 +83,19 @@ def finite_infinite_differ(formula: Formula, limit: StateLimit = DEFAULT_LIMIT) 
     """
     spot = load_spot()
     automaton = compile_factor(formula.root, limit)
-    return not spot.are_equivalent(spot.automaton(to_hoa(automaton, "co-Buchi")), to_spot(formula.root))
+    return not spot.are_equivalent(spot.automaton(to_hoa(automaton, "co-Buchi")), _ask_spot(formula.root))
 
 
 def has_no_finite_violation(formula: Formula, limit: StateLimit = DEFAULT_LIMIT) -> bool:
     """Say whether no finite trace can violate a formula for good (liveness, as in `G F a` or `F a`)."""
     if formula.semantics == "infinite":
-        return bool(load_spot().is_liveness(to_spot(formula.root)))
+        return bool(load_spot().is_liveness(_ask_spot(formula.root)))
     return Verdict.VIOLATED_FOR_GOOD not in verdicts(compile_factor(formula.root, limit))
 
 
 def is_safety(formula: Formula) -> bool:
     """Say whether every violation of a formula on infinite words shows after finitely many steps."""
-    return str(load_spot().mp_class(to_spot(formula.root))) in ("B", "S")
+    return str(load_spot().mp_class(_ask_spot(formula.root))) in ("B", "S")
 
 
 def idle_parts(formula: Formula, limit: StateLimit = DEFAULT_LIMIT, most: int = 40) -> tuple[Node, ...]:

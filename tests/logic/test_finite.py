@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewardspec.errors import FormulaError
+from rewardspec.logic import factors
 from rewardspec.logic.automaton import (
     Automaton,
     Verdict,
@@ -257,6 +258,24 @@ def test_factors_that_cannot_hold_together_are_noticed_when_they_share_propositi
     apart = compile_finite(parse_formula("F a & G !a"))
     assert apart.exact and apart.verdict(apart.start) is Verdict.VIOLATED_FOR_GOOD
     assert monitor.exact
+
+
+@pytest.mark.parametrize("text", ["F a & G !a", "X X !X true & X X X !X true"])
+def test_a_monitor_that_may_miss_a_final_verdict_says_so(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no budget to look at products, both stay factored and neither factor knows that all is lost."""
+    monkeypatch.setattr(factors, "JOIN_STATES", 0)
+    monkeypatch.setattr(factors, "LOOK_STATES", 0)
+    monitor = compile_finite(parse_formula(text))
+    assert len(monitor.factors) == 2 and not monitor.exact
+    assert monitor.verdict(monitor.start) is Verdict.VIOLATED_SO_FAR
+
+
+def test_factors_are_joined_when_only_the_product_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(factors, "JOIN_STATES", 0)
+    apart = compile_finite(parse_formula("F a & F(a & b)"))
+    lost = compile_finite(parse_formula("F a & G !a"))
+    assert len(apart.factors) == 2 and apart.exact
+    assert len(lost.factors) == 1 and lost.verdict(lost.start) is Verdict.VIOLATED_FOR_GOOD
 
 
 def test_formulas_that_end_at_different_lengths_never_meet() -> None:

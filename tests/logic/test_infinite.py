@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rewardspec.errors import FormulaError
+from rewardspec.errors import FormulaError, MissingExtraError
 from rewardspec.logic.automaton import Verdict
 from rewardspec.logic.finite import StateLimit
 from rewardspec.logic.formula import parse_formula, spot_sere, to_spot
@@ -115,6 +115,12 @@ def test_the_property_patterns_compile_or_have_no_deterministic_automaton(
 def test_sizes(text: str, states: int, marks: int) -> None:
     monitor = monitor_of(text)
     assert (len(monitor), monitor.n_marks) == (states, marks)
+
+
+def test_a_mark_dropped_from_the_middle_leaves_the_others_in_place() -> None:
+    assert monitor_of("G F b & F a & G F c").n_marks == 2
+    assert compare_with_spot("G F b & F a & G F c", random.Random(2), 60)
+    assert compare_with_spot("G F b & F a & G F c & G !d", random.Random(3), 60)
 
 
 def test_words_of_a_recurrence_by_eye() -> None:
@@ -316,3 +322,15 @@ def test_random_bytes_end_in_a_formula_error_or_a_formula() -> None:
                 assert "\n" not in error.message and 0 <= error.offset <= len(text)
             else:
                 assert parse_formula(str(formula), None, formula.semantics).root == formula.root
+
+
+def test_without_spot_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "spot", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'rewardspec\[ltl\]'"):
+        monitor_of("G F a")
+
+
+def test_questions_about_long_formulas_are_refused_rather_than_asked() -> None:
+    with pytest.raises(FormulaError) as caught:
+        is_safety(ask(sequence(20), "infinite"))
+    assert caught.value.code == "formula-too-large"
