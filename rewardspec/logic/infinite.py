@@ -345,7 +345,7 @@ def advance_frontier(frontier: int, marks: int, n_marks: int) -> tuple[int, bool
     that carries one of them is paid and takes it off; when none is left, a new round begins.
 
     Source: Hasanbeig, Kantaros, Abate, Kroening, Pappas and Lee, "Reinforcement learning for temporal logic
-        control synthesis with probabilistic satisfaction guarantees" (CDC 2019), the accepting frontier function.
+        control synthesis with probabilistic satisfaction guarantees" (CDC 2019): the accepting frontier.
         Deviation: an edge may carry several marks, all of which are taken off; the next round begins with
         every mark, where theirs leaves out the one just seen.
 
