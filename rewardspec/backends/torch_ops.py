@@ -1,0 +1,197 @@
+"""The operations of the array backend on torch: CPU or CUDA, no branch on data, capturable in a CUDA graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+
+from rewardspec.backends.array import Backend
+from rewardspec.errors import Problem, UnsupportedError, missing_extra
+from rewardspec.ir import expr as ir
+from rewardspec.transition import Transition
+
+
+def torch_backend(dtype: str, device: str) -> Backend:
+    """Return the torch backend with a floating type and a device.
+
+    Raises:
+        MissingExtraError: When torch is not installed.
+        UnsupportedError: `unknown-device` when the device is not there.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise missing_extra("torch", "torch", "the torch backend") from None
+    kind = getattr(torch, dtype)
+    try:
+        place = torch.device(device)
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UnsupportedError(Problem("unknown-device", f"the device '{device}' cannot be used: {reason}")) from None
+
+    def tensor(value: Any) -> Any:
+        # The common case costs nothing: a tensor on the device stays as it is.
+        if isinstance(value, torch.Tensor):
+            return value if value.device == place else value.to(place)
+        return torch.as_tensor(value, device=place)
+
+    def as_float(x: Any) -> Any:
+        return x.to(kind) if isinstance(x, torch.Tensor) else torch.as_tensor(x, dtype=kind, device=place)
+
+    def constant(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return torch.as_tensor(value, device=place)
+        if isinstance(value, bool):
+            return torch.tensor(value, device=place)
+        return torch.tensor(value, dtype=kind if isinstance(value, float) else torch.int64, device=place)
+
+    def read(field: ir.Field, transition: Transition, batch: int) -> Any:
+        value: Any = getattr(transition, field.root)
+        for step in field.path:
+            if isinstance(step, str):
+                if field.root == "info" and field.default is not None and (value is None or step not in value):
+                    return torch.full((batch,), field.default, dtype=kind, device=place)
+                if field.root == "info" and field.default is not None and f"_{step}" in value:
+                    there, known = tensor(value[f"_{step}"]), as_float(tensor(value[step]))
+                    return torch.where(there, known, torch.full_like(known, field.default))
+                value = value[step]
+            elif isinstance(value, tuple):
+                value = value[step[0]]  # type: ignore[index]
+            else:
+                value = tensor(value)[(slice(None), *(i.slice if isinstance(i, ir.Span) else i for i in step))]
+        array = tensor(value)
+        if array.ndim == 0:
+            array = array.expand(batch)
+        return array.to(torch.bool) if field.root == "label" else array
+
+    def flag(value: Any, batch: int) -> Any:
+        array = tensor(value).to(torch.bool)
+        return array.expand(batch) if array.ndim == 0 else array
+
+    def packer(bits: int, cells: int, batch: int) -> Callable[..., Any]:
+        def pack(state: Any, *conditions: Any) -> Any:
+            index = state.to(torch.int64) * (1 << bits if cells < 1 << 62 else 0)
+            for bit, condition in enumerate(conditions):
+                index = index + condition.to(torch.int64) * (1 << bit)
+            return index
+
+        return pack
+
+    def both(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda a, b: function(*_tensors(a, b))
+
+    def _tensors(a: Any, b: Any) -> tuple[Any, Any]:
+        if not isinstance(a, torch.Tensor):
+            a = torch.as_tensor(a, dtype=kind, device=place)
+        if not isinstance(b, torch.Tensor):
+            b = torch.as_tensor(b, dtype=kind, device=place)
+        return a, b
+
+    def where(condition: Any, a: Any, b: Any) -> Any:
+        return torch.where(condition, a, b)
+
+    def mod(a: Any, b: Any) -> Any:
+        return a - b * torch.floor(a / b)
+
+    def trailing(reduce: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda x: reduce(x.flatten(1))
+
+    def over_batch(name: str) -> Callable[[Any, Any, int], Any]:
+        def reduce(values: Any, active: Any, batch: int) -> Any:
+            spread = as_float(values).expand(batch)
+            weight = active.to(kind)
+            number = weight.sum()
+            kept = torch.where(active, spread, torch.zeros_like(spread))
+            if name == "sum":
+                return kept.sum()
+            if name == "mean":
+                return kept.sum() / number
+            if name == "count":
+                return (kept != 0).to(kind).sum()
+            if name == "any":
+                return (kept != 0).any()
+            if name == "all":
+                return ((kept != 0) | ~active).all()
+            rest = torch.full_like(spread, float("inf") if name == "min" else float("-inf"))
+            masked = torch.where(active, spread, rest)
+            return masked.amin() if name == "min" else masked.amax()
+
+        return reduce
+
+    ops: dict[str, Callable[..., Any]] = {
+        "neg": torch.neg,
+        "not": torch.logical_not,
+        "and": torch.logical_and,
+        "or": torch.logical_or,
+        "add": both(torch.add),
+        "sub": both(torch.sub),
+        "mul": both(torch.mul),
+        "div": both(torch.div),
+        "floordiv": both(lambda a, b: torch.floor(a / b)),
+        "mod": both(mod),
+        "pow": both(torch.pow),
+        "min": both(torch.minimum),
+        "max": both(torch.maximum),
+        "lt": both(torch.lt),
+        "le": both(torch.le),
+        "gt": both(torch.gt),
+        "ge": both(torch.ge),
+        "eq": both(torch.eq),
+        "ne": both(torch.ne),
+        "abs": torch.abs,
+        # torch.sign(nan) is 0; IEEE wants the NaN to stay.
+        "sign": lambda x: torch.where(torch.isnan(x), x, torch.sign(x)),
+        "floor": torch.floor,
+        "ceil": torch.ceil,
+        "exp": torch.exp,
+        "log": torch.log,
+        "sqrt": torch.sqrt,
+        "tanh": torch.tanh,
+        "sigmoid": torch.sigmoid,
+        "log_sigmoid": torch.nn.functional.logsigmoid,
+        "sin": torch.sin,
+        "cos": torch.cos,
+        "arctanh": torch.atanh,
+    }
+    reductions: dict[str, Callable[[Any], Any]] = {
+        "sum": trailing(lambda x: as_float(x).sum(1)),
+        "mean": trailing(lambda x: as_float(x).mean(1)),
+        "min": trailing(lambda x: x.amin(1)),
+        "max": trailing(lambda x: x.amax(1)),
+        "any": trailing(lambda x: (x != 0).any(1)),
+        "all": trailing(lambda x: (x != 0).all(1)),
+        "count": trailing(lambda x: (x != 0).to(kind).sum(1)),
+    }
+
+    def stack(columns: tuple[Any, ...], batch: int) -> Any:
+        return torch.stack([as_float(column).expand(batch) for column in columns], dim=1)
+
+    return Backend(
+        name="torch",
+        float_type=kind,
+        ops=ops,
+        reductions=reductions,
+        batch_reductions={name: over_batch(name) for name in ("sum", "mean", "min", "max", "any", "all", "count")},
+        constant=constant,
+        full=lambda batch, value, type_: torch.full((batch,), value, dtype=type_, device=place),
+        state_type=lambda states: torch.int64,
+        where=where,
+        take=lambda table, index: table[index],
+        packer=packer,
+        cast=lambda x, target: x.to(target),
+        as_float=as_float,
+        as_bool=lambda x: x != 0,
+        spread=lambda x, batch: as_float(x).expand(batch).clone(),
+        read=read,
+        flag=flag,
+        quiet=nullcontext,
+        expand=lambda x, axes: x.reshape(*x.shape, *(1,) * axes),
+        stack=stack,
+        index=lambda x, items: x[items],
+        index_type=torch.int64,
+        reuses=lambda function: False,
+    )
