@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rewardspec.errors import Problem, SpecError, list_names
 from rewardspec.ir import expr as ir
@@ -14,7 +14,7 @@ from rewardspec.kinds.potential import Potential
 from rewardspec.labels import load_labeller
 from rewardspec.lowering import Draft, Scope
 from rewardspec.operators import ending
-from rewardspec.spec.model import Spec, Term
+from rewardspec.spec.model import Kind, Spec, Term
 from rewardspec.vocabulary import VOCABULARY
 
 MAX_PROPOSITIONS = 4096
@@ -22,6 +22,18 @@ MAX_PROPOSITIONS = 4096
 
 def compile_spec(spec: Spec) -> Program:
     """Compile a spec.
+
+    Raises:
+        SpecError: With every problem found, each with its place.
+    """
+    program = lower_spec(spec)
+    for change in PASSES:
+        program = change(program)
+    return program
+
+
+def lower_spec(spec: Spec, vocabulary: Mapping[str, Kind] = VOCABULARY) -> Program:
+    """Return the program as the spec is written, before any pass: every machine state is still there.
 
     Raises:
         SpecError: With every problem found, each with its place.
@@ -35,13 +47,13 @@ def compile_spec(spec: Spec) -> Program:
     # A potential may read the machine of any other term, so potentials come last.
     paid: dict[int, PaidTerm] = {}
     for name, term, index in sorted(order, key=lambda item: isinstance(item[1].body, Potential)):
-        scope = Scope(spec, VOCABULARY, draft, names, ("reward", index), name)
+        scope = Scope(spec, vocabulary, draft, names, ("reward", index), name)
         expr = scope.lower(term)
         paid[index] = PaidTerm(name, term.kind, expr, scope.at())
     terms = [paid[index] for index in sorted(paid)]
     for i, end in enumerate(spec.end):
         owner = "end" if len(spec.end) == 1 else f"end_{i + 1}"
-        scope = Scope(spec, VOCABULARY, draft, names, ("end", i), owner)
+        scope = Scope(spec, vocabulary, draft, names, ("end", i), owner)
         expr = ending.lower(end, scope)
         if expr != ir.ZERO:
             terms.append(PaidTerm(owner, "end", expr, scope.at()))
@@ -63,8 +75,6 @@ def compile_spec(spec: Spec) -> Program:
         draft.problems.extend(find_circles(program))
     if draft.problems:
         raise SpecError(draft.problems)
-    for change in PASSES:
-        program = change(program)
     return program
 
 
