@@ -1,0 +1,1 @@
+"""Looking at specs and rewards: the linter, interval arithmetic, what a spec pays for what."""

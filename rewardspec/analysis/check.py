@@ -1,0 +1,89 @@
+"""The linter: everything that can be said about a spec before training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rewardspec.analysis.lints import LINTS
+from rewardspec.analysis.subject import inspect
+from rewardspec.errors import Problem, SpecError
+from rewardspec.spec.model import Spec
+
+_RANK = {"error": 0, "warning": 1, "info": 2}
+
+
+def check(spec: Spec) -> tuple[Problem, ...]:
+    """Return every finding about a spec, in the order of their places.
+
+    Errors stop the spec from compiling or make it useless; warnings are probably mistakes; infos are worth knowing.
+    A spec that does not compile is not looked at further: its problems are the compiler's.
+
+    Example:
+        >>> from rewardspec.vocabulary import loads
+        >>> spec = loads("propositions: {lava: 'info.lava'}\\nreward: {ltl: G !lava}")
+        >>> [problem.code for problem in check(spec) if problem.severity == "error"]
+        ['paid-on-first-step']
+    """
+    try:
+        subject = inspect(spec)
+    except SpecError as error:
+        return sort_findings(error.problems)
+    return sort_findings(problem for lint in LINTS for problem in lint(subject))
+
+
+def check_discount(spec: Spec, gamma: float) -> tuple[Problem, ...]:
+    """Return a problem when an agent's discount is not the spec's.
+
+    Args:
+        spec: The spec.
+        gamma: The agent's discount.
+
+    Example:
+        >>> from rewardspec.vocabulary import loads
+        >>> print(check_discount(loads("discount: 0.9\\nreward: 1"), 0.99)[0].message)
+        the agent discounts with 0.99, the spec with 0.9
+    """
+    if spec.discount is None or abs(spec.discount - gamma) <= 1e-9:
+        return ()
+    return (
+        Problem(
+            "discount-mismatch",
+            f"the agent discounts with {gamma:g}, the spec with {spec.discount:g}",
+            spec.place(("discount",)),
+            (
+                "Shaping by potentials keeps the best policies for the spec's discount only.",
+                f"Give the agent gamma={spec.discount:g}, or write `discount: {gamma:g}` in the spec.",
+            ),
+        ),
+    )
+
+
+def sort_findings(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return problems in the order of their places; at one place the gravest first."""
+    return tuple(
+        sorted(
+            problems,
+            key=lambda p: (
+                p.place.file,
+                p.place.line,
+                p.place.column,
+                p.place.path,
+                _RANK[p.severity],
+                p.code,
+            ),
+        )
+    )
+
+
+def filter_findings(problems: Iterable[Problem], ignore: Iterable[str] = ()) -> tuple[Problem, ...]:
+    """Return the problems whose codes are not to be ignored; errors of the compiler stay in any case.
+
+    Raises:
+        ValueError: `ignore` names a code that no lint has.
+    """
+    from rewardspec.codes.lints import LINT_CODES
+
+    unknown = sorted(set(ignore) - set(LINT_CODES))
+    if unknown:
+        raise ValueError(f"no lint has the code {', '.join(unknown)}")
+    return tuple(problem for problem in problems if problem.code not in set(ignore))

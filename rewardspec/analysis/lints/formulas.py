@@ -1,0 +1,249 @@
+"""Lints of temporal formulas: what can never or always hold, what pays too soon, what is never paid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rewardspec.analysis.subject import Subject
+from rewardspec.errors import FormulaError, MissingExtraError, Problem
+from rewardspec.kinds.ltl import Ltl
+from rewardspec.logic.automaton import Automaton, Verdict, step, verdicts
+from rewardspec.logic.finite import StateLimit, compile_factor, compile_finite, split
+from rewardspec.logic.formula import Formula, parse_formula
+from rewardspec.logic.questions import (
+    finite_infinite_differ,
+    has_no_finite_violation,
+    idle_parts,
+    is_satisfiable,
+    is_tautology,
+)
+from rewardspec.logic.syntax import Node, show
+from rewardspec.lowering import Path
+
+SMALL = StateLimit(states=300, cubes=1_024, nodes=100_000, seconds=0.5)
+"""Questions about a formula are asked within this size; a larger one passes unasked."""
+
+MAX_PARTS = 40
+
+
+def formulas(subject: Subject) -> Iterator[tuple[Path, Ltl, Formula]]:
+    """Yield every formula of a spec, parsed."""
+    for path, _, body in subject.of_kind(Ltl):
+        try:
+            yield path, body, parse_formula(body.formula, subject.spec.propositions, body.semantics)
+        except FormulaError:  # reported by the compiler
+            continue
+
+
+def lint_formulas(subject: Subject) -> Iterator[Problem]:
+    """Yield what is wrong with each formula; what can never hold is not looked at further."""
+    for path, body, formula in formulas(subject):
+        try:
+            trivial = next(iter(_trivial(subject, path, formula)), None)
+            if trivial is not None:
+                yield trivial
+                continue
+            soon = next(iter(_paid_too_soon(subject, path, body, formula)), None)
+            if soon is not None:
+                yield soon
+            else:
+                yield from _never_paid(subject, path, body, formula)
+                yield from _idle(subject, path, formula)
+            yield from _readings(subject, path, body, formula)
+        except (FormulaError, MissingExtraError):  # too large to ask, or Spot is not installed
+            continue
+
+
+def _trivial(subject: Subject, path: Path, formula: Formula) -> Iterator[Problem]:
+    place = (*path, "formula")
+    if not _can_hold(formula):
+        yield subject.finding(
+            "unsatisfiable-formula",
+            "error",
+            f"no {_trace(formula)} satisfies {show(formula.root)}",
+            place,
+            (_conflict(formula), "It can never be paid: change the formula."),
+        )
+    elif _always_holds(formula):
+        yield subject.finding(
+            "tautological-formula",
+            "error",
+            f"every {_trace(formula)} satisfies {show(formula.root)}",
+            place,
+            ("It is paid whatever the agent does: change the formula, or use `markov` for a constant.",),
+        )
+
+
+def _trace(formula: Formula) -> str:
+    return "finite trace" if formula.semantics == "finite" else "infinite word"
+
+
+def _can_hold(formula: Formula) -> bool:
+    if formula.semantics == "infinite":
+        return is_satisfiable(formula)
+    monitor = compile_finite(formula)
+    return monitor.verdict(monitor.start) is not Verdict.VIOLATED_FOR_GOOD
+
+
+def _always_holds(formula: Formula) -> bool:
+    """Say whether a formula is a tautology, as far as it can be asked part by part."""
+    if formula.semantics == "infinite":
+        return is_tautology(formula)
+    combine, parts = split(formula.root)
+    wholes = parts if combine == "and" else (formula.root,)
+    return all(is_tautology(_sub(formula, part), SMALL) for part in wholes)
+
+
+def _sub(formula: Formula, part: Node) -> Formula:
+    return Formula(formula.text, part, formula.semantics, formula.propositions)
+
+
+def _conflict(formula: Formula) -> str:
+    """Return a line that names two parts of a conjunction which exclude each other."""
+    parts = formula.root.args if formula.root.op == "and" else ()
+    for i, part in enumerate(parts[:10]):
+        if not is_satisfiable(_sub(formula, part), SMALL):
+            return f"'{show(part)}' alone can never hold."
+        for other in parts[:i]:
+            if not is_satisfiable(_sub(formula, Node("and", (other, part))), SMALL):
+                return f"'{show(other)}' and '{show(part)}' exclude each other."
+    return ""
+
+
+def _paid_too_soon(subject: Subject, path: Path, body: Ltl, formula: Formula) -> Iterator[Problem]:
+    """Yield formulas that `pay: first` pays for one step of any kind, and those that look at one step only."""
+    if body.semantics != "finite" or body.pay != "first":
+        return
+    combine, parts = split(formula.root)
+    automata = [compile_factor(part, SMALL) for part in parts]
+    join = all if combine == "and" else any
+    shown = show(formula.root)
+    if all(_looks_at_one_step(automaton) for automaton in automata):
+        yield subject.finding(
+            "first-step-only",
+            "error",
+            f"only the first step decides {shown}",
+            (*path, "formula"),
+            (f"Without a temporal operator a formula speaks of the first step. Did you mean 'F({shown})'?",),
+        )
+    elif join(_holds_at_once(automaton) for automaton in automata):
+        yield subject.finding(
+            "paid-on-first-step",
+            "error",
+            f"a single step can already satisfy {shown}, so `pay: first` pays and ends the episode there",
+            (*path, "formula"),
+            (
+                "Write `pay: end` to pay for the whole episode, or join it with what is to be reached, "
+                f"as in 'F goal & {shown}'.",
+            ),
+        )
+
+
+def _looks_at_one_step(automaton: Automaton) -> bool:
+    """Say whether every first label decides for good."""
+    found = verdicts(automaton)
+    return all(found[target].is_final for _, _, target in automaton.edges[automaton.start])
+
+
+def _holds_at_once(automaton: Automaton) -> bool:
+    """Say whether the first step satisfies so far without an effort.
+
+    Either no first label leaves the verdict open at "violated so far", or a step on which nothing is true satisfies a
+    formula that a later step could still violate.
+    """
+    found = verdicts(automaton)
+    firsts = {found[target] for _, _, target in automaton.edges[automaton.start]}
+    nothing = found[step(automaton, automaton.start, 0)]
+    never_open = Verdict.VIOLATED_SO_FAR not in firsts and Verdict.SATISFIED_SO_FAR in firsts
+    return never_open or nothing is Verdict.SATISFIED_SO_FAR
+
+
+def _never_paid(subject: Subject, path: Path, body: Ltl, formula: Formula) -> Iterator[Problem]:
+    shown = show(formula.root)
+    if body.semantics == "finite":
+        verdict = next((v for v in subject.program.verdicts if v.term == subject.owners.get(path)), None)
+        if verdict is None:
+            return
+        join = all if verdict.combine == "and" else any
+        fail = any if verdict.combine == "and" else all
+        can_settle = join(3 in table for table in verdict.tables)
+        can_fail = fail(0 in table for table in verdict.tables)
+        if body.pay == "for_good" and not can_settle:
+            yield subject.finding(
+                "accept-never-paid",
+                "error",
+                f"no trace satisfies {shown} for good, so `pay: for_good` never pays `accept`",
+                (*path, "formula"),
+                ("Write `pay: end`: it pays by the verdict on the whole episode.",),
+            )
+    else:
+        can_fail = not has_no_finite_violation(formula)
+    if body.reject and not can_fail and not (body.semantics == "finite" and body.pay == "end"):
+        ways = "`pay: end` pays it on the last step of the episode" if body.semantics == "finite" else ""
+        yield subject.finding(
+            "reject-never-paid",
+            "warning",
+            f"no finite episode violates {shown} for good, so `reject: {body.reject:g}` is never paid",
+            (*path, "reject"),
+            (
+                "It only says what must happen some day (liveness), and some day may always still come.",
+                f"Leave `reject` out, or say what must not happen, as in '& G !lava'{'; ' + ways if ways else ''}.",
+            ),
+        )
+
+
+def _idle(subject: Subject, path: Path, formula: Formula) -> Iterator[Problem]:
+    idle = idle_parts(formula, SMALL, MAX_PARTS)
+    for part in idle[:3]:
+        start = (*path, "formula")
+        place = subject.spec.place(start)
+        yield subject.finding(
+            "vacuous-formula",
+            "warning",
+            f"the part '{show(part)}' makes no difference to {show(formula.root)}",
+            start,
+            ("Leave it out; if it was meant to matter, the formula does not say what you mean.",),
+            place=place.within(part.offset, part.length) if place.excerpt and part.length > 1 else place,
+        )
+
+
+def _readings(subject: Subject, path: Path, body: Ltl, formula: Formula) -> Iterator[Problem]:
+    if body.semantics != "finite" or not finite_infinite_differ(formula, SMALL):
+        return
+    yield subject.finding(
+        "finite-reading",
+        "info",
+        f"on finite traces {show(formula.root)} does not say what it says on infinite ones",
+        (*path, "formula"),
+        (
+            _why_differ(formula.root),
+            "`semantics: infinite` reads it over endless behaviour; write 'WX' for a next step that need not exist.",
+        ),
+    )
+
+
+def _why_differ(node: Node) -> str:
+    """Return the usual reason for a difference, when it is one of the usual ones."""
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        inner = node.args[0].op if len(node.args) == 1 else ""
+        if (node.op, inner) in (("G", "F"), ("F", "G")):
+            return f"'{show(node)}' asks only for the last step of the episode."
+        if node.op == "X":
+            return f"'{show(node)}' needs a next step, and the last step of an episode has none."
+        stack.extend(reversed(node.args))
+    return ""
+
+
+def lint_payments(subject: Subject) -> Iterator[Problem]:
+    """Yield formulas whose satisfaction is not worth more than their violation."""
+    for path, _, body in subject.of_kind(Ltl):
+        if body.accept <= body.reject:
+            yield subject.finding(
+                "accept-not-above-reject",
+                "warning",
+                f"satisfying the formula pays {body.accept:g}, violating it {body.reject:g}",
+                (*path, "accept"),
+                ("The agent learns to violate it. Make `accept` the greater one, or negate the formula.",),
+            )

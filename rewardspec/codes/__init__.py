@@ -1,0 +1,1 @@
+"""The table of codes: for each an explanation, an example and a fix."""

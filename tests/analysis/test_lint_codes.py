@@ -1,0 +1,57 @@
+"""Every code of the linter: its example trips it with its severity, and its fix does not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import rewardspec.analysis
+from rewardspec.analysis.check import check, check_discount, filter_findings
+from rewardspec.codes.lints import LINT_CODES
+from rewardspec.errors import Problem
+from rewardspec.vocabulary import loads
+
+AGENTS_DISCOUNT = 0.99
+
+
+def findings(text: str) -> tuple[Problem, ...]:
+    spec = loads(text)
+    return (*check(spec), *check_discount(spec, AGENTS_DISCOUNT))
+
+
+@pytest.mark.parametrize("code", LINT_CODES)
+def test_example_trips_its_code_with_its_severity_at_a_place(code: str) -> None:
+    found = [problem for problem in findings(LINT_CODES[code].example) if problem.code == code]
+    assert found, "the example does not trip it"
+    assert LINT_CODES[code].severity in {problem.severity for problem in found}
+    assert all(problem.place.line for problem in found)
+
+
+@pytest.mark.parametrize("code", LINT_CODES)
+def test_fix_is_the_near_neighbour_that_does_not_trip_it(code: str) -> None:
+    found = findings(LINT_CODES[code].fix)
+    assert code not in {problem.code for problem in found}
+    grave = [
+        problem.render()
+        for problem in found
+        if problem.severity != "info" and problem.code != "discount-mismatch"
+    ]
+    assert not grave, "the fix has other faults"
+
+
+def test_every_code_in_the_lints_is_in_the_table_and_every_entry_is_used() -> None:
+    folder = Path(rewardspec.analysis.__file__).parent
+    files = [folder / "check.py", *(folder / "lints").glob("*.py")]
+    source = "\n".join(path.read_text() for path in files)
+    source = source.replace('f"unread-{section[:-1]}"', '"unread-proposition" "unread-signal"')
+    assert set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', source)) == set(LINT_CODES)
+
+
+def test_findings_can_be_ignored_by_code_and_a_misspelt_code_is_said() -> None:
+    found = check(loads(LINT_CODES["unread-proposition"].example))
+    assert "unread-proposition" in {p.code for p in found}
+    assert "unread-proposition" not in {p.code for p in filter_findings(found, ["unread-proposition"])}
+    with pytest.raises(ValueError, match="unread-propositoin"):
+        filter_findings(found, ["unread-propositoin"])
