@@ -39,14 +39,16 @@ class Ltl(Model):
     In all three, the step at which no continuation can satisfy the formula any more pays `reject` and ends the
     episode. A conjunction or disjunction at the top is kept as several small machines.
 
-    `semantics: infinite` (LTL: omega-regular). A deterministic (generalised) Buechi automaton pays by a `scheme`:
+    `semantics: infinite` (LTL and PSL: omega-regular; needs the spec's `discount`). A deterministic generalised Buechi
+    automaton pays `accept` by a `scheme`; violation for good pays `reject` and ends the episode; there is no other end.
 
-    - `frontier` (default): `accept` for each acceptance set that is visited for the first time in a round; a round is
-      over when all sets have been visited. `G F a & G F b` pays for a and b in turn, never for a alone again and again.
-      Source: the accepting frontier function of Hasanbeig et al. (2019, 2020), for which a policy that maximises the
-      return is also one that satisfies the formula with the greatest probability when the discount is close enough to 1.
-    - `every_visit`: `accept` on every accepting step. Source: Sadigh et al. (2014); Hahn et al. (2019) show by example
-      that it can prefer a frequent chance of violation; use it with one acceptance set and for comparison.
+    - `frontier` (default): on each edge that visits an acceptance set for the first time in a round; a round is over
+      when all sets have been visited. `G F a & G F b` pays for a and b in turn, never for a alone again and again.
+      Source: the accepting frontier of Hasanbeig et al. (CDC 2019). A policy of greatest return satisfies the formula
+      with the greatest probability when the discount is close enough to 1; how close depends on the world.
+    - `every_visit`: only on the edge that completes a round; with one acceptance set, on every accepting edge.
+      Source: the reward on acceptance of Sadigh et al. (CDC 2014). Hahn et al. (TACAS 2019) show that it may prefer
+      frequent visits at some risk to certain ones; the same need for a discount close to 1.
 
     `progress` adds shaping by the distance to acceptance on the automaton: discount * Phi(u') - Phi(u) with
     Phi(u) = -progress * distance(u) / (largest distance + 1), shared over the factors.

@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
-from typing_extensions import Annotated
 
 from rewardspec.errors import FormulaError, list_names, near_miss
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.machine import payment
 from rewardspec.ir.program import MAX_MACHINE_PROPOSITIONS, Edge, Machine
-from rewardspec.logic.diagrams import Cube
-from rewardspec.logic.guards import Guard, find_overlap, guard_cubes, guard_names, parse_guard, show_label
+from rewardspec.logic.diagrams import Cube, Diagrams
+from rewardspec.logic.guards import (
+    Guard,
+    find_overlap,
+    guard_cubes,
+    guard_names,
+    parse_guard,
+    show_label,
+    union_of,
+)
 from rewardspec.logic.syntax import FALSE, Node
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import ExpressionText, GuardText, Kind, Model, Name, Number, one_or_many
+from rewardspec.spec.model import (
+    ExpressionText,
+    GuardText,
+    Kind,
+    Model,
+    ModelError,
+    Name,
+    Number,
+    in_pieces,
+    one_or_many,
+)
 
 OTHERWISE = "otherwise"
 """Guard that holds where no other guard of the state does."""
 
 MAX_STATES = 100_000
+
+MAX_EDGES = 200_000
+
+MAX_OVERLAPS = 50
+"""Overlapping guards that are told apart before the search ends."""
+
+MAX_TABLE = 1_000_000
+"""Cells of the tables that tell which edges pay which expression and change which counter."""
 
 
 StateName = Annotated[str, Field(min_length=1, max_length=80)]
@@ -55,7 +82,7 @@ class RewardMachine(Model):
     (2024), restricted to counters that guards read through declared propositions.
     """
 
-    edges: tuple[EdgeSpec, ...] = Field(description="The edges.", min_length=1, max_length=1_000_000)
+    edges: Annotated[tuple[EdgeSpec, ...], in_pieces(MAX_EDGES)] = Field(description="The edges.", min_length=1)
     start: StateName = Field(description="Initial state.")
     terminal: Annotated[tuple[StateName, ...], BeforeValidator(one_or_many)] = Field(
         (), description="States that end the episode."
@@ -69,7 +96,7 @@ class RewardMachine(Model):
     @classmethod
     def _check_size(cls, edges: tuple[EdgeSpec, ...]) -> tuple[EdgeSpec, ...]:
         if len({name for edge in edges for name in edge.from_}) > MAX_STATES:
-            raise ValueError(f"a machine has at most {MAX_STATES} states")
+            raise ModelError("document-too-large", f"a machine has at most {MAX_STATES} states")
         return edges
 
 
@@ -247,6 +274,15 @@ def _read_outputs(
             changes.append((counter, scope.expression(text, "edges", i, "count", counter, names=names)))
         key = (read[edge.reward], tuple(changes))
         of_edge.append(table.setdefault(key, len(table)))
+    computed = sum(len(changes) + (not isinstance(paid, ir.Const)) for paid, changes in table)
+    if computed * len(table) > MAX_TABLE:
+        scope.problem(
+            "document-too-large",
+            f"{len(table)} different rewards and counter changes, {computed} of them computed, are too many",
+            "edges",
+            hints=("Let edges share expressions: a signal or a counter can tell them apart.",),
+        )
+        return _Outputs([(ir.ZERO, ())], [0] * len(term.edges))
     return _Outputs(list(table), of_edge)
 
 
@@ -276,7 +312,7 @@ def _to_cubes(
 ) -> tuple[tuple[Edge, ...], ...]:
     """Return each state's edges as disjoint cubes; note overlaps with a valuation that shows them."""
     cubes: dict[Guard, tuple[Cube, ...]] = {}
-    names = list(states)
+    names, reported = list(states), 0
     result: list[tuple[Edge, ...]] = []
     for state, leaving in enumerate(arrows):
         for arrow in leaving:
@@ -286,19 +322,17 @@ def _to_cubes(
                 except FormulaError as error:
                     scope.formula_problem(error, "edges", arrow.index, "when")
                     cubes[arrow.guard] = ()
-        for i, arrow in enumerate(leaving):
-            for other in leaving[:i]:
-                label = find_overlap(cubes[other.guard], cubes[arrow.guard])
-                if label is not None:
-                    shown = show_label(label, propositions)
-                    scope.problem(
-                        "overlapping-guards",
-                        f"two edges leave '{names[state]}' when {shown}",
-                        "edges",
-                        arrow.index,
-                        "when",
-                        hints=(f"The other one is edges[{other.index}]. Make their guards exclude each other.",),
-                    )
+        for arrow, other, label in islice(_overlaps(leaving, cubes), MAX_OVERLAPS - reported):
+            reported += 1
+            shown = show_label(label, propositions)
+            scope.problem(
+                "overlapping-guards",
+                f"two edges leave '{names[state]}' when {shown}",
+                "edges",
+                arrow.index,
+                "when",
+                hints=(f"The other one is edges[{other.index}]. Make their guards exclude each other.",),
+            )
         result.append(
             tuple(
                 Edge(mask, value, arrow.target, arrow.output)
@@ -310,6 +344,23 @@ def _to_cubes(
     return tuple(result)
 
 
+def _overlaps(
+    leaving: list[_Arrow], cubes: Mapping[Guard, tuple[Cube, ...]]
+) -> Iterator[tuple[_Arrow, _Arrow, int]]:
+    """Yield each edge whose guard overlaps that of an earlier one, the first such edge, and a label in both."""
+    diagrams = Diagrams()
+    covered = Diagrams.FALSE
+    for i, arrow in enumerate(leaving):
+        taken = union_of(diagrams, cubes[arrow.guard])
+        if diagrams.both(covered, taken) != Diagrams.FALSE:
+            for other in leaving[:i]:
+                label = find_overlap(cubes[other.guard], cubes[arrow.guard])
+                if label is not None:
+                    yield arrow, other, label
+                    break
+        covered = diagrams.either(covered, taken)
+
+
 def _declare_counters(term: RewardMachine, machine: Machine, outputs: _Outputs, scope: Scope) -> None:
     for counter, start in term.counters.items():
         changes: dict[Expr, list[bool]] = {}
@@ -319,12 +370,23 @@ def _declare_counters(term: RewardMachine, machine: Machine, outputs: _Outputs, 
                     changes.setdefault(update, [False] * len(outputs.table))[output] = True
 
         def update_of(before: Expr, changes: dict[Expr, list[bool]] = changes) -> Expr:
-            value = before
-            for update, taken in changes.items():
-                value = ir.Where(ir.OutputTable(machine.name, tuple(taken)), update, value)
-            return value
+            return _choose(machine.name, [(tuple(taken), update) for update, taken in changes.items()], before)
 
         scope.fold(counter, start, update_of)
+
+
+def _choose(machine: str, options: Sequence[tuple[tuple[bool, ...], Expr]], otherwise: Expr) -> Expr:
+    """Return the expression of the option whose outputs hold the one given: a balanced tree, not a long chain."""
+    if not options:
+        return otherwise
+    if len(options) == 1:
+        return ir.Where(ir.OutputTable(machine, options[0][0]), options[0][1], otherwise)
+    half = len(options) // 2
+    first = tuple(any(flags) for flags in zip(*(taken for taken, _ in options[:half]), strict=True))
+    left, right = options[:half], options[half:]
+    # Within the first half one of its options is taken, so its last needs no test.
+    inner = _choose(machine, left[:-1], left[-1][1])
+    return ir.Where(ir.OutputTable(machine, first), inner, _choose(machine, right, otherwise))
 
 
 KIND = Kind(RewardMachine, "edges", lower)
