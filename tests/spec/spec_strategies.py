@@ -1,0 +1,245 @@
+"""Hypothesis strategies for whole specs as plain data: every kind, operator and schedule, in every way of writing.
+
+What is drawn can be read (`from_data`); it need not compile, since texts are drawn for their characters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from rewardspec.spec.model import RESERVED
+from rewardspec.vocabulary import VOCABULARY
+
+NAMES = st.sampled_from(
+    ["coffee", "office", "broken", "last_door", "falsehood", "tt_x", "_x1"]
+) | st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,6}", fullmatch=True).filter(lambda name: name not in RESERVED)
+TERM_NAMES = NAMES | st.sampled_from(["the door", "a.b-c", "on", "no"])
+
+# Everything that YAML could stumble over: quotes, colons, hashes, line breaks, other scripts, numbers as text.
+TEXTS = st.sampled_from(
+    [
+        "-0.01 * abs(action)",
+        "coffee and not broken",
+        "max(a, b) > 2",
+        "{a: 1}",
+        "[x]",
+        "yes",
+        "null",
+        "1",
+        "1e-3",
+    ]
+    + [
+        "010",
+        "1:30",
+        "true",
+        "- x",
+        "a # b",
+        "a: b",
+        "'",
+        '"',
+        "*x",
+        "&x",
+        "!x",
+        "0.1",
+        "1.0",
+        "1e+22",
+        "-0.0",
+    ]
+) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+EXPRESSIONS = TEXTS | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = (
+    st.integers(-3, 3) | st.floats(-1e6, 1e6) | st.floats(allow_nan=False, allow_infinity=False, width=32)
+)
+POSITIVE = st.integers(1, 5) | st.floats(1e-3, 1e3)
+COUNTS = st.integers(1, 10**9)
+STATES = st.sampled_from(["want", "have", "lost", "u0", "7", "on", "a b"])
+
+
+def some(required: dict[str, Any] | None = None, **optional: Any) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw a mapping with all of the required keys and some of the optional ones."""
+    return st.fixed_dictionaries(required or {}, optional=optional)
+
+
+def ranges() -> st.SearchStrategy[list[float]]:
+    return st.tuples(NUMBERS, NUMBERS).map(sorted)
+
+
+SCHEDULES = st.one_of(
+    st.fixed_dictionaries({"linear": some({"from": NUMBERS, "to": NUMBERS, "over": COUNTS}, after=COUNTS)}),
+    st.fixed_dictionaries({"exponential": some({"from": NUMBERS, "half_life": COUNTS}, to=NUMBERS)}),
+    st.fixed_dictionaries(
+        {
+            "piecewise": st.lists(
+                st.tuples(COUNTS, NUMBERS).map(list), min_size=1, max_size=4, unique_by=lambda p: p[0]
+            ).map(sorted)
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "performance": some(
+                {"from": NUMBERS, "to": NUMBERS, "low": st.just(0), "high": POSITIVE},
+                measure=EXPRESSIONS,
+                window=COUNTS,
+            )
+        }
+    ),
+)
+
+EDGES = some(
+    {"from": STATES | st.lists(STATES, min_size=1, max_size=3)},
+    to=STATES,
+    when=TEXTS | st.booleans(),
+    reward=EXPRESSIONS,
+    count=st.dictionaries(NAMES, EXPRESSIONS, max_size=2),
+)
+
+
+def one_of_two(
+    left: dict[str, Any], right: dict[str, Any], **optional: Any
+) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw a mapping with the one key or with the other."""
+    return some(left, **optional) | some(right, **optional)
+
+
+def fields_of(word: str, term: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw the fields of a kind or operator."""
+    terms = st.lists(term, min_size=1, max_size=3)
+    curve = some({"of": term}, slope=POSITIVE, centre=NUMBERS)
+    table: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+        "markov": some({"value": EXPRESSIONS}),
+        "potential": one_of_two(
+            {"of": EXPRESSIONS},
+            {"machine": TEXTS},
+            method=st.sampled_from(["distance", "value", "value_iteration"]),
+            scale=NUMBERS,
+            machine_discount=st.floats(0.01, 0.99),
+        ),
+        "reward_machine": some(
+            {"edges": st.lists(EDGES, min_size=1, max_size=4), "start": STATES},
+            terminal=STATES | st.lists(STATES, max_size=2),
+            counters=st.dictionaries(NAMES, NUMBERS, max_size=2),
+            propositions=st.dictionaries(NAMES, EXPRESSIONS, max_size=2),
+        ),
+        "ltl": some(
+            {"formula": TEXTS},
+            accept=NUMBERS,
+            reject=NUMBERS,
+            progress=POSITIVE,
+            pay=st.sampled_from(["first", "for_good", "end"]),
+        )
+        | some(
+            {"formula": TEXTS, "semantics": st.just("infinite")},
+            scheme=st.sampled_from(["frontier", "every_visit"]),
+        ),
+        "sum": some({"terms": terms}),
+        "product": some({"terms": terms}),
+        "min": some({"terms": terms}),
+        "max": some({"terms": terms}),
+        "lexicographic": some({"terms": terms}, range=st.just([-1, 2.5]), levels=st.integers(2, 100)),
+        "affine": some({"of": term}, scale=NUMBERS, shift=NUMBERS),
+        "clip": some({"of": term, "low": st.floats(-10, 0)}, high=POSITIVE),
+        "sigmoid": curve,
+        "tanh": curve,
+        "log_sigmoid": curve,
+        "threshold": some({"of": term, "at": NUMBERS}, above=NUMBERS, below=NUMBERS),
+        "diff": some({"of": term}, discounted=st.booleans(), start=NUMBERS),
+        "once": some({"when": EXPRESSIONS}, value=EXPRESSIONS),
+        "discount_by_count": one_of_two(
+            {"of": term, "factor": st.floats(0.1, 1)}, {"of": term, "power": POSITIVE}, when=EXPRESSIONS
+        ),
+        "gate": some({"of": term, "when": EXPRESSIONS}, fallback=NUMBERS)
+        | some(
+            {
+                "of": term,
+                "when": EXPRESSIONS,
+                "known": st.sampled_from(["ever", "end"]),
+                "timing": st.sampled_from(["escrow", "increment", "relabel"]),
+            }
+        ),
+        "normalise": some({"of": term}, mean=NUMBERS, std=POSITIVE, epsilon=POSITIVE)
+        | some({"of": term}, centre=st.booleans(), freeze_after=COUNTS),
+        "end": some({"when": EXPRESSIONS}, how=st.sampled_from(["terminated", "truncated"]), value=NUMBERS),
+    }
+    assert set(table) == set(VOCABULARY), "every word of the language is drawn"
+    return table[word]
+
+
+@st.composite
+def terms(draw: st.DrawFn, depth: int = 2) -> Any:
+    """Draw a term, in one of the ways to write it."""
+    words = [word for word, kind in VOCABULARY.items() if depth > 0 or not kind.terms]
+    word = draw(st.sampled_from(words))
+    kind = VOCABULARY[word]
+    fields = draw(fields_of(word, terms(depth - 1)))
+    options = draw(some(name=TERM_NAMES, weight=NUMBERS | SCHEDULES))
+    if word == "markov" and not options and draw(st.booleans()) and not isinstance(fields["value"], bool):
+        return fields["value"]
+    main_only = {key: value for key, value in fields.items() if key == kind.main}
+    beside = set(draw(st.lists(st.sampled_from(sorted(set(fields) - {kind.main}) or [""]))))
+    if main_only and draw(st.booleans()):  # `clip: {...}` with everything else beside it
+        return {word: fields[kind.main], **{k: v for k, v in fields.items() if k != kind.main}, **options}
+    under = {key: value for key, value in fields.items() if key not in beside}
+    return {word: under, **{key: fields[key] for key in beside if key in fields}, **options}
+
+
+FREE = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-100, 100)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXTS, inner, max_size=2),
+    max_leaves=4,
+)
+
+TESTS = some(
+    {"name": TEXTS, "trace": st.lists(st.lists(NAMES, max_size=2), max_size=3)},
+    end=st.sampled_from(["terminated", "truncated"]),
+    rewards=st.lists(NUMBERS, max_size=2),
+    state=STATES | st.dictionaries(NAMES, STATES, max_size=2),
+    terminated=st.booleans(),
+    ends_at=COUNTS,
+).flatmap(
+    lambda test: some({"return": NUMBERS | st.dictionaries(NAMES, NUMBERS, max_size=2)}).map(
+        lambda r: {**test, **r}
+    )
+) | some(
+    {
+        "name": TEXTS,
+        "transitions": st.lists(
+            st.dictionaries(st.sampled_from(["obs", "info"]), FREE, max_size=2), max_size=2
+        ),
+    }
+).map(lambda test: {**test, "rewards": []})
+
+ENVIRONMENTS = TEXTS | some(
+    id=TEXTS,
+    kwargs=st.dictionaries(NAMES, FREE, max_size=2),
+    labels=st.sampled_from(["minigrid", "minihack"]),
+    horizon=COUNTS,
+    base_reward=ranges(),
+    ends_early=st.booleans(),
+)
+
+
+def specs() -> st.SearchStrategy[dict[str, Any]]:
+    """Draw a whole spec as plain data."""
+    return some(
+        {"reward": terms() | st.lists(terms(), min_size=1, max_size=3)},
+        rewardspec=st.just(1),
+        name=TEXTS,
+        description=TEXTS,
+        discount=st.floats(0.01, 1),
+        env=ENVIRONMENTS,
+        signals=st.dictionaries(
+            NAMES, EXPRESSIONS | some({"value": EXPRESSIONS}, range=ranges()), max_size=2
+        ),
+        propositions=st.lists(NAMES, max_size=3, unique=True)
+        | st.dictionaries(NAMES, st.none() | EXPRESSIONS, max_size=3),
+        end=st.lists(some({"when": EXPRESSIONS}, value=NUMBERS), max_size=2),
+        observe=st.sampled_from(["auto", "onehot", "index", "dict", "none"]),
+        tests=st.lists(TESTS, max_size=2),
+        provenance=st.dictionaries(TEXTS, FREE, max_size=2),
+    )
