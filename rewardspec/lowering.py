@@ -10,7 +10,7 @@ from rewardspec.errors import FormulaError, Place, Problem, near_miss
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.program import End, Fold, Machine, ParamValue, Proposition, Verdict
-from rewardspec.ir.text import ROOTS, parse_expression
+from rewardspec.ir.text import ROOTS, parse_expression, size_exceeds
 from rewardspec.spec.model import Exponential, Kind, Linear, Performance, Schedule, Spec, Term, Weight
 
 Path = tuple["str | int", ...]
@@ -20,6 +20,12 @@ STEPS = "run.steps"
 
 STRIDE = "run.stride"
 """Name of the parameter that says how many environments step together, for schedules."""
+
+MAX_PARTS = 200_000
+"""Parts of all expressions of a spec together, names written out."""
+
+MAX_TERM_PARTS = 50_000
+"""Parts of what one term pays."""
 
 DUMMY = ir.ZERO
 """Stands for an expression that could not be read; the problem has been noted."""
@@ -37,6 +43,8 @@ class Draft:
     futures: dict[str, Expr] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    parts: int = 0
+    """Parts of all expressions that were read."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +92,18 @@ class Scope:
     ) -> Expr:
         """Return the IR of a numeric expression; note a problem and return zero where it cannot be read."""
         place = self.at(*path)
+        if self.draft.parts > MAX_PARTS:  # said already
+            return DUMMY
         try:
-            return parse_expression(text, self.names if names is None else names, place, roots=roots)
+            found = parse_expression(text, self.names if names is None else names, place, roots=roots)
         except FormulaError as error:
             self.formula_problem(error, *path)
             return DUMMY
+        self.draft.parts += sum(1 for _ in ir.walk(found))
+        if self.draft.parts > MAX_PARTS:
+            message = f"up to here the expressions have more than {MAX_PARTS} parts, names written out"
+            self.problem("expression-too-large", message, *path)
+        return found
 
     def condition(self, text: str, *path: str | int, names: Mapping[str, Expr] | None = None) -> Expr:
         """Return the IR of a truth-valued expression; a bare field counts as true when it is not 0."""
@@ -207,6 +222,13 @@ class Scope:
             )
             return DUMMY
         paid = kind.lower(term.body, self)
+        if size_exceeds([paid], MAX_TERM_PARTS):
+            self.problem(
+                "expression-too-large",
+                f"what this term pays has more than {MAX_TERM_PARTS} parts when it is written out",
+                hints=("Nest fewer operators that read their term several times.",),
+            )
+            return DUMMY
         if term.weight is None:
             return paid
         return ir.scale(self.weight(term.weight, "weight"), paid)

@@ -260,9 +260,14 @@ def children(expr: Expr) -> tuple[Expr, ...]:
 
 def walk(expr: Expr) -> Iterator[Expr]:
     """Yield every node of an expression, operands before their operation."""
-    for child in children(expr):
-        yield from walk(child)
-    yield expr
+    stack = [(expr, False)]
+    while stack:
+        node, operands_are_out = stack.pop()
+        if operands_are_out or not (operands := children(node)):
+            yield node
+        else:
+            stack.append((node, True))
+            stack.extend((child, False) for child in reversed(operands))
 
 
 def rewrite(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:

@@ -10,6 +10,7 @@ import ast
 import itertools
 import math
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
@@ -188,20 +189,22 @@ def _explain_syntax(text: str, error: SyntaxError, indent: int) -> tuple[str, in
         return "'=' does not compare", found.start() + indent, 1, ("Write '==' to compare.",)
     if found := re.search(r"(?<![\w.])0\d", text):
         return "a number does not begin with 0", found.start() + indent, 1, ()
+    if "Exceeds the limit" in error.msg and (found := re.search(r"\d{4000,}", text)):
+        return "a number has too many digits", found.start() + indent, len(found[0]), ()
     # Python counts columns in UTF-8 bytes from 1; 0 stands for the end of the text.
     offset = len(text.encode()[: error.offset - 1].decode(errors="ignore")) if error.offset else len(text)
     if "expected 'else'" in error.msg:
-        at = [match.start() for match in re.finditer(r"\bif\b", text)]
-        return "this 'if' has no 'else'", (at[0] if at else 0) + indent, 2, ("Write: a if condition else b.",)
+        start = text.index("if")
+        return "this 'if' has no 'else'", start + indent, 2, ("Write: a if condition else b.",)
     if not text[offset:].strip():
         stripped = text.rstrip()
         last = _WORD.findall(stripped)[-1]
-        return f"the expression stops after '{last}'", len(stripped) - len(last) + indent, len(last), ()
+        return f"the expression stops after '{short(last)}'", len(stripped) - len(last) + indent, len(last), ()
     shown = _WORD.findall(text[offset:].lstrip())[0]
     offset = text.index(shown, offset)
     if shown in "'\"":
         return "this quote is never closed", offset + indent, 1, ()
-    return f"'{shown}' cannot stand here", offset + indent, len(shown), ()
+    return f"'{short(shown)}' cannot stand here", offset + indent, len(shown), ()
 
 
 class _Reader:
@@ -294,7 +297,7 @@ class _Reader:
         value = node.value
         if isinstance(value, bool):
             return ir.Const(value)
-        if isinstance(value, int | float) and abs(value) <= 1e300 and math.isfinite(value):
+        if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
             return ir.Const(float(value))
         if isinstance(value, str):
             raise self.fail(

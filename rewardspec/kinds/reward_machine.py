@@ -14,7 +14,7 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.machine import payment
 from rewardspec.ir.program import MAX_MACHINE_PROPOSITIONS, Edge, Machine
-from rewardspec.logic.diagrams import Cube, Diagrams
+from rewardspec.logic.diagrams import Cube, Diagrams, TooLargeError
 from rewardspec.logic.guards import (
     Guard,
     find_overlap,
@@ -41,12 +41,15 @@ from rewardspec.spec.model import (
 OTHERWISE = "otherwise"
 """Guard that holds where no other guard of the state does."""
 
-MAX_STATES = 100_000
+MAX_STATES = 20_000
 
-MAX_EDGES = 200_000
+MAX_EDGES = 20_000
 
 MAX_OVERLAPS = 50
 """Overlapping guards that are told apart before the search ends."""
+
+MAX_DIAGRAM = 20_000
+"""Nodes of the decision diagram that finds overlaps without comparing every pair of edges."""
 
 MAX_TABLE = 1_000_000
 """Cells of the tables that tell which edges pay which expression and change which counter."""
@@ -348,17 +351,22 @@ def _overlaps(
     leaving: list[_Arrow], cubes: Mapping[Guard, tuple[Cube, ...]]
 ) -> Iterator[tuple[_Arrow, _Arrow, int]]:
     """Yield each edge whose guard overlaps that of an earlier one, the first such edge, and a label in both."""
-    diagrams = Diagrams()
-    covered = Diagrams.FALSE
+    diagrams = Diagrams(MAX_DIAGRAM)
+    covered: int | None = Diagrams.FALSE  # by the edges so far; None once that became too large to know
     for i, arrow in enumerate(leaving):
-        taken = union_of(diagrams, cubes[arrow.guard])
-        if diagrams.both(covered, taken) != Diagrams.FALSE:
-            for other in leaving[:i]:
-                label = find_overlap(cubes[other.guard], cubes[arrow.guard])
-                if label is not None:
-                    yield arrow, other, label
-                    break
-        covered = diagrams.either(covered, taken)
+        try:
+            if covered is not None:
+                taken = union_of(diagrams, cubes[arrow.guard])
+                if diagrams.both(covered, taken) == Diagrams.FALSE:
+                    covered = diagrams.either(covered, taken)
+                    continue
+        except TooLargeError:
+            covered = None
+        for other in leaving[:i]:
+            label = find_overlap(cubes[other.guard], cubes[arrow.guard])
+            if label is not None:
+                yield arrow, other, label
+                break
 
 
 def _declare_counters(term: RewardMachine, machine: Machine, outputs: _Outputs, scope: Scope) -> None:

@@ -19,8 +19,12 @@ from pydantic import (
     Field,
     PrivateAttr,
     SerializeAsAny,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails
 
 from rewardspec.errors import Place
 from rewardspec.ir.program import Observe
@@ -126,8 +130,43 @@ GuardText = Annotated[
 Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 """A finite number; a text or a truth value is not taken for one."""
 
-Whole = Annotated[int, Field(strict=True)]
-"""A whole number, likewise."""
+Whole = Annotated[int, Field(strict=True, ge=-(10**15), le=10**15)]
+"""A whole number that a float holds exactly, likewise."""
+
+PIECE = 50
+"""Items of a long list that are validated together."""
+
+
+def in_pieces(limit: int) -> WrapValidator:
+    """Return a validator of a list, piece by piece: a million bad items give the findings of one piece."""
+
+    def validate(value: Any, validate_list: ValidatorFunctionWrapHandler) -> Any:
+        if not isinstance(value, list | tuple) or len(value) <= PIECE:
+            return validate_list(value)
+        if len(value) > limit:
+            raise ModelError("document-too-large", f"{len(value)} values in a list that may hold {limit}")
+        found: list[Any] = []
+        for start in range(0, len(value), PIECE):
+            try:
+                found.extend(validate_list(value[start : start + PIECE]))
+            except ValidationError as error:
+                raise _moved(error, start) from None
+        return tuple(found)
+
+    return WrapValidator(validate)
+
+
+def _moved(error: ValidationError, start: int) -> ValidationError:
+    """Return an error about a piece of a list as one about the list."""
+    details: list[InitErrorDetails] = []
+    for detail in error.errors(include_url=False):
+        index, *rest = detail["loc"]
+        moved = (index + start if isinstance(index, int) else index, *rest)
+        details.append(
+            {"type": detail["type"], "loc": moved, "input": detail["input"], "ctx": detail.get("ctx", {})}
+        )
+    return ValidationError.from_exception_data(error.title, details)
+
 
 Truth = Annotated[bool, Field(strict=True)]
 """`true` or `false`; neither a number nor a text is taken for one."""
@@ -185,7 +224,7 @@ class Schedule(Model):
 
     linear: Linear | None = None
     exponential: Exponential | None = None
-    piecewise: tuple[tuple[Annotated[Whole, Field(ge=0)], Number], ...] | None = Field(
+    piecewise: Annotated[tuple[tuple[Annotated[Whole, Field(ge=0)], Number], ...], in_pieces(100)] | None = Field(
         None, description="Points [environment steps, value], linear between them.", max_length=100
     )
     performance: Performance | None = None
@@ -274,10 +313,10 @@ class TestSpec(Model):
     __test__ = False  # not a test class of pytest's
 
     name: str
-    trace: tuple[tuple[str, ...], ...] | None = Field(
+    trace: Annotated[tuple[Annotated[tuple[str, ...], in_pieces(4096)], ...], in_pieces(100_000)] | None = Field(
         None, description="One list of true propositions per step.", max_length=100_000
     )
-    transitions: tuple[dict[str, Any], ...] | None = Field(
+    transitions: Annotated[tuple[dict[str, Any], ...], in_pieces(100_000)] | None = Field(
         None,
         description="One mapping per step: obs, action, next_obs, reward, info, label (as far as they are read).",
         max_length=100_000,
@@ -288,7 +327,7 @@ class TestSpec(Model):
     return_: Number | dict[str, Number] | None = Field(
         None, alias="return", description="Undiscounted sum of the rewards, in all or by term."
     )
-    rewards: tuple[Number, ...] | None = Field(None, description="The reward of every step.")
+    rewards: Annotated[tuple[Number, ...], in_pieces(100_000)] | None = Field(None, description="The reward of every step.")
     state: str | dict[str, str] | None = Field(None, description="Machine state after the last step.")
     verdict: str | dict[str, str] | None = Field(None, description="Formula's verdict after the last step.")
     terminated: Truth | None = Field(None, description="Whether the program has ended the episode.")
@@ -330,9 +369,9 @@ class Spec(Model):
         default_factory=dict, description="Named truth values; null means: given by the labelling function."
     )
     reward: tuple[Term, ...] = Field(description="Terms, which are added up.", min_length=1, max_length=1000)
-    end: tuple[EndSpec, ...] = Field((), description="Conditions that end the episode.")
+    end: Annotated[tuple[EndSpec, ...], in_pieces(1000)] = Field((), description="Conditions that end the episode.")
     observe: Observe = Field("auto", description="How machine states and other memory enter the observation.")
-    tests: tuple[TestSpec, ...] = Field((), description="Traces with what they must earn.")
+    tests: Annotated[tuple[TestSpec, ...], in_pieces(10_000)] = Field((), description="Traces with what they must earn.")
     provenance: dict[str, Any] = Field(
         default_factory=dict, description="Who or what wrote the spec, and from what."
     )

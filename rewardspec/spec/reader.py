@@ -22,6 +22,15 @@ MAX_TERM_DEPTH = 20
 MAX_TERMS = 1000
 """Terms of one list."""
 
+MAX_NAMES = 4096
+"""Signals, and propositions."""
+
+MAX_KEYS = 1000
+"""Keys of any other mapping."""
+
+_FREE = (("env", "kwargs"), ("provenance",))
+"""Mappings that may hold anything."""
+
 MAX_PROBLEMS = 50
 """Reading stops when so many problems were collected."""
 
@@ -58,6 +67,7 @@ class SpecReader:
         Raises:
             SpecError: With every problem found.
         """
+        self.refuse_wide_mappings()
         data = dict(self.data)
         if "reward" in data:
             terms = self.read_terms(data["reward"], ("reward",), 0)
@@ -79,6 +89,23 @@ class SpecReader:
             raise SpecError(sorted(self.problems, key=lambda p: (p.place.line, p.place.column)))
         spec._places = self.places
         return spec
+
+    def refuse_wide_mappings(self) -> None:
+        """Refuse a mapping with more keys than a spec has use for, before each key becomes a complaint."""
+        stack: list[tuple[Path, Any]] = [((), self.data)]
+        while stack:
+            path, value = stack.pop()
+            if path in _FREE or (path[:1] == ("tests",) and path[2:3] == ("transitions",)):
+                continue
+            if isinstance(value, list | tuple):
+                stack.extend(((*path, i), item) for i, item in enumerate(value) if isinstance(item, dict | list))
+            elif isinstance(value, dict):
+                limit = MAX_NAMES if path in (("signals",), ("propositions",)) else MAX_KEYS
+                if len(value) > limit:
+                    message = f"{len(value)} keys in one mapping; the limit here is {limit}"
+                    self.fail("document-too-large", message, path)
+                    raise SpecError(self.problems)
+                stack.extend(((*path, key), item) for key, item in value.items() if isinstance(item, dict | list))
 
     # -- problems ----------------------------------------------------------------------------------------
 
@@ -109,6 +136,9 @@ class SpecReader:
     def read_label_names(self, names: list[Any] | tuple[Any, ...]) -> dict[str, None]:
         """Read `propositions: [a, b]`: names that the labelling function gives."""
         found: dict[str, None] = {}
+        if len(names) > MAX_NAMES:
+            self.fail("document-too-large", f"{len(names)} propositions; the limit is {MAX_NAMES}", ("propositions",))
+            return found
         for i, name in enumerate(names):
             path: Path = ("propositions", i)
             if not isinstance(name, str):
