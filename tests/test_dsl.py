@@ -1,4 +1,4 @@
-"""The Python builders: every word is there with YAML's fields, operators mean what they say, errors have paths."""
+"""The Python builders: every word with YAML's fields, operators on terms, errors with paths."""
 
 from __future__ import annotations
 

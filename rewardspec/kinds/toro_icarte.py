@@ -11,11 +11,11 @@ A file of that format, comments and all::
 
 What the lines mean there, and how it is kept here:
 
-- There, a label that no transition of the state covers ends the episode with reward 0 ("the agent falls from the
-  reward machine"; in the file above, whenever `n` holds). Here a machine stays where it is, so reading adds an
-  `otherwise` edge to the terminal state `fallen`, and writing adds the self-loops that staying means.
+- There, a label that no transition of the state covers ends the episode with reward 0 ("the agent falls from
+  the reward machine"; in the file above, whenever `n` holds). Here a machine stays where it is, so reading
+  adds an `otherwise` edge to the terminal state `fallen`, and writing adds the self-loops that staying means.
 - There, all terminal states become one state -1. Here they stay apart.
-- There, the transition written first wins where two overlap. Here an overlap is an error, found by the compiler.
+- There, the transition written first wins where two overlap. Here an overlap is an error of the compiler's.
 - There, a guard written twice from one state silently keeps the later line. Here that is an error.
 - There, transitions that leave a terminal state are skipped. Here too.
 
@@ -27,6 +27,7 @@ Source: Toro Icarte, Klassen, Valenzano and McIlraith, "Reward Machines" (JAIR 7
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,8 +37,17 @@ from rewardspec.errors import FormulaError, Place, Problem, SpecError, Unsupport
 from rewardspec.ir import expr as ir
 from rewardspec.ir.text import parse_expression
 from rewardspec.kinds.reward_machine import OTHERWISE, EdgeSpec, RewardMachine
-from rewardspec.logic.diagrams import Cube
-from rewardspec.logic.guards import Guard, find_gap, guard_cubes, guard_names, parse_guard, show_guard
+from rewardspec.logic.diagrams import Cube, Diagrams
+from rewardspec.logic.guards import (
+    MAX_NODES,
+    Guard,
+    find_gap,
+    guard_cubes,
+    guard_names,
+    parse_guard,
+    show_guard,
+    union_of,
+)
 from rewardspec.logic.syntax import FALSE, Node
 from rewardspec.spec.model import Term
 from rewardspec.spec.scalars import short
@@ -87,7 +97,7 @@ class _Transition:
 def read_toro_icarte(
     text: str, file: str = "<text>", *, functions: Mapping[str, str] = REWARD_FUNCTIONS
 ) -> dict[str, Any]:
-    """Return what the text says as the fields of a `reward_machine` term; state n is called `u<n>`.
+    r"""Return what the text says as the fields of a `reward_machine` term; state n is called `u<n>`.
 
     Args:
         text: The content of a file.
@@ -99,23 +109,25 @@ def read_toro_icarte(
         UnsupportedError: `toro-icarte-unsupported` when a reward function is not in `functions`.
 
     Example:
-        >>> read_toro_icarte("0\\n[1]\\n(0,0,'!a',ConstantRewardFunction(0))\\n(0,1,'a',ConstantRewardFunction(1))")
-        {'start': 'u0', 'edges': [{'from': 'u0', 'to': 'u0', 'when': 'not a'},
-         {'from': 'u0', 'to': 'u1', 'when': 'a', 'reward': 1}], 'terminal': ['u1']}
+        >>> body = read_toro_icarte("0\n[1]\n(0,1,'a',ConstantRewardFunction(1))")
+        >>> body["edges"][0], body["terminal"]
+        ({'from': 'u0', 'to': 'u1', 'when': 'a', 'reward': 1}, ['u1', 'fallen'])
     """
     reader = _Reader(text, file, functions)
     start, terminal, transitions = reader.read()
     edges = [_edge_of(transition) for transition in transitions]
-    reached = dict.fromkeys(n for t in transitions for n in (t.source, t.target))
-    names = [state_name(n) for n in terminal if n in reached]
-    fallen = [
-        {"from": state_name(state), "to": FALLEN, "when": OTHERWISE}
-        for state in dict.fromkeys([start, *reached])
-        if state not in terminal and _has_gap([t for t in transitions if t.source == state], reader)
+    leaving: dict[int, list[_Transition]] = {n: [] for t in transitions for n in (t.source, t.target)}
+    for transition in transitions:
+        leaving[transition.source].append(transition)
+    names = [state_name(n) for n in terminal if n in leaving]
+    open_states = [
+        state_name(state)
+        for state, found in leaving.items()
+        if state not in terminal and _has_gap(found, reader)
     ]
     reader.finish()
-    if fallen:
-        edges.extend(fallen)
+    if open_states:
+        edges.append({"from": open_states, "to": FALLEN, "when": OTHERWISE})
         names.append(FALLEN)
     body: dict[str, Any] = {"start": state_name(start), "edges": edges}
     return {**body, "terminal": names} if names else body
@@ -124,10 +136,10 @@ def read_toro_icarte(
 def write_toro_icarte(
     machine: RewardMachine | Term, *, functions: Mapping[str, str] = REWARD_FUNCTIONS
 ) -> str:
-    """Return a reward machine in the text format; the repository's code reads the same machine from it.
+    r"""Return a reward machine in the text format; the repository's code reads the same machine from it.
 
-    States called `u<n>` keep their number, others take the free numbers in order. Guards become disjunctions of
-    conjunctions, and a state whose guards leave a gap gets a self-loop that pays 0. The repository tests a
+    States called `u<n>` keep their number, others take the free numbers in order. Guards become disjunctions
+    of conjunctions, and a state whose guards leave a gap gets a self-loop that pays 0. The repository tests a
     proposition by `name in true_propositions` on a string of letters: give propositions one letter each.
 
     Args:
@@ -135,11 +147,12 @@ def write_toro_icarte(
         functions: The reward functions that stand for expressions, as in `read_toro_icarte`.
 
     Raises:
-        UnsupportedError: `toro-icarte-unsupported`: counters, or a reward that is neither a number nor in `functions`.
+        UnsupportedError: `toro-icarte-unsupported`: counters, or a reward that is neither a number nor in
+            `functions`.
         SpecError: A guard cannot be read.
 
     Example:
-        >>> body = read_toro_icarte("0\\n[1]\\n(0,1,'True',ConstantRewardFunction(1))")
+        >>> body = read_toro_icarte("0\n[1]\n(0,1,'True',ConstantRewardFunction(1))")
         >>> print(write_toro_icarte(RewardMachine(**body)))
         0 # initial state
         [1] # terminal state
@@ -150,15 +163,22 @@ def write_toro_icarte(
             _refuse(f"a term of the kind '{machine.kind}' is not a reward machine", "")
         machine = machine.body
     if machine.counters or machine.propositions:
-        _refuse("the text format has no counters", "counters", "The compiled machine without them can be written.")
+        _refuse(
+            "the text format has no counters", "counters", "The compiled machine without them can be written."
+        )
     numbers = _number_states(machine)
     lines = [f"{numbers[machine.start]} # initial state"]
     lines.append(f"[{','.join(str(numbers[name]) for name in machine.terminal)}] # terminal state")
     guards = _read_guards(machine.edges)
-    for name, number in numbers.items():
-        if name in machine.terminal:
+    edges: dict[str, list[tuple[int, EdgeSpec]]] = {name: [] for name in numbers}
+    for i, edge in enumerate(machine.edges):
+        for name in edge.from_:
+            edges[name].append((i, edge))
+    terminal = frozenset(machine.terminal)
+    for name, leaving in edges.items():
+        if name in terminal:
             continue
-        leaving = [(i, edge) for i, edge in enumerate(machine.edges) if name in edge.from_]
+        number = numbers[name]
         rivals = [guards[i] for i, _ in leaving if guards[i].op != OTHERWISE]
         rest = _none_of(rivals)
         covered = False
@@ -186,7 +206,7 @@ def propositions_of(body: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the propositions that the guards of a machine's fields read, in order of first occurrence.
 
     Example:
-        >>> propositions_of({"edges": [{"from": "u0", "when": "e and not n"}, {"from": "u0", "when": "otherwise"}]})
+        >>> propositions_of({"edges": [{"when": "e and not n"}, {"when": "otherwise"}]})
         ('e', 'n')
     """
     texts = [str(edge.get("when", "true")) for edge in body["edges"]]
@@ -215,8 +235,8 @@ class _Reader:
                     "the text stops too early",
                     Place(self.file, len(self.text.splitlines()) or 1, 1),
                     (
-                        "Line 1 is the initial state, line 2 the list of terminal states, then one transition "
-                        "a line: (0,1,'a&!b',ConstantRewardFunction(1)).",
+                        "Line 1 is the initial state, line 2 the list of terminal states, then one "
+                        "transition a line: (0,1,'a&!b',ConstantRewardFunction(1)).",
                     ),
                 )
             )
@@ -244,7 +264,8 @@ class _Reader:
                 self.problems.append(
                     Problem(
                         "toro-icarte-syntax",
-                        f"two transitions leave state {t.source} with the guard '{short(show_guard(t.guard))}'",
+                        f"two transitions leave state {t.source} with the guard "
+                        f"'{short(show_guard(t.guard))}'",
                         t.place,
                         (f"The other one stands in line {first.line}. Keep one of them.",),
                     )
@@ -339,7 +360,9 @@ class _Line:
         target = self.state()
         self.mark(",")
         quoted = self.take("text", "a guard in quotes is missing here, such as 'a&!b'")
-        guard = self.guard(quoted["text"][1:-1], self.place(quoted.start("text") + 1, len(quoted["text"]) - 2))
+        guard = self.guard(
+            quoted["text"][1:-1], self.place(quoted.start("text") + 1, len(quoted["text"]) - 2)
+        )
         self.mark(",")
         reward = self.reward()
         self.mark(")")
@@ -440,7 +463,8 @@ def _number_states(machine: RewardMachine) -> dict[str, int]:
             names.setdefault(edge.to)
     names.update(dict.fromkeys(machine.terminal))
     kept = {name: int(match[1]) for name in names if (match := _STATE_NUMBER.fullmatch(name))}
-    free = (number for number in range(len(names) * 2 + 1) if number not in kept.values())
+    taken = set(kept.values())
+    free = (number for number in itertools.count() if number not in taken)
     return {name: kept[name] if name in kept else next(free) for name in names}
 
 
@@ -465,7 +489,8 @@ def _none_of(guards: Sequence[Guard]) -> Guard:
 def _line(source: int, target: int, guard: Guard, reward: str) -> Iterator[str]:
     """Yield the transition, unless its guard never holds."""
     names = _names_of([guard])
-    cubes = guard_cubes(guard, names)
+    diagrams = Diagrams(MAX_NODES)
+    cubes = diagrams.cover(union_of(diagrams, guard_cubes(guard, names)))
     if cubes:
         yield f"({source},{target},'{'|'.join(_cube_text(cube, names) for cube in cubes)}',{reward})"
 

@@ -1,4 +1,4 @@
-"""A spec is one value, however it is written: YAML, plain data, Python builders and Python text give it back."""
+"""A spec is one value, however it is written: YAML, plain data, builders and Python text give it back."""
 
 from __future__ import annotations
 
