@@ -143,17 +143,24 @@ class Verdict:
         combine: How the factors join.
         tables: Per machine, per state: 3 satisfied for good, 2 satisfied so far, 1 violated so far,
             0 violated for good.
+        infinite: Whether the formula is read on infinite words; what is not decided for good is then `open`.
     """
 
     term: str
     machines: tuple[str, ...]
     combine: Literal["and", "or"]
     tables: tuple[tuple[int, ...], ...]
+    infinite: bool = False
 
     def value(self, states: tuple[int, ...]) -> int:
         """Return the joint verdict for the machines' states."""
         values = [table[state] for table, state in zip(self.tables, states, strict=True)]
         return min(values) if self.combine == "and" else max(values)
+
+    def word(self, states: tuple[int, ...]) -> str:
+        """Return the joint verdict in words."""
+        value = self.value(states)
+        return "open" if self.infinite and value in (1, 2) else VERDICTS[value]
 
 
 VERDICTS = ("violated for good", "violated so far", "satisfied so far", "satisfied for good")

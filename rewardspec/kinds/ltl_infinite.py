@@ -34,7 +34,7 @@ def lower_infinite(term: Ltl, formula: Formula, scope: Scope) -> Expr:
     verdicts = omega_verdicts(monitor)
     numbers = {LogicVerdict.VIOLATED_FOR_GOOD: 0, LogicVerdict.SATISFIED_FOR_GOOD: 3, None: 1}
     table = tuple(numbers[verdicts[state]] for state in origins)
-    scope.verdict(Verdict(scope.owner, (machine.name,), "and", (table,)))
+    scope.verdict(Verdict(scope.owner, (machine.name,), "and", (table,), infinite=True))
     violated = ir.StateTable(machine.name, tuple(value == 0 for value in table))
     scope.end(violated)
     paid = ir.Where(violated, ir.Const(term.reject), payment(machine))

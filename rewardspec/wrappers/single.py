@@ -25,7 +25,7 @@ from rewardspec.errors import (
 )
 from rewardspec.ir import expr as ir
 from rewardspec.ir.layout import Layout, bind
-from rewardspec.ir.program import VERDICTS, Observe, Program
+from rewardspec.ir.program import Observe, Program
 from rewardspec.labels import load_labeller
 from rewardspec.spec.model import Spec
 from rewardspec.transition import Transition
@@ -251,7 +251,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         """The four-valued verdict of each formula on the episode so far."""
         position = {m.name: i for i, m in enumerate(self.program.machines)}
         return {
-            v.term: VERDICTS[v.value(tuple(self.state[position[name]] for name in v.machines))]
+            v.term: v.word(tuple(self.state[position[name]] for name in v.machines))
             for v in self.program.verdicts
         }
 
