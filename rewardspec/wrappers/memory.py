@@ -81,7 +81,8 @@ class Memory:
         """Return the joint machine state as one number; works on numbers and on `[B]` arrays alike."""
         joint: Any = 0
         for position, size in self.machines:
-            joint = joint * size + state[position]
+            u = state[position]  # [B] arrays are of the smallest type that holds one machine's states
+            joint = joint * size + (u.astype(np.int64) if isinstance(u, np.ndarray) else u)
         return joint
 
     @property
@@ -234,20 +235,15 @@ def _beside(memory: Memory, space: spaces.Space[Any]) -> Extension:
     low, high = memory.bounds()
     box = spaces.Box(low, high, dtype=np.float32)
     if isinstance(space, spaces.Dict):
-        if KEY in space.spaces:
-            raise UnsupportedError(
-                Problem(
-                    "observe-mode",
-                    f"the observation has a key '{KEY}' already",
-                    hints=("Is the environment wrapped twice? Give the inner spec `observe: none`.",),
-                )
-            )
-        extended: spaces.Space[Any] = spaces.Dict({**space.spaces, KEY: box})
+        key = KEY
+        while key in space.spaces:  # wrapped twice: the outer memory stands beside the inner one
+            key += "_outer"
+        extended: spaces.Space[Any] = spaces.Dict({**space.spaces, key: box})
         return Extension(
             "dict",
             extended,
-            lambda obs, state: {**obs, KEY: memory.vector(state)},
-            lambda obs, state: {**obs, KEY: memory.vectors(state)},
+            lambda obs, state: {**obs, key: memory.vector(state)},
+            lambda obs, state: {**obs, key: memory.vectors(state)},
         )
     return Extension(
         "dict",

@@ -123,7 +123,6 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         self.state = self._scalar.start
         self._reads_obs = any(f.root == "obs" for f in self.layout.shapes) or callable(label) or detail
         self._obs: Any = None
-        self._last_returned: Any = None
         self._steps = 0
         self._bind_functions()
 
@@ -155,11 +154,11 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         self.state = self._scalar.reset(self.state)
         self._steps = 0
         if self._reads_obs:
-            self._remember(obs, copied=True)
+            self._obs = copied(obs)
         if self._extension is not None:
             obs = self._extension.extend(obs, self.state)
         if self._detail:
-            info = {**info, "rewardspec": self._describe(None, None)}
+            info = {**info, "rewardspec": {**self._describe(None, None), **_inner(info)}}
         return obs, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -178,7 +177,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
             self.state = before
             raise self._explain(None, None, action, next_obs, reward, terminated, truncated, info, ())
         if ended or cut:
-            self._report(info)
+            info = self._report(info)
         self._steps += 1
         return next_obs, paid, ended, cut, info
 
@@ -203,22 +202,14 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         self._steps += 1
         if self._detail:
             transition = self._transition(obs, action, next_obs, reward, terminated, truncated, info, labels)
-            info = {**info, "rewardspec": self._describe((before, transition), result[4])}
+            info = {**info, "rewardspec": {**self._describe((before, transition), result[4]), **_inner(info)}}
         if ended or cut:
-            self._report(info)
+            info = self._report(info)
         if self._reads_obs:
-            self._remember(next_obs)
+            self._obs = copied(next_obs)
         if self._extension is not None:
             next_obs = self._extension.extend(next_obs, self.state)
         return next_obs, paid, ended, cut, info
-
-    def _remember(self, obs: Any, copied: bool = False) -> None:
-        """Keep the observation for the next step; copy it where the environment uses one buffer again and again."""
-        if copied or obs is self._last_returned:
-            self._last_returned = obs
-            self._obs = copy.deepcopy(obs)
-        else:
-            self._last_returned = self._obs = obs
 
     # -- what users change and look at ------------------------------------------------------------
 
@@ -274,18 +265,16 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
 
     # -- reports and errors ------------------------------------------------------------------------
 
-    def _report(self, info: dict[str, Any]) -> None:
-        """Put the episode's totals where loggers look; on the last step only."""
-        totals = dict(
-            zip((term.name for term in self.program.terms), self.state[-len(self.program.terms) :], strict=True)
-        )
-        summary = info.setdefault("rewardspec", {})
-        summary["return"] = totals
-        summary["state"] = self.machine_states
+    def _report(self, info: dict[str, Any]) -> dict[str, Any]:
+        """Return the last step's info with the episode's totals where loggers look."""
+        first = len(self.program.machines) + len(self.program.folds)
+        totals = dict(zip((term.name for term in self.program.terms), self.state[first:], strict=True))
+        summary = info["rewardspec"] if self._detail else _inner(info)
+        summary |= {"return": totals, "state": self.machine_states}
         if self.program.verdicts:
             summary["verdict"] = self.verdicts
-        for name, value in totals.items():
-            info[f"return/{name}"] = value
+        # A new dict: an environment may hand out the same one again and again.
+        return {**info, "rewardspec": summary, **{f"return/{name}": value for name, value in totals.items()}}
 
     def _describe(self, step: tuple[Any, Transition] | None, terms: tuple[float, ...] | None) -> dict[str, Any]:
         """Return the details of one step: `state` and `verdict` after it, `terms` paid, propositions `true` on it."""
@@ -314,6 +303,30 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         """Return what went wrong in a step, in the spec's terms."""
         transition = self._transition(*parts)
         return explain_step(self.program, self.layout, self._steps, transition, self.state, error, self.params)
+
+
+def _inner(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a wrapper inside this one told, under the key `inner`; nothing where there is none."""
+    return {"inner": info["rewardspec"]} if "rewardspec" in info else {}
+
+
+def copied(obs: Any) -> Any:
+    """Return a copy of an observation: some environments fill one buffer again and again.
+
+    Example:
+        >>> obs = {"position": np.zeros(2)}
+        >>> kept = copied(obs)
+        >>> obs["position"] += 1
+        >>> kept["position"].tolist()
+        [0.0, 0.0]
+    """
+    if isinstance(obs, np.ndarray):
+        return obs.copy()
+    if isinstance(obs, Mapping):
+        return {key: copied(value) for key, value in obs.items()}
+    if type(obs) is tuple:
+        return tuple(copied(value) for value in obs)
+    return obs if isinstance(obs, int | float | str | np.generic) else copy.deepcopy(obs)
 
 
 def refuse_episode_scope(program: Program) -> None:
@@ -415,7 +428,7 @@ def explain_step(
     if isinstance(error, RewardSpecError):
         return error
     for field in layout.shapes:
-        problem = _check_field(field, transition, step)
+        problem = check_field(field, transition, step)
         if problem is not None:
             kind = NonFiniteRewardError if problem.code == "nan-observation" else MismatchError
             return kind(problem)
@@ -429,8 +442,13 @@ def explain_step(
         [{f.name: state[machines + i] for i, f in enumerate(program.folds)}],
     )
     _, (outcome,) = oracle.step(program, before, [transition], dict(params))
+    return non_finite(layout, step, transition, outcome.terms)
+
+
+def non_finite(layout: Layout, step: int, transition: Transition, terms: Iterable[float]) -> NonFiniteRewardError:
+    """Return the error for terms of which one paid NaN or an infinity: names it, its place and the values read."""
     read = ", ".join(f"{show_field(f)} = {_shown(f, transition)}" for f in layout.shapes)
-    for term, paid in zip(program.terms, outcome.terms, strict=True):
+    for term, paid in zip(layout.program.terms, terms, strict=True):
         if not np.isfinite(paid):
             return NonFiniteRewardError(
                 Problem(
@@ -458,7 +476,7 @@ def _shown(field: ir.Field, transition: Transition) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _check_field(field: ir.Field, transition: Transition, step: int) -> Problem | None:
+def check_field(field: ir.Field, transition: Transition, step: int) -> Problem | None:
     """Return what is wrong with a field of a transition."""
     try:
         value = oracle.read_field(field, transition)
