@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from rewardspec.errors import Place
@@ -316,7 +315,6 @@ def scale(factor: Expr, x: Expr) -> Expr:
     return x if factor == ONE else Binary("mul", factor, x)
 
 
-@lru_cache(maxsize=4096)
 def is_boolean(expr: Expr) -> bool:
     """Return whether an expression is a truth value by its form alone."""
     if isinstance(expr, Const):
