@@ -87,12 +87,13 @@ def numpy_backend(dtype: str) -> Backend:
 
     def read(field: ir.Field, transition: Transition, batch: int) -> Any:
         value: Any = getattr(transition, field.root)
+        there: Any = True  # [B] where a key that comes and goes is present, in gymnasium's vector infos
         for step in field.path:
             if isinstance(step, str):
                 if field.root == "info" and field.default is not None and (value is None or step not in value):
                     return np.full(batch, field.default, kind)
                 if field.root == "info" and field.default is not None and f"_{step}" in value:
-                    return np.where(value[f"_{step}"], value[step], field.default).astype(kind)
+                    there = there & np.asarray(value[f"_{step}"], np.bool_)
                 value = value[step]
             elif isinstance(value, tuple):
                 value = value[step[0]]  # type: ignore[index]
@@ -101,6 +102,8 @@ def numpy_backend(dtype: str) -> Backend:
         array = np.asarray(value)
         if array.ndim == 0:
             array = np.broadcast_to(array, (batch,))
+        if there is not True:
+            return np.where(there, array, field.default).astype(kind)
         if field.root == "label":
             return array.astype(np.bool_, copy=False)
         return array

@@ -51,13 +51,13 @@ def torch_backend(dtype: str, device: str) -> Backend:
 
     def read(field: ir.Field, transition: Transition, batch: int) -> Any:
         value: Any = getattr(transition, field.root)
+        there: Any = None  # [B] where a key that comes and goes is present, in gymnasium's vector infos
         for step in field.path:
             if isinstance(step, str):
                 if field.root == "info" and field.default is not None and (value is None or step not in value):
                     return torch.full((batch,), field.default, dtype=kind, device=place)
                 if field.root == "info" and field.default is not None and f"_{step}" in value:
-                    there, known = tensor(value[f"_{step}"]), as_float(tensor(value[step]))
-                    return torch.where(there, known, torch.full_like(known, field.default))
+                    there = tensor(value[f"_{step}"]) if there is None else there & tensor(value[f"_{step}"])
                 value = value[step]
             elif isinstance(value, tuple):
                 value = value[step[0]]  # type: ignore[index]
@@ -66,6 +66,8 @@ def torch_backend(dtype: str, device: str) -> Backend:
         array = tensor(value)
         if array.ndim == 0:
             array = array.expand(batch)
+        if there is not None:
+            return torch.where(there, as_float(array), torch.full_like(as_float(array), field.default))
         return array.to(torch.bool) if field.root == "label" else array
 
     def flag(value: Any, batch: int) -> Any:
