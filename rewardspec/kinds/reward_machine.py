@@ -48,7 +48,7 @@ MAX_EDGES = 20_000
 MAX_OVERLAPS = 50
 """Overlapping guards that are told apart before the search ends."""
 
-MAX_DIAGRAM = 20_000
+MAX_DIAGRAM = 100_000
 """Nodes of the decision diagram that finds overlaps without comparing every pair of edges."""
 
 MAX_TABLE = 1_000_000
@@ -57,11 +57,17 @@ MAX_TABLE = 1_000_000
 
 StateName = Annotated[str, Field(min_length=1, max_length=80)]
 
+StateNames = Annotated[
+    tuple[StateName, ...],
+    BeforeValidator(one_or_many, json_schema_input_type=StateName | tuple[StateName, ...]),
+]
+"""A list of states; one state may stand without brackets."""
+
 
 class EdgeSpec(Model):
     """One edge, or the same edge from several states."""
 
-    from_: Annotated[tuple[StateName, ...], BeforeValidator(one_or_many)] = Field(
+    from_: StateNames = Field(
         alias="from", min_length=1, description="State, or list of states, that the edge leaves."
     )
     to: StateName | None = Field(None, description="State that the edge enters; the same state when not given.")
@@ -87,7 +93,7 @@ class RewardMachine(Model):
 
     edges: Annotated[tuple[EdgeSpec, ...], in_pieces(MAX_EDGES)] = Field(description="The edges.", min_length=1)
     start: StateName = Field(description="Initial state.")
-    terminal: Annotated[tuple[StateName, ...], BeforeValidator(one_or_many)] = Field(
+    terminal: StateNames = Field(
         (), description="States that end the episode."
     )
     counters: dict[Name, Number] = Field(default_factory=dict, description="Counters and their first values.")
@@ -330,7 +336,7 @@ def _to_cubes(
             shown = show_label(label, propositions)
             scope.problem(
                 "overlapping-guards",
-                f"two edges leave '{names[state]}' when {shown}",
+                f"two edges leave '{names[state]}' on a step with {shown}",
                 "edges",
                 arrow.index,
                 "when",

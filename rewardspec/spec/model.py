@@ -295,7 +295,7 @@ class EnvSpec(Model):
 class SignalSpec(Model):
     """A named expression, with the range it is meant to have."""
 
-    value: ExpressionText
+    value: ExpressionText = Field(description="The expression.")
     range: Range | None = Field(None, description="Least and greatest value, for the checker.")
 
 
@@ -312,7 +312,7 @@ class TestSpec(Model):
 
     __test__ = False  # not a test class of pytest's
 
-    name: str
+    name: str = Field(description="Name of the test, for reports.")
     trace: Annotated[tuple[Annotated[tuple[str, ...], in_pieces(4096)], ...], in_pieces(100_000)] | None = Field(
         None, description="One list of true propositions per step.", max_length=100_000
     )

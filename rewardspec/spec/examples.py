@@ -1,0 +1,107 @@
+"""One worked example for each word of the language: for the reference, the schema and the messages."""
+
+from __future__ import annotations
+
+EXAMPLES: dict[str, str] = {
+    "markov": """\
+markov: -0.01 * abs(action)
+""",
+    "potential": """\
+potential: -distance(obs[0:2], [3, 4])
+scale: 0.5
+""",
+    "reward_machine": """\
+reward_machine:
+  start: want
+  terminal: lost
+  edges:
+    - {from: want, to: have, when: coffee and not broken, reward: 0.1}
+    - {from: [want, have], to: lost, when: broken}
+""",
+    "ltl": """\
+ltl: F(coffee & X F office) & G !broken
+accept: 1
+reject: -1
+""",
+    "sum": """\
+sum:
+  - markov: next_obs[0]
+  - markov: -0.01
+weight: 0.5
+""",
+    "product": """\
+product:
+  - markov: tolerance(next_obs[0], -0.5, 0.5, margin=1)
+  - markov: tolerance(next_obs[1], 0, 0, margin=2)
+""",
+    "min": """\
+min:
+  - markov: next_obs[0]
+  - markov: next_obs[1]
+""",
+    "max": """\
+max:
+  - markov: next_obs[0]
+  - markov: next_obs[1]
+""",
+    "lexicographic": """\
+lexicographic:
+  levels: 4
+  terms:
+    - markov: 1 - broken
+    - markov: next_obs[0]
+""",
+    "affine": """\
+affine: {markov: reward}
+scale: 2
+shift: -1
+""",
+    "clip": """\
+clip: {markov: reward}
+low: -1
+high: 1
+""",
+    "sigmoid": """\
+sigmoid: {markov: 'next_obs[0]'}
+slope: 4
+centre: 0.5
+""",
+    "tanh": """\
+tanh: {markov: reward}
+slope: 0.1
+""",
+    "log_sigmoid": """\
+log_sigmoid: {markov: 'next_obs[0]'}
+""",
+    "threshold": """\
+threshold: {markov: 'next_obs[0]'}
+at: 0.5
+above: 1
+below: -1
+""",
+    "diff": """\
+diff: {markov: 'next_obs[0]'}
+start: 0
+""",
+    "once": """\
+once: coffee
+value: 0.5
+""",
+    "discount_by_count": """\
+discount_by_count: {markov: 'where(coffee, 1, 0)'}
+factor: 0.5
+""",
+    "gate": """\
+gate: {markov: 'next_obs[0]'}
+when: not broken
+""",
+    "normalise": """\
+normalise: {markov: reward}
+freeze_after: 100000
+""",
+    "end": """\
+end: broken
+value: -1
+""",
+}
+"""Word -> a term in YAML; it reads a vector observation and the propositions coffee, office and broken."""
