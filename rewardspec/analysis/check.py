@@ -13,14 +13,14 @@ _RANK = {"error": 0, "warning": 1, "info": 2}
 
 
 def check(spec: Spec) -> tuple[Problem, ...]:
-    """Return every finding about a spec, in the order of their places.
+    r"""Return every finding about a spec, in the order of their places.
 
-    Errors stop the spec from compiling or make it useless; warnings are probably mistakes; infos are worth knowing.
-    A spec that does not compile is not looked at further: its problems are the compiler's.
+    Errors stop the spec from compiling or make it useless; warnings are probably mistakes; infos are worth
+    knowing. A spec that does not compile is not looked at further: its problems are the compiler's.
 
     Example:
         >>> from rewardspec.vocabulary import loads
-        >>> spec = loads("propositions: {lava: 'info.lava'}\\nreward: {ltl: G !lava}")
+        >>> spec = loads("propositions: {lava: 'info.lava'}\nreward: {ltl: G !lava}")
         >>> [problem.code for problem in check(spec) if problem.severity == "error"]
         ['paid-on-first-step']
     """
@@ -32,7 +32,7 @@ def check(spec: Spec) -> tuple[Problem, ...]:
 
 
 def check_discount(spec: Spec, gamma: float) -> tuple[Problem, ...]:
-    """Return a problem when an agent's discount is not the spec's.
+    r"""Return a problem when an agent's discount is not the spec's.
 
     Args:
         spec: The spec.
@@ -40,7 +40,7 @@ def check_discount(spec: Spec, gamma: float) -> tuple[Problem, ...]:
 
     Example:
         >>> from rewardspec.vocabulary import loads
-        >>> print(check_discount(loads("discount: 0.9\\nreward: 1"), 0.99)[0].message)
+        >>> print(check_discount(loads("discount: 0.9\nreward: 1"), 0.99)[0].message)
         the agent discounts with 0.99, the spec with 0.9
     """
     if spec.discount is None or abs(spec.discount - gamma) <= 1e-9:

@@ -17,7 +17,9 @@ TOLERANCE = 1e-12
 
 
 def find_positive_cycle(machine: Machine, paid: Sequence[float]) -> Loop | None:
-    """Return a loop with a positive sum of payments, or None; a short one where there is one of one or two steps.
+    """Return a loop with a positive sum of payments, or None.
+
+    A loop of one or two steps is preferred: it is the easiest to read.
 
     Args:
         machine: The machine; loops through terminal states do not count.

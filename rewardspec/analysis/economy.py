@@ -1,4 +1,4 @@
-"""What a spec pays for what: goals that end the episode, losses that end it, payments that come step after step."""
+"""What a spec pays for what: goals that end the episode, losses that end it, payments on every step."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def economy(subject: Subject) -> Economy:
 
 
 def payers(subject: Subject) -> Iterator[tuple[str, Path, Term, float | None]]:
-    """Yield the terms whose payments add up to the reward, those inside sums one by one, with their weights."""
+    """Yield the terms whose payments add up to the reward, those in sums one by one, with their weights."""
 
     def inner(
         name: str, path: Path, term: Term, factor: float | None
@@ -212,8 +212,8 @@ def _end_condition(subject: Subject, index: int) -> Expr | None:
 def assumed_alive(subject: Subject) -> Mapping[Expr, Interval]:
     """Return what is known on a step that does not end the episode.
 
-    No end's condition holds, and no proposition does that ends the episode whenever it is true. The environment's own
-    reward counts as far as it is sure to come: a positive reward that it may pay is taken for its goal's.
+    No end's condition holds, and no proposition does that ends the episode whenever it is true. The
+    environment's own reward counts as far as it is sure to come: what it may pay besides is its goal's.
     """
     no = Interval(0.0, 0.0)
     known: dict[Expr, Interval] = {
@@ -255,9 +255,10 @@ def _is_sure(condition: Expr, facts: Mapping[Expr, Interval], program: Program) 
 
 
 def _ends_in_all_states(program: Program, machines: list[Machine], name: str) -> bool:
-    """Say whether some end holds after every step on which a proposition is true, whatever states the machines were in.
+    """Say whether every step on which a proposition is true ends the episode, whatever the machines' states.
 
-    Machines that do not read the proposition stay unknown; joint states in which an end holds already do not count.
+    Machines that do not read the proposition stay unknown; joint states in which an end holds already do not
+    count.
     """
     moves = [[(u, v) for u in live_states(m) for v in sorted(targets_with(m, u, name))] for m in machines]
     if math.prod(len(pairs) for pairs in moves) > MAX_JOINT:

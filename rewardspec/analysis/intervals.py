@@ -1,7 +1,7 @@
 """Interval arithmetic over IR expressions: between which bounds a value lies, as far as a spec declares.
 
-What is known comes from declared ranges of signals, from `env.base_reward`, from the ranges of bounded functions and
-from the values in a machine's tables. An interval is never too small; where nothing is known it is unbounded.
+What is known comes from declared ranges of signals, from `env.base_reward`, from bounded functions and from
+the values in a machine's tables. An interval is never too small; where nothing is known it is unbounded.
 """
 
 from __future__ import annotations
@@ -87,11 +87,7 @@ def _times(a: float, b: float) -> float:
 
 def _divide(a: Interval, b: Interval) -> Interval:
     if b.low <= 0 <= b.high:
-        if b.low == 0 < b.high:
-            return a * Interval(1 / b.high if b.high < INF else 0.0, INF)
-        if b.low < 0 == b.high:
-            return a * Interval(-INF, 1 / b.low if b.low > -INF else -0.0)
-        return ANY
+        return ANY  # at 0 itself the result is infinite, of either sign
     return a * Interval(1 / b.high, 1 / b.low)
 
 
@@ -150,6 +146,14 @@ def _call(name: str, x: Interval) -> Interval:
     if rising := _RISING.get(name):
         return Interval(rising(x.low), rising(x.high))
     return Interval(-1.0, 1.0)  # sin, cos
+
+
+def _are_mirrored(a: Expr, b: Expr) -> bool:
+    """Say whether two expressions are exp(s) and exp(-s), whose sum is at least 2."""
+    match a, b:
+        case ir.Call("exp", (s,)), ir.Call("exp", (ir.Unary("neg", t),)):
+            return s == t
+    return False
 
 
 def _compare(op: str, a: Interval, b: Interval) -> Interval:
@@ -290,7 +294,7 @@ class Ranges:
     def _binary(self, op: str, a: Expr, b: Expr, assumed: Assumed) -> Interval:
         x, y = self.of(a, assumed), self.of(b, assumed)
         if op == "add":
-            return x + y
+            return (x + y).meet(Interval(low=2.0)) if _are_mirrored(a, b) else x + y
         if op == "sub":
             return Interval(0.0, 0.0) if a == b else x - y
         if op == "mul":

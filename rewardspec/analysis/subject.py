@@ -158,7 +158,7 @@ def at_observation(expr: Expr) -> Expr:
 
 
 def is_change(expr: Expr) -> bool:
-    """Say whether an expression is a state's value after the step minus that before it, or the other way round.
+    """Say whether an expression is a state's value after the step minus that before it, or the reverse.
 
     Such payments add up to the last value minus the first: no loop can be farmed for them.
     """

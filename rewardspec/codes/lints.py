@@ -37,7 +37,8 @@ reward:
 """,
     ),
     "first-step-only": Explanation(
-        "A formula without a temporal operator speaks of the first step only: after it, nothing counts any more.",
+        "A formula without a temporal operator speaks of the first step only: after it, nothing counts any "
+        "more.",
         """\
 propositions: {coffee: info.coffee}
 reward:
@@ -51,8 +52,9 @@ reward:
 """,
     ),
     "paid-on-first-step": Explanation(
-        "`pay: first` pays at the first step at which the trace so far satisfies the formula, and ends the episode. A "
-        "formula that says what must never happen is satisfied so far after one step, so the episode is one step long.",
+        "`pay: first` pays at the first step at which the trace so far satisfies the formula, and ends the "
+        "episode. A formula that says what must never happen is satisfied so far after one step, so the "
+        "episode is one step long.",
         """\
 propositions: {lava: info.lava}
 reward:
@@ -67,8 +69,8 @@ reward:
 """,
     ),
     "accept-never-paid": Explanation(
-        "`pay: for_good` waits until no continuation can undo the satisfaction; for this formula there is always one "
-        "that can.",
+        "`pay: for_good` waits until no continuation can undo the satisfaction; for this formula there is "
+        "always one that can.",
         """\
 propositions: {goal: info.goal, lava: info.lava}
 reward:
@@ -84,8 +86,8 @@ reward:
 """,
     ),
     "reject-never-paid": Explanation(
-        "`reject` is paid when no continuation can satisfy the formula any more. A formula that only says what must "
-        "happen some day (liveness) is never violated for good.",
+        "`reject` is paid when no continuation can satisfy the formula any more. A formula that only says "
+        "what must happen some day (liveness) is never violated for good.",
         """\
 propositions: {goal: info.goal}
 reward:
@@ -102,8 +104,8 @@ reward:
         "warning",
     ),
     "vacuous-formula": Explanation(
-        "A part of the formula makes no difference: replaced by true or by false it leaves a formula that holds on the "
-        "same traces. Often a sign that the formula does not say what is meant.",
+        "A part of the formula makes no difference: replaced by true or by false it leaves a formula that "
+        "holds on the same traces. Often a sign that the formula does not say what is meant.",
         """\
 propositions: {key: info.key, door: info.door}
 reward:
@@ -118,8 +120,9 @@ reward:
         "warning",
     ),
     "finite-reading": Explanation(
-        "The formula means one thing on finite traces (an episode) and another on infinite ones. `G F a` and `F G a` "
-        "both ask only for `a` at the last step of an episode; a strong `X` fails at the last step, which has no next.",
+        "The formula means one thing on finite traces (an episode) and another on infinite ones. `G F a` "
+        "and `F G a` both ask only for `a` at the last step of an episode; a strong `X` fails at the last "
+        "step, which has no next.",
         """\
 propositions: {home: info.home, work: info.work}
 reward:
@@ -157,9 +160,9 @@ reward:
 
 MACHINES: dict[str, Explanation] = {
     "guard-gap": Explanation(
-        "For some label a state of the machine has no edge. The machine stays there and pays 0, which is often what is "
-        "meant (an info then). It is a warning where the state has an edge that says when it stays: then the labels "
-        "that no edge names were probably forgotten.",
+        "For some label a state of the machine has no edge. The machine stays there and pays 0, which is "
+        "often what is meant (an info then). It is a warning where the state has an edge that says when it "
+        "stays: then the labels that no edge names were probably forgotten.",
         """\
 propositions: {key: info.key, door: info.door}
 reward:
@@ -232,8 +235,8 @@ reward:
         "warning",
     ),
     "trap-state": Explanation(
-        "From a state nothing positive can be earned any more, and the episode goes on: the agent spends steps, and its "
-        "learning, where nothing can be won.",
+        "From a state nothing positive can be earned any more, and the episode goes on: the agent spends "
+        "steps, and its learning, where nothing can be won.",
         """\
 propositions: {key: info.key, lava: info.lava}
 reward:
@@ -258,8 +261,8 @@ reward:
         "warning",
     ),
     "machine-finished": Explanation(
-        "In a state the machine has paid all it can pay, and the episode goes on. Right where other terms go on paying; "
-        "else the state should be terminal.",
+        "In a state the machine has paid all it can pay, and the episode goes on. Right where other terms "
+        "go on paying; else the state should be terminal.",
         """\
 propositions: {key: info.key}
 reward:
@@ -280,8 +283,8 @@ reward:
         "info",
     ),
     "equivalent-states": Explanation(
-        "Two states pay and end alike on every sequence of labels. The compiler merges them; if they were meant to "
-        "differ, something is missing.",
+        "Two states pay and end alike on every sequence of labels. The compiler merges them; if they were "
+        "meant to differ, something is missing.",
         """\
 propositions: {red: info.red, blue: info.blue, door: info.door}
 reward:
@@ -310,10 +313,10 @@ reward:
         "info",
     ),
     "positive-reward-cycle": Explanation(
-        "A loop of edges in the machine pays more than it costs. Where the machine has an end, an agent may go round "
-        "the loop for ever instead of finishing (the boat that circles among the bonus targets). Where it has none, the "
-        "loop may be the task itself, and the finding is an info; so is a loop that is worth less than the goal over the "
-        "declared horizon and discount.",
+        "A loop of edges in the machine pays more than it costs. Where the machine has an end, an agent may"
+        " go round the loop for ever instead of finishing (the boat that circles among the bonus targets). "
+        "Where it has none, the loop may be the task itself, and the finding is an info; so is a loop that "
+        "is worth less than the goal over the declared horizon and discount.",
         """\
 env: {horizon: 200}
 discount: 0.99
@@ -344,8 +347,8 @@ reward:
         "warning",
     ),
     "uneven-payments": Explanation(
-        "Two ways to one state of the machine pay different sums on the way. That prefers one way to the other, which "
-        "may be meant; as mere help for learning it can change which policy is best.",
+        "Two ways to one state of the machine pay different sums on the way. That prefers one way to the "
+        "other, which may be meant; as mere help for learning it can change which policy is best.",
         """\
 propositions: {bridge: info.bridge, ford: info.ford, town: info.town}
 reward:
@@ -373,8 +376,8 @@ reward:
 
 COMPOSITION: dict[str, Explanation] = {
     "negative-product": Explanation(
-        "A factor of a product may be negative. Where it is, more of the other factors means less reward: a penalty "
-        "times a quality between 0 and 1 pays the agent for losing the quality.",
+        "A factor of a product may be negative. Where it is, more of the other factors means less reward: a"
+        " penalty times a quality between 0 and 1 pays the agent for losing the quality.",
         """\
 signals:
   speed: {value: "next_obs[0]", range: [-1, 1]}
@@ -397,8 +400,8 @@ reward:
         "warning",
     ),
     "normalised-scale": Explanation(
-        "`normalise` with running statistics divides by the spread of what it is given, so a factor or shift inside it "
-        "has no effect.",
+        "`normalise` with running statistics divides by the spread of what it is given, so a factor or "
+        "shift inside it has no effect.",
         """\
 signals:
   speed: {value: "next_obs[0]", range: [-1, 1]}
@@ -418,8 +421,9 @@ reward:
         "warning",
     ),
     "broken-telescoping": Explanation(
-        "The payments of a difference add up to the last value minus the first, so no loop can be farmed. A clip or a "
-        "curve over each payment breaks that: many small steps forward and one large step back then pay.",
+        "The payments of a difference add up to the last value minus the first, so no loop can be farmed. A"
+        " clip or a curve over each payment breaks that: many small steps forward and one large step back "
+        "then pay.",
         """\
 signals:
   height: {value: "next_obs[0]", range: [0, 10]}
@@ -442,7 +446,8 @@ reward:
         "info",
     ),
     "gate-on-change": Explanation(
-        "A gate for the whole episode opens by a change between two steps. One step back and one forward open it.",
+        "A gate for the whole episode opens by a change between two steps. One step back and one forward "
+        "open it.",
         """\
 signals:
   height: {value: "next_obs[0]", range: [0, 10]}
@@ -465,8 +470,8 @@ reward:
         "info",
     ),
     "lexicographic-steps": Explanation(
-        "`lexicographic` orders single steps. Summed over an episode, many small gains in a later term may outweigh one "
-        "loss in an earlier one.",
+        "`lexicographic` orders single steps. Summed over an episode, many small gains in a later term may "
+        "outweigh one loss in an earlier one.",
         """\
 signals:
   safe: {value: "next_obs[0]", range: [0, 1]}
@@ -489,8 +494,8 @@ end:
         "info",
     ),
     "may-change-optimum": Explanation(
-        "Beside a goal that ends the episode stand terms that can change which policy is best. Right for a cost you "
-        "mean, wrong for a hint: only a potential leaves the best policies alone.",
+        "Beside a goal that ends the episode stand terms that can change which policy is best. Right for a "
+        "cost you mean, wrong for a hint: only a potential leaves the best policies alone.",
         """\
 signals:
   distance: {value: "obs[0]", range: [0, 10]}
@@ -533,8 +538,8 @@ reward:
 
 INCENTIVES: dict[str, Explanation] = {
     "goal-worth-nothing": Explanation(
-        "With this discount a goal at the horizon is worth next to nothing at the start: the agent has no reason to "
-        "walk that far.",
+        "With this discount a goal at the horizon is worth next to nothing at the start: the agent has no "
+        "reason to walk that far.",
         """\
 discount: 0.9
 env: {horizon: 500}
@@ -552,8 +557,8 @@ reward:
         "warning",
     ),
     "idling-beats-goal": Explanation(
-        "Every step before the goal surely pays more than the delay of the goal costs, so the best plan is never to "
-        "reach it.",
+        "Every step before the goal surely pays more than the delay of the goal costs, so the best plan is "
+        "never to reach it.",
         """\
 discount: 0.99
 env: {horizon: 500}
@@ -576,8 +581,8 @@ reward:
         "warning",
     ),
     "repetition-beats-goal": Explanation(
-        "A term that can pay on every step may pay more over an episode than the goal that ends it. What can be "
-        "repeated for ever is worth more than what can be had once.",
+        "A term that can pay on every step may pay more over an episode than the goal that ends it. What "
+        "can be repeated for ever is worth more than what can be had once.",
         """\
 discount: 0.99
 env: {horizon: 200}
@@ -601,8 +606,8 @@ reward:
         "warning",
     ),
     "dying-beats-goal": Explanation(
-        "Every step costs something and failing costs too little: an agent that does not find the goal soon is better "
-        "off failing at once.",
+        "Every step costs something and failing costs too little: an agent that does not find the goal soon"
+        " is better off failing at once.",
         """\
 discount: 1
 env: {horizon: 200}
@@ -627,8 +632,8 @@ reward:
         "warning",
     ),
     "living-reward": Explanation(
-        "Every step surely pays and the environment can end an episode early, so an agent is paid for staying alive. "
-        "Right for balancing; wrong where the early end is the goal.",
+        "Every step surely pays and the environment can end an episode early, so an agent is paid for "
+        "staying alive. Right for balancing; wrong where the early end is the goal.",
         """\
 env: {ends_early: true}
 reward: 1
@@ -643,8 +648,8 @@ reward: progress
         "info",
     ),
     "step-cost": Explanation(
-        "Every step surely costs and the environment can end an episode early, so an agent is paid for ending it. Right "
-        "where the early end is the goal; wrong where it is a failure (a fall, a crash).",
+        "Every step surely costs and the environment can end an episode early, so an agent is paid for "
+        "ending it. Right where the early end is the goal; wrong where it is a failure (a fall, a crash).",
         """\
 env: {ends_early: true}
 signals:
@@ -661,7 +666,8 @@ reward: 1 - effort
         "info",
     ),
     "dwarfed-term": Explanation(
-        "On the declared ranges one term is worth less than a thousandth of another: the agent will hardly feel it.",
+        "On the declared ranges one term is worth less than a thousandth of another: the agent will hardly "
+        "feel it.",
         """\
 signals:
   speed: {value: "next_obs[0]", range: [0, 5000]}
@@ -685,9 +691,32 @@ reward:
 """,
         "warning",
     ),
+    "oversized-shaping": Explanation(
+        "On the declared ranges a potential pays more than a thousand times the goal's payment on a step. "
+        "The best policies stay the same, but a learner's values must be that exact for the goal to be seen.",
+        """\
+discount: 0.99
+signals:
+  distance: {value: "obs[0]", range: [0, 5000]}
+propositions: {goal: info.goal}
+reward:
+  - ltl: F goal
+  - potential: -distance
+""",
+        """\
+discount: 0.99
+signals:
+  distance: {value: "obs[0]", range: [0, 5000]}
+propositions: {goal: info.goal}
+reward:
+  - ltl: F goal
+  - potential: -distance / 5000
+""",
+        "warning",
+    ),
     "discount-mismatch": Explanation(
-        "The agent discounts with another number than the spec declares. A potential keeps the best policies for the "
-        "spec's discount only, and values are compared at it.",
+        "The agent discounts with another number than the spec declares. A potential keeps the best "
+        "policies for the spec's discount only, and values are compared at it.",
         """\
 discount: 0.9
 reward:
@@ -754,8 +783,8 @@ reward:
         "warning",
     ),
     "memory-not-observed": Explanation(
-        "The reward depends on a machine's state or another memory and `observe: none` hides it from the agent: two "
-        "situations that look alike are paid differently, and the task is not Markov.",
+        "The reward depends on a machine's state or another memory and `observe: none` hides it from the "
+        "agent: two situations that look alike are paid differently, and the task is not Markov.",
         """\
 propositions: {coffee: info.coffee, office: info.office}
 observe: none
@@ -771,8 +800,8 @@ reward:
         "warning",
     ),
     "missing-declarations": Explanation(
-        "Some checks need what the spec does not declare: the horizon, the discount, the range of a signal, or whether "
-        "the environment can end early. Nothing is guessed.",
+        "Some checks need what the spec does not declare: the horizon, the discount, the range of a signal,"
+        " or whether the environment can end early. Nothing is guessed.",
         """\
 propositions: {goal: info.goal}
 reward:
@@ -788,7 +817,8 @@ reward:
         "info",
     ),
     "no-tests": Explanation(
-        "The spec has no `tests`. A trace or two with the return they must earn catch most misreadings of a reward.",
+        "The spec has no `tests`. A trace or two with the return they must earn catch most misreadings of a"
+        " reward.",
         """\
 propositions: {goal: info.goal}
 reward:
@@ -805,5 +835,102 @@ tests:
     ),
 }
 
-LINT_CODES: dict[str, Explanation] = {**FORMULAS, **MACHINES, **COMPOSITION, **INCENTIVES, **DECLARATIONS}
+ENVIRONMENT: dict[str, Explanation] = {
+    "signal-out-of-range": Explanation(
+        "On random episodes a signal left the range that the spec declares for it. "
+        "The checks that compare amounts rely on that range.",
+        """\
+env: {id: CartPole-v1}
+signals:
+  position: {value: "next_obs[0]", range: [0, 0.01]}
+reward: 1 - abs(position)
+""",
+        """\
+env: {id: CartPole-v1}
+signals:
+  position: {value: "next_obs[0]", range: [-4.8, 4.8]}
+reward: 1 - abs(position)
+""",
+        "warning",
+    ),
+    "base-reward-out-of-range": Explanation(
+        "On random episodes the environment's own reward left the range that `env.base_reward` declares.",
+        """\
+env: {id: CartPole-v1, base_reward: [-1, 0]}
+reward: 2 * reward
+""",
+        """\
+env: {id: CartPole-v1, base_reward: [1, 1]}
+reward: 2 * reward
+""",
+        "warning",
+    ),
+    "horizon-mismatch": Explanation(
+        "The environment is truncated after another number of steps than `env.horizon` declares, "
+        "so what was said about waiting, repeating and far goals holds for another episode.",
+        """\
+env: {id: CartPole-v1, horizon: 100}
+reward: 1 - abs(next_obs[0])
+""",
+        """\
+env: {id: CartPole-v1, horizon: 500}
+reward: 1 - abs(next_obs[0])
+""",
+        "warning",
+    ),
+    "early-end-mismatch": Explanation(
+        "The environment terminated random episodes by itself, and the spec says `ends_early: false`.",
+        """\
+env: {id: CartPole-v1, ends_early: false}
+reward: 1 - abs(next_obs[0])
+""",
+        """\
+env: {id: CartPole-v1, ends_early: true}
+reward: 1 - abs(next_obs[0])
+""",
+        "warning",
+    ),
+    "proposition-never-changed": Explanation(
+        "On all steps of random episodes a proposition was false, or on all of them true. "
+        "A goal may be too far for random actions; anything else may be misread from the observation.",
+        """\
+env: {id: CartPole-v1}
+propositions: {right: "next_obs[0] > 100"}
+reward: 1 - right
+""",
+        """\
+env: {id: CartPole-v1}
+propositions: {right: "next_obs[0] > 0"}
+reward: 1 - right
+""",
+        "info",
+    ),
+    "term-never-paid": Explanation(
+        "A term paid 0 on all steps of random episodes. An agent that explores at random gets no sign of it; "
+        "shaping by a `potential`, or `progress` for a formula, may help.",
+        """\
+env: {id: CartPole-v1}
+propositions: {right: "next_obs[0] > 100"}
+reward: {ltl: F right}
+""",
+        """\
+env: {id: CartPole-v1}
+discount: 0.99
+propositions: {right: "next_obs[0] > 100"}
+reward:
+  - ltl: F right
+    progress: 0.1
+""",
+        "info",
+    ),
+}
+
+LINT_CODES: dict[str, Explanation] = {
+    **FORMULAS,
+    **MACHINES,
+    **COMPOSITION,
+    **INCENTIVES,
+    **DECLARATIONS,
+    **ENVIRONMENT,
+}
 """Every code of the linter."""

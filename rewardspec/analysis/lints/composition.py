@@ -79,7 +79,8 @@ def lint_normalise(subject: Subject) -> Iterator[Problem]:
             yield subject.finding(
                 "normalised-scale",
                 "warning",
-                f"{' and '.join(reasons)} inside `normalise` has no effect: dividing by the running spread undoes it",
+                f"{' and '.join(reasons)} inside `normalise` has no effect: dividing by the running spread "
+                "undoes it",
                 (*path, "of"),
                 ("Leave it out, or put the factor outside, as the `weight` of `normalise`.",),
             )
@@ -97,7 +98,8 @@ def lint_telescoping(subject: Subject) -> Iterator[Problem]:
             yield subject.finding(
                 "broken-telescoping",
                 "info",
-                f"`{term.kind}` over a difference: the payments no longer add up to the last value minus the first",
+                f"`{term.kind}` over a difference: the payments no longer add up to the last value minus "
+                "the first",
                 path,
                 (
                     "An agent can gain by many small steps forward and few large ones back. "
@@ -141,11 +143,13 @@ def lint_lexicographic(subject: Subject) -> Iterator[Problem]:
             yield subject.finding(
                 "lexicographic-steps",
                 "info",
-                "the order is that of single steps: over an episode many small gains may outweigh one loss in the "
+                "the order is that of single steps: over an episode many small gains may outweigh one loss "
+                "in the "
                 "first term",
                 path,
                 (
-                    f"Its smallest step in the first term is worth {body.levels ** (len(body.terms) - 1)} of the last "
+                    f"Its smallest step in the first term is worth {body.levels ** (len(body.terms) - 1)} "
+                    "of the last "
                     "term's; use a machine or a `gate` where the first must hold throughout.",
                 ),
             )
@@ -179,11 +183,13 @@ def lint_shaping(subject: Subject) -> Iterator[Problem]:
         yield subject.finding(
             "may-change-optimum",
             "info",
-            f"beside the goal '{goal.term}', {len(changing)} term{'s' * (len(changing) > 1)} can change which policy is "
+            f"beside the goal '{goal.term}', {len(changing)} term{'s' * (len(changing) > 1)} can change "
+            "which policy is "
             f"best: {listed}",
             first,
             (
-                "Only `potential` leaves the best policies alone. That is right for a cost you mean, wrong for a hint.",
+                "Only `potential` leaves the best policies alone. That is right for a cost you mean, wrong "
+                "for a hint.",
             ),
         )
     yield from _uneven_edges(subject)
@@ -205,7 +211,8 @@ def _uneven_edges(subject: Subject) -> Iterator[Problem]:
             f"ways to state '{machine.states[state]}' pay different sums: {earlier:g} and {later:g}",
             path,
             (
-                "So the payments along the way prefer one way to the goal. Right if you mean it; as a hint, use "
+                "So the payments along the way prefer one way to the goal. Right if you mean it; as a "
+                "hint, use "
                 "`potential: {machine: ...}`.",
             ),
         )
@@ -241,6 +248,7 @@ def lint_weights(subject: Subject) -> Iterator[Problem]:
                 f"the weight of '{term.name or term.kind}' is 0: it pays nothing",
                 (*path, "weight"),
                 (
-                    "It is computed and reported all the same. Remove the term, or set the weight while training runs.",
+                    "It is computed and reported all the same. Remove the term, or set the weight while "
+                    "training runs.",
                 ),
             )

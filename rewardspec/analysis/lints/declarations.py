@@ -93,7 +93,8 @@ def lint_memory(subject: Subject) -> Iterator[Problem]:
         f"the reward depends on what the agent does not see: {list_names(memory)}",
         ("observe",),
         (
-            "Without it the task is not Markov. Use `observe: auto`, or a recurrent policy and ignore this finding.",
+            "Without it the task is not Markov. Use `observe: auto`, or a recurrent policy and ignore this "
+            "finding.",
         ),
     )
 

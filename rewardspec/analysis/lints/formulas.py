@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rewardspec.analysis.subject import Subject
 from rewardspec.errors import FormulaError, MissingExtraError, Problem
@@ -36,25 +36,30 @@ def formulas(subject: Subject) -> Iterator[tuple[Path, Ltl, Formula]]:
 
 
 def lint_formulas(subject: Subject) -> Iterator[Problem]:
-    """Yield what is wrong with each formula; what can never hold is not looked at further."""
+    """Yield what is wrong with each formula; what can never or must always hold is not looked at further."""
     for path, body, formula in formulas(subject):
-        try:
-            trivial = next(iter(_trivial(subject, path, formula)), None)
-            if trivial is not None:
-                yield trivial
-                continue
-            soon = next(iter(_paid_too_soon(subject, path, body, formula)), None)
-            if soon is not None:
-                yield soon
-            else:
-                yield from _never_paid(subject, path, body, formula)
-                yield from _idle(subject, path, formula)
-            yield from _readings(subject, path, body, formula)
-        except (FormulaError, MissingExtraError):  # too large to ask, or Spot is not installed
-            continue
+        if trivial := _ask(_trivial, subject, path, body, formula):
+            yield from trivial
+        elif soon := _ask(_paid_too_soon, subject, path, body, formula):
+            yield from soon
+        else:
+            yield from _ask(_never_paid, subject, path, body, formula)
+            yield from _ask(_idle, subject, path, body, formula)
+            yield from _ask(_readings, subject, path, body, formula)
 
 
-def _trivial(subject: Subject, path: Path, formula: Formula) -> Iterator[Problem]:
+Question = Callable[[Subject, Path, Ltl, Formula], Iterator[Problem]]
+
+
+def _ask(question: Question, subject: Subject, path: Path, body: Ltl, formula: Formula) -> list[Problem]:
+    """Return the findings of one question; none where it is too large to answer, or needs a missing Spot."""
+    try:
+        return list(question(subject, path, body, formula))
+    except (FormulaError, MissingExtraError):
+        return []
+
+
+def _trivial(subject: Subject, path: Path, body: Ltl, formula: Formula) -> Iterator[Problem]:
     place = (*path, "formula")
     if not _can_hold(formula):
         yield subject.finding(
@@ -111,7 +116,7 @@ def _conflict(formula: Formula) -> str:
 
 
 def _paid_too_soon(subject: Subject, path: Path, body: Ltl, formula: Formula) -> Iterator[Problem]:
-    """Yield formulas that `pay: first` pays for one step of any kind, and those that look at one step only."""
+    """Yield formulas that `pay: first` pays for one step of any kind, or that look at one step only."""
     if body.semantics != "finite" or body.pay != "first":
         return
     combine, parts = split(formula.root)
@@ -148,8 +153,8 @@ def _looks_at_one_step(automaton: Automaton) -> bool:
 def _holds_at_once(automaton: Automaton) -> bool:
     """Say whether the first step satisfies so far without an effort.
 
-    Either no first label leaves the verdict open at "violated so far", or a step on which nothing is true satisfies a
-    formula that a later step could still violate.
+    Either no first label leaves the verdict open at "violated so far", or a step on which nothing is true
+    satisfies a formula that a later step could still violate.
     """
     found = verdicts(automaton)
     firsts = {found[target] for _, _, target in automaton.edges[automaton.start]}
@@ -187,12 +192,13 @@ def _never_paid(subject: Subject, path: Path, body: Ltl, formula: Formula) -> It
             (*path, "reject"),
             (
                 "It only says what must happen some day (liveness), and some day may always still come.",
-                f"Leave `reject` out, or say what must not happen, as in '& G !lava'{'; ' + ways if ways else ''}.",
+                "Leave `reject` out, or say what must not happen, as in '& G "
+                f"!lava'{'; ' + ways if ways else ''}.",
             ),
         )
 
 
-def _idle(subject: Subject, path: Path, formula: Formula) -> Iterator[Problem]:
+def _idle(subject: Subject, path: Path, body: Ltl, formula: Formula) -> Iterator[Problem]:
     idle = idle_parts(formula, SMALL, MAX_PARTS)
     for part in idle[:3]:
         start = (*path, "formula")
@@ -208,32 +214,40 @@ def _idle(subject: Subject, path: Path, formula: Formula) -> Iterator[Problem]:
 
 
 def _readings(subject: Subject, path: Path, body: Ltl, formula: Formula) -> Iterator[Problem]:
-    if body.semantics != "finite" or not finite_infinite_differ(formula, SMALL):
+    if body.semantics != "finite":
         return
+    last = next((n for n in _nodes(formula.root) if _asks_for_last_step(n)), None)
+    if last is None and not finite_infinite_differ(formula, SMALL):
+        return
+    step = next((n for n in _nodes(formula.root) if n.op == "X"), None)
+    reason = ""
+    if last is not None:
+        reason = f"'{show(last)}' asks only for the last step of the episode."
+    elif step is not None:
+        reason = f"'{show(step)}' needs a next step, and the last step of an episode has none."
     yield subject.finding(
         "finite-reading",
         "info",
         f"on finite traces {show(formula.root)} does not say what it says on infinite ones",
         (*path, "formula"),
         (
-            _why_differ(formula.root),
-            "`semantics: infinite` reads it over endless behaviour; write 'WX' for a next step that need not exist.",
+            reason,
+            "`semantics: infinite` reads it over endless behaviour; "
+            "write 'WX' for a next step that need not exist.",
         ),
     )
 
 
-def _why_differ(node: Node) -> str:
-    """Return the usual reason for a difference, when it is one of the usual ones."""
-    stack = [node]
-    while stack:
-        node = stack.pop()
-        inner = node.args[0].op if len(node.args) == 1 else ""
-        if (node.op, inner) in (("G", "F"), ("F", "G")):
-            return f"'{show(node)}' asks only for the last step of the episode."
-        if node.op == "X":
-            return f"'{show(node)}' needs a next step, and the last step of an episode has none."
-        stack.extend(reversed(node.args))
-    return ""
+def _asks_for_last_step(node: Node) -> bool:
+    """Say whether a part is `G F x` or `F G x`, which on finite traces are the same."""
+    return node.op in ("F", "G") and {node.op, node.args[0].op} == {"F", "G"} and node.high is None
+
+
+def _nodes(root: Node) -> Iterator[Node]:
+    """Yield every part of a formula, outer ones first."""
+    yield root
+    for arg in root.args:
+        yield from _nodes(arg)
 
 
 def lint_payments(subject: Subject) -> Iterator[Problem]:

@@ -97,12 +97,14 @@ def _idling(subject: Subject, wealth: Economy, goal: Ending) -> Iterator[Problem
         f"{waiting}, {loss}: the best plan is not to reach '{goal.term}'",
         largest.path,
         (
-            f"Pay less than {limit:.2g} a step, raise the goal, or shape with a potential: {_named(largest)} pays "
+            f"Pay less than {limit:.2g} a step, raise the goal, or shape with a potential: "
+            f"{_named(largest)} pays "
             f"{largest.each} a step.",
         )
         if limit
         else (
-            f"Without discounting every paid step before the goal is a gain: {_named(largest)} pays {largest.each} a "
+            f"Without discounting every paid step before the goal is a gain: {_named(largest)} pays "
+            f"{largest.each} a "
             "step. Shape with a potential, or take a constant off it so that steps cost.",
         ),
     )
@@ -127,12 +129,14 @@ def _repeating(subject: Subject, wealth: Economy, goal: Ending, sure_reported: b
         yield subject.finding(
             "repetition-beats-goal",
             "warning",
-            f"'{dense.term}' pays up to {most:g} a step, {total:.4g} over {_span(subject)}; reaching '{goal.term}' "
+            f"'{dense.term}' pays up to {most:g} a step, {total:.4g} over {_span(subject)}; reaching "
+            f"'{goal.term}' "
             f"pays {goal.amount:g} and ends it",
             dense.path,
             (
                 f"Below {goal.amount / steps:.2g} a step it cannot outweigh the goal.",
-                "Or pay it once (`once`), pay its change (`potential`, `diff`), or let it fall (`discount_by_count`).",
+                "Or pay it once (`once`), pay its change (`potential`, `diff`), or let it fall "
+                "(`discount_by_count`).",
             ),
         )
 
@@ -149,7 +153,8 @@ def _dying(subject: Subject, wealth: Economy, goal: Ending) -> Iterator[Problem]
     limit = f" of {subject.horizon}" if subject.horizon else ""
     needed = -cost * subject.steps_worth()
     cure = (
-        f"Let failing cost more than living through the episode: below {needed:.3g}; or let a step cost less than "
+        f"Let failing cost more than living through the episode: below {needed:.3g}; or let a step cost "
+        "less than "
         f"{(goal.amount - loss.amount) / subject.steps_worth():.2g}."
         if math.isfinite(needed)
         else "Let failing cost more than the steps, or let a step cost less."
@@ -157,7 +162,8 @@ def _dying(subject: Subject, wealth: Economy, goal: Ending) -> Iterator[Problem]
     yield subject.finding(
         "dying-beats-goal",
         "warning",
-        f"every step costs at least {cost:g}, failing {abs(loss.amount):g}: failing at once is better than a goal "
+        f"every step costs at least {cost:g}, failing {abs(loss.amount):g}: failing at once is better than "
+        "a goal "
         f"({goal.amount:g}) that takes more than {patience}{limit} steps",
         loss.path,
         (cure,),
@@ -167,7 +173,7 @@ def _dying(subject: Subject, wealth: Economy, goal: Ending) -> Iterator[Problem]
 def steps_until(subject: Subject, goal: float, cost: float, loss: float) -> int | None:
     """Return after how many steps the goal is no longer worth its way, None when it is to the horizon.
 
-    Worth of the goal after t steps: discount^t * goal - cost * (1 + discount + ... ); compared with `loss` now.
+    The goal after t steps is worth discount^t * goal - cost * (1 + discount + ...); failing now, `loss`.
     """
     discount, horizon = subject.spec.discount, subject.horizon
     last = MAX_STEPS if horizon is None else horizon
@@ -196,20 +202,24 @@ def _constant_sign(subject: Subject, wealth: Economy) -> Iterator[Problem]:
         yield subject.finding(
             "living-reward",
             "info",
-            f"every step pays at least {total.low:g} and episodes can end early: an agent is paid for staying alive",
+            f"every step pays at least {total.low:g} and episodes can end early: an agent is paid for "
+            "staying alive",
             place,
             (
-                "Right where an early end is a failure; wrong where it is the goal, which would then be put off.",
+                "Right where an early end is a failure; wrong where it is the goal, which would then be "
+                "put off.",
             ),
         )
     elif total.high < 0:
         yield subject.finding(
             "step-cost",
             "info",
-            f"every step costs at least {-total.high:g} and episodes can end early: an agent is paid for ending them",
+            f"every step costs at least {-total.high:g} and episodes can end early: an agent is paid for "
+            "ending them",
             place,
             (
-                "Right where an early end is the goal; wrong where it is a failure, which would then be sought.",
+                "Right where an early end is the goal; wrong where it is a failure, which would then be "
+                "sought.",
             ),
         )
 
@@ -250,11 +260,13 @@ def lint_scales(subject: Subject) -> Iterator[Problem]:
             yield subject.finding(
                 "dwarfed-term",
                 "warning",
-                f"'{name}' ({shown}) is worth at most {amount:.2g}{over}, '{largest}' ({worth[largest][2]}) up to "
+                f"'{name}' ({shown}) is worth at most {amount:.2g}{over}, '{largest}' "
+                f"({worth[largest][2]}) up to "
                 f"{worth[largest][0]:.3g}: {worth[largest][0] / amount:,.0f} times as much",
                 path,
                 (
-                    f"A weight of about {worth[largest][0] / amount / 10:.2g} on '{name}' would let it be felt.",
+                    f"A weight of about {worth[largest][0] / amount / 10:.2g} on '{name}' would let it be "
+                    "felt.",
                 ),
             )
 
@@ -271,7 +283,7 @@ def lint_potential_terms(subject: Subject) -> Iterator[Problem]:
         each = subject.ranges.of(subject.paid[path])
         if each.is_bounded and each.magnitude > RATIO * goal.amount:
             yield subject.finding(
-                "dwarfed-term",
+                "oversized-shaping",
                 "warning",
                 f"the shaping pays {each} a step, more than {RATIO:g} times the goal's {goal.amount:g}",
                 path,

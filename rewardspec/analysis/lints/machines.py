@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from rewardspec.analysis.cycles import find_positive_cycle
 from rewardspec.analysis.economy import Economy, economy
-from rewardspec.analysis.intervals import Interval
+from rewardspec.analysis.intervals import INF, Interval
 from rewardspec.analysis.subject import Subject
 from rewardspec.errors import FormulaError, Problem, list_names
 from rewardspec.ir import expr as ir
 from rewardspec.ir.machine import distances_to, minimise, reachable
 from rewardspec.ir.program import Machine
 from rewardspec.kinds.reward_machine import OTHERWISE, EdgeSpec, RewardMachine
-from rewardspec.logic.diagrams import Cube
+from rewardspec.logic.diagrams import Cube, Diagrams
 from rewardspec.logic.guards import (
     cubes_to_guard,
     find_gap,
@@ -22,6 +22,7 @@ from rewardspec.logic.guards import (
     guard_names,
     parse_guard,
     show_label,
+    union_of,
 )
 from rewardspec.lowering import Path
 
@@ -114,8 +115,9 @@ def _gaps(
             f"state '{state}' says when it stays, but has no edge for: {show_label(gap, names)}",
             (*path, "edges", case.index),
             (
-                "There it stays and pays 0 as well. If that is meant, write `when: otherwise` on the edge that stays;",
-                f"if not, add an edge for `{_complete(gap, cases[state], names)}`.",
+                "There it stays and pays 0 as well. If that is meant, write `when: otherwise` on the edge "
+                "that stays;",
+                f"if not, add an edge for `{_complete(cases[state], names)}`.",
             ),
         )
     if gaps:
@@ -130,13 +132,11 @@ def _gaps(
         )
 
 
-def _complete(gap: int, leaving: list[Case], names: tuple[str, ...]) -> str:
-    """Return a guard for a label, over the propositions that the state's edges read."""
-    read = 0
-    for case in leaving:
-        for mask, _ in case.cubes:
-            read |= mask
-    return cubes_to_guard([(read, gap & read)], names)
+def _complete(leaving: list[Case], names: tuple[str, ...]) -> str:
+    """Return a guard for the labels that no edge of a state takes."""
+    diagrams = Diagrams()
+    covered = union_of(diagrams, [cube for case in leaving for cube in case.cubes])
+    return cubes_to_guard(diagrams.cover(diagrams.negation(covered)), names)
 
 
 def lint_states(subject: Subject) -> Iterator[Problem]:
@@ -204,10 +204,12 @@ def _traps(
         yield subject.finding(
             "trap-state",
             "warning",
-            f"from {_states(names)} no positive payment of this machine can be reached, and the episode goes on",
+            f"from {_states(names)} no positive payment of this machine can be reached, and the episode "
+            "goes on",
             _place_of_state(path, body, names[0]),
             (
-                f"Make it terminal (`terminal: [{', '.join(names[:SHOWN_STATES])}]`), so that no steps are spent there, "
+                f"Make it terminal (`terminal: [{', '.join(names[:SHOWN_STATES])}]`), so that no steps are "
+                "spent there, "
                 "or add an edge that leads back.",
             ),
         )
@@ -224,7 +226,7 @@ def _traps(
 
 
 def _twins(subject: Subject, path: Path, machine: Machine) -> Iterator[Problem]:
-    """Yield states that no sequence of labels tells apart; different terminal states may differ in name only."""
+    """Yield states that no sequence of labels tells apart; terminal states may differ in name only."""
     if len(machine.states) > MAX_COMPARED:
         return
     tables = [
@@ -237,7 +239,7 @@ def _twins(subject: Subject, path: Path, machine: Machine) -> Iterator[Problem]:
         (*(table[u] for table in tables), u if u in machine.terminal else -1)
         for u in range(len(machine.states))
     ]
-    small, firsts = minimise(machine, known)
+    small, _ = minimise(machine, known)
     kept = reachable(machine)
     if len(small.states) == len(kept):
         return
@@ -256,7 +258,7 @@ def _twins(subject: Subject, path: Path, machine: Machine) -> Iterator[Problem]:
 
 def lint_cycles(subject: Subject) -> Iterator[Problem]:
     """Yield a loop of each machine that pays more than it costs."""
-    for path, term, body in subject.of_kind(RewardMachine):
+    for path, _, body in subject.of_kind(RewardMachine):
         machine = subject.machine(path)
         if machine is None:
             continue
@@ -264,11 +266,13 @@ def lint_cycles(subject: Subject) -> Iterator[Problem]:
         # What every step costs besides lowers what a round of the loop is worth.
         step_cost = min(0.0, sum(min(0.0, dense.each.high) for dense in wealth.dense if dense.each.high < 0))
         paid = [interval.high for interval in payments(subject, machine)]
-        found = find_positive_cycle(machine, [amount + step_cost for amount in paid])
+        # What an edge pays is unknown where no range is declared: no loop is claimed through it.
+        gains = [amount + step_cost if amount < INF else -INF for amount in paid]
+        found = find_positive_cycle(machine, gains)
         if found is None:
             continue
         states = [state for state, _ in found]
-        gain = sum(paid[edge.output] + step_cost for _, edge in found)
+        gain = sum(gains[edge.output] for _, edge in found)
         loop = " -> ".join(
             f"{machine.states[state]} [{cubes_to_guard([(edge.mask, edge.value)], machine.propositions)}: "
             f"{paid[edge.output]:+g}]"
@@ -277,6 +281,8 @@ def lint_cycles(subject: Subject) -> Iterator[Problem]:
         loop += " -> ..." if len(found) > 8 else f" -> {machine.states[states[0]]}"
         ends = bool(machine.terminal & reachable(machine))
         comparison, harmless = _against_goal(wealth, subject, gain, len(found))
+        if body.counters:  # a guard over a counter may end the loop; which one does is not known here
+            comparison, harmless = "The machine's counters may bound how often.", True
         yield subject.finding(
             "positive-reward-cycle",
             "warning" if ends and not harmless else "info",
@@ -290,7 +296,8 @@ def lint_cycles(subject: Subject) -> Iterator[Problem]:
             (
                 f"The loop: {loop}.",
                 comparison,
-                "Pay only what cannot be repeated: make the payments of a round add up to 0 or less, pay once in a "
+                "Pay only what cannot be repeated: make the payments of a round add up to 0 or less, pay "
+                "once in a "
                 "chain of states that does not return, or use `progress` / `potential`."
                 if not harmless
                 else "",
@@ -306,11 +313,12 @@ def _against_goal(wealth: Economy, subject: Subject, gain: float, length: int) -
     worth = subject.steps_worth() / length * gain
     if worth == float("inf"):
         rounds = int(goal.amount // gain) + 1
-        return f"{rounds} rounds pay more than the goal ({goal.amount:g}, '{goal.term}').", False
+        pay = "round pays" if rounds == 1 else "rounds pay"
+        return f"{rounds} {pay} more than the goal ({goal.amount:g}, '{goal.term}').", False
     span = f"{subject.horizon} steps" if subject.horizon else "an endless episode"
     discount = f" at discount {subject.spec.discount:g}" if subject.spec.discount else ""
-    line = f"Over {span}{discount} it is worth about {worth:.4g}; the goal is worth {goal.amount:g} ('{goal.term}')."
-    return line, worth < goal.amount
+    amounts = f"it is worth about {worth:.4g}; the goal is worth {goal.amount:g} ('{goal.term}')."
+    return f"Over {span}{discount} {amounts}", worth < goal.amount
 
 
 def _place_of_loop(

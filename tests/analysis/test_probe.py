@@ -1,0 +1,74 @@
+"""Random episodes against a spec: findings trip on their example and not on its fix; ranges are as paid."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import pytest
+
+from rewardspec.analysis.probe import check_env, with_measurements
+from rewardspec.codes.lints import ENVIRONMENT
+from rewardspec.compiler import term_names
+from rewardspec.errors import MismatchError
+from rewardspec.vocabulary import loads
+from rewardspec.wrappers.single import wrap
+
+
+@pytest.mark.parametrize("code", ENVIRONMENT)
+def test_example_trips_its_code_and_fix_does_not(code: str) -> None:
+    page = ENVIRONMENT[code]
+    found = [
+        problem for problem in check_env(loads(page.example), episodes=4).findings if problem.code == code
+    ]
+    assert [problem.severity for problem in found] == [page.severity]
+    assert found[0].place.line
+    assert code not in {problem.code for problem in check_env(loads(page.fix), episodes=4).findings}
+
+
+def test_ranges_and_returns_are_those_that_the_wrapper_pays() -> None:
+    spec = loads("reward:\n  - markov: 1 - abs(next_obs[0])\n  - markov: -0.5\n    name: cost\n")
+    report = check_env(spec, "CartPole-v1", episodes=3, seed=5)
+    totals = []
+    for episode in range(3):
+        env = wrap(gym.make("CartPole-v1"), spec)
+        env.reset(seed=5 + episode)
+        env.action_space.seed(5 + episode)
+        total, over = 0.0, False
+        while not over:
+            _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+            total, over = total + float(reward), terminated or truncated
+        totals.append(total)
+    paid = [a + b for a, b in zip(report.terms["markov"].returns, report.terms["cost"].returns, strict=True)]
+    assert paid == pytest.approx(totals)
+    assert (report.terms["cost"].low, report.terms["cost"].high) == (-0.5, -0.5)
+    assert sum(report.lengths) == -2 * sum(report.terms["cost"].returns)
+    assert set(report.terms) == {"markov", "cost"}
+
+
+def test_measuring_leaves_the_names_of_terms_alone() -> None:
+    spec = loads("reward: [1, 2]\nend: [{when: next_obs > 3, value: 1}]")
+    assert term_names(with_measurements(spec))[:2] == term_names(spec)
+
+
+def test_a_dwarfed_term_is_seen_in_what_was_paid() -> None:
+    spec = loads(
+        "reward:\n  - markov: abs(next_obs[0])\n  - markov: 0.00001 * abs(next_obs[0])\n    name: tiny\n"
+    )
+    found = [
+        problem
+        for problem in check_env(spec, "CartPole-v1", episodes=2).findings
+        if problem.code == "dwarfed-term"
+    ]
+    assert len(found) == 1 and "'tiny'" in found[0].message
+
+
+def test_a_reward_that_is_not_finite_is_a_finding_with_the_rest_of_the_report() -> None:
+    spec = loads("reward: log(next_obs[0])")
+    report = check_env(spec, "CartPole-v1", episodes=2)
+    assert "error" in {problem.severity for problem in report.findings}
+
+
+def test_an_environment_that_cannot_be_made_is_said() -> None:
+    with pytest.raises(MismatchError, match="cannot be made"):
+        check_env(loads("reward: 1"), "NoSuchEnv-v0")
+    with pytest.raises(MismatchError, match="no environment was named"):
+        check_env(loads("reward: 1"))
