@@ -144,7 +144,8 @@ def check_labels(spec: Spec, draft: Draft) -> None:
                 continue
             reason = labeller.check(node.path[0])
             if reason is not None:
-                draft.problems.append(Problem("unknown-label", reason, node.place))
+                message, _, hint = reason.partition(". ")
+                draft.problems.append(Problem("unknown-label", message, node.place, (hint,) if hint else ()))
 
 
 def find_circles(program: Program) -> Iterator[Problem]:

@@ -39,8 +39,11 @@ class Place:
     length: int = field(default=1, compare=False)
 
     def within(self, offset: int, length: int = 1) -> Place:
-        """Return the place `offset` characters further on in the same line."""
-        if not self.line:
+        """Return the place `offset` characters further on in the same line.
+
+        A text that goes on in further lines has offsets beyond its first one: of these the place stays as it is.
+        """
+        if not self.line or offset > self.length:
             return self
         return Place(self.file, self.line, self.column + offset, self.path, self.excerpt, max(1, length))
 
@@ -69,7 +72,8 @@ class Problem:
 
     def render(self) -> str:
         """Return the finding as text: headline, source line with carets, hints."""
-        lines = [f"{self.place}: {self.message} [{self.code}]"]
+        headline = f"{self.message} [{self.code}]"
+        lines = [headline if self.place == Place() else f"{self.place}: {headline}"]
         if self.place.line and self.place.excerpt:
             number = f"{self.place.line:4d}"
             column, length = self.place.column, self.place.length

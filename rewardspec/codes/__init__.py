@@ -1,1 +1,17 @@
-"""The table of codes: for each an explanation, an example and a fix."""
+"""The table of codes: for each problem that rewardspec can report, what it means, an example and the fix.
+
+`rewardspec explain CODE` prints a page of it, and `docs/errors.md` is made from it (`python -m rewardspec.codes`).
+"""
+
+from __future__ import annotations
+
+from rewardspec.codes.explanation import Explanation
+from rewardspec.codes.hosts import HOSTS
+from rewardspec.codes.lints import LINT_CODES
+from rewardspec.codes.meaning import MEANING
+from rewardspec.codes.reading import READING
+
+__all__ = ["CODES", "Explanation"]
+
+CODES: dict[str, Explanation] = {**READING, **MEANING, **HOSTS, **LINT_CODES}
+"""Every code, by its name."""

@@ -432,7 +432,10 @@ class _Reader:
 
     def call(self, node: ast.Call, level: int) -> Expr:
         if not isinstance(node.func, ast.Name):
-            raise self.fail(node, "unknown-function", "only the named functions can be called", f"They are: {list_names(FUNCTION_NAMES, 40)}.")
+            hint = f"They are: {list_names(FUNCTION_NAMES, 40)}."
+            if isinstance(node.func, ast.Attribute) and node.func.attr in FUNCTION_NAMES:
+                hint = f"Write {node.func.attr}({short(self.source(node.func.value))})."
+            raise self.fail(node, "unknown-function", "only the named functions can be called", hint)
         name = node.func.id
         builder = _FUNCTIONS.get(name)
         if builder is None:
