@@ -21,6 +21,7 @@ LAYERS = (
     ("lowering",),
     ("kinds", "operators"),
     ("vocabulary",),
+    ("dsl", "dsl_source"),
     ("compiler",),
     ("backends",),
     ("wrappers",),
