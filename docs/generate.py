@@ -1,8 +1,8 @@
 """Write the generated pages anew: `python -m docs.generate`, or `make docs`.
 
 `docs/language.md` is written by hand except for the parts between `<!-- generated: NAME -->` and
-`<!-- end -->`; `docs/rewardspec.schema.json` is generated whole. A test fails when either is stale. With
-`--check` nothing is written and the exit status says whether something would be.
+`<!-- end -->`; `docs/rewardspec.schema.json` and `docs/errors.md` are generated whole. Tests fail when one is
+stale. With `--check` nothing is written and the exit status says whether something would be.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from rewardspec.vocabulary import VOCABULARY
 DOCS = Path(__file__).parent
 LANGUAGE = DOCS / "language.md"
 SCHEMA = DOCS / "rewardspec.schema.json"
+ERRORS = DOCS / "errors.md"
 
 FUNCTIONS: dict[str, str] = {
     "abs(x)": "absolute value",
@@ -74,7 +75,8 @@ FUNCTIONS: dict[str, str] = {
     "distance(a, b)": "Euclidean length of a - b",
     'tolerance(x, lower=0, upper=0, margin=0, sigmoid="gaussian", value_at_margin=0.1)': (
         "1 between the bounds, falling outside to `value_at_margin` at a distance of `margin`, as in "
-        "dm_control; sigmoids: gaussian, hyperbolic, long_tail, reciprocal, cosine, linear, quadratic, tanh_squared"
+        "dm_control; sigmoids: gaussian, hyperbolic, long_tail, reciprocal, cosine, linear, quadratic, "
+        "tanh_squared"
     ),
     "default(info.key, number)": "the value of a key of info, or the number on steps that lack it",
 }
@@ -108,6 +110,13 @@ def main(arguments: list[str]) -> int:
 def schema_text() -> str:
     """Return the JSON Schema as text."""
     return json.dumps(json_schema(VOCABULARY), indent=1, ensure_ascii=False) + "\n"
+
+
+def errors_text() -> str:
+    """Return the pages of the codes; the examples of the table are run for their messages."""
+    from rewardspec.codes.pages import document
+
+    return document()
 
 
 def language_text() -> str:
@@ -277,7 +286,11 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "labels": labels,
 }
 
-PAGES: dict[Path, Callable[[], str]] = {SCHEMA: schema_text, LANGUAGE: language_text}
+PAGES: dict[Path, Callable[[], str]] = {
+    SCHEMA: schema_text,
+    LANGUAGE: language_text,
+    ERRORS: errors_text,
+}
 
 
 if __name__ == "__main__":

@@ -134,6 +134,16 @@ def test_a_gap_of_ours_is_written_as_a_self_loop() -> None:
     ]
 
 
+def test_an_edge_without_a_target_is_written_as_a_self_loop() -> None:
+    edges = [{"from": "a", "to": "b", "when": "x"}, {"from": ["a", "b"], "when": "otherwise", "reward": -1}]
+    machine = RewardMachine(start="a", edges=edges)
+    assert write_toro_icarte(machine).splitlines()[2:] == [
+        "(0,1,'x',ConstantRewardFunction(0))",
+        "(0,0,'!x',ConstantRewardFunction(-1))",
+        "(1,1,'True',ConstantRewardFunction(-1))",
+    ]
+
+
 GUARDS = st.sampled_from(["a", "!a", "a&b", "!a&b", "a&!b|!a&b", "True", "False", "c", "!c&a", "!!b"])
 LINES = st.tuples(st.integers(0, 3), st.integers(0, 3), GUARDS, st.integers(-2, 2) | st.just(0.25))
 

@@ -21,6 +21,16 @@ PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 
 def test_the_page_is_not_stale() -> None:
     assert language_text() == PAGE, "run `make docs`"
+
+
+def test_check_tells_a_stale_page_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("old")
+    monkeypatch.setattr("docs.generate.PAGES", {page: lambda: "new"})
+    assert main(["--check"]) == 1
+    assert page.read_text() == "old"
+    assert main([]) == 0
+    assert page.read_text() == "new"
     assert main(["--check"]) == 0
 
 

@@ -139,6 +139,14 @@ def test_short_forms(written: str, shown: str) -> None:
     assert text == f"rewardspec: 1\nreward:\n  - {shown}\n"
 
 
+def test_python_text_of_a_long_term_under_an_operator_without_options() -> None:
+    machine = rs.reward_machine(start="u0")
+    for i in range(4):
+        machine = machine.edge(f"u{i}", f"u{i + 1}", when="coffee and not broken", reward=0.25)
+    spec = rs.spec(reward=machine.tanh().affine())
+    assert run(to_python(spec)) == spec
+
+
 def test_content_tells_specs_apart() -> None:
     assert loads("reward: 1") != loads("reward: 2")
     assert loads("reward: 1") != loads("reward: {markov: 1, weight: 2}")
