@@ -5,21 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy as np
-
+from rewardspec.analysis.columns import align
+from rewardspec.analysis.recorded import KEYS, RecordedError, transition_of
 from rewardspec.backends import oracle
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import Problem, SpecError, list_names, near_miss
 from rewardspec.ir import expr as ir
 from rewardspec.ir.layout import bind_to_values
 from rewardspec.ir.program import VERDICTS, Program
+from rewardspec.ir.show import show_name
 from rewardspec.spec.model import Spec, TestSpec
 from rewardspec.transition import Outcome, Transition
 
 TOLERANCE = 1e-6
 """Relative and absolute difference up to which two payments are equal."""
+
+MAX_ROWS = 60
+"""Steps of a test that a page shows; the middle of a longer one is left out."""
 
 
 @dataclass(frozen=True)
@@ -168,18 +171,14 @@ class _Run:
         return transitions
 
     def recorded(self) -> list[Transition]:
-        keys = list(Transition.__dataclass_fields__)
+        labels = [str(f.path[0]) for f in self.program.fields() if f.root == "label" and f.path]
         transitions = []
         for t, data in enumerate(self.test.transitions or ()):
-            for key in data:
-                if key not in keys or key == "future":
-                    hint = f"It has: {list_names(k for k in keys if k != 'future')}.{near_miss(key, keys)}"
-                    raise self.fail("unknown-key", f"a transition has no '{key}'", "transitions", t, key, hint=hint)
-            values = {key: _as_arrays(value) if key in ("obs", "next_obs", "action") else value for key, value in data.items()}
-            label = values.get("label") or {}
-            if not isinstance(label, Mapping):
-                label = {p: p in label for p in self.spec.propositions}
-            transitions.append(Transition(**{**values, "label": label, "info": values.get("info") or {}}))
+            try:
+                transitions.append(transition_of(data, labels))
+            except RecordedError as error:
+                code = "unknown-key" if error.key not in KEYS else "wrong-value"
+                raise self.fail(code, error.message, "transitions", t, error.key, hint=error.hint) from None
         for field in self.program.fields():
             if field.root in ("terminated", "truncated", "reward", "future"):
                 continue
@@ -316,10 +315,42 @@ def _equal(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 
-def _as_arrays(value: Any) -> Any:
-    """Return lists of numbers as arrays, mappings part by part."""
-    if isinstance(value, Mapping):
-        return {key: _as_arrays(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return np.asarray(value, dtype=np.float64)
-    return value
+
+def show_result(result: TestResult) -> list[str]:
+    """Return a result as lines: what was expected and what came, then the steps.
+
+    Example:
+        >>> from rewardspec.vocabulary import loads
+        >>> test = "{name: opened, trace: [[], [door]], return: 2}"
+        >>> spec = loads(f"propositions: {{door: null}}\\nreward: {{once: door}}\\ntests: [{test}]")
+        >>> print(*show_result(run_tests(spec)[0]), sep="\\n")
+        return: expected 2, got 1 (once 1)
+        <BLANKLINE>
+        step  true  once
+           0  -        .
+           1  door    +1
+    """
+    lines = list(result.differences)
+    if result.rows:
+        lines += ["", *_steps(result.rows)]
+    if result.undecided:
+        verb = "is" if len(result.undecided) == 1 else "are"
+        lines.append(f"{list_names(result.undecided)} {verb} not decided by propositions, and not counted")
+    return lines if result.differences else lines[1:]
+
+
+def _steps(rows: Sequence[Row]) -> list[str]:
+    """Return the steps of a test as a table: true propositions, machine states, payment by term."""
+    machines = [name for name in rows[0].states if len({row.states[name] for row in rows}) > 1]
+    terms = list(rows[0].terms)
+    header = ["step", "true", *(f"{name} (state)" for name in machines), *terms, ""]
+    table = [header]
+    for t, row in enumerate(rows):
+        end = "terminated" if row.terminated else "truncated" if row.truncated else ""
+        states = [show_name(row.states[name]) for name in machines]
+        paid = [f"{row.terms[name]:+.6g}" if row.terms[name] else "." for name in terms]
+        table.append([str(t), ", ".join(row.label) or "-", *states, *paid, end])
+    if len(table) > MAX_ROWS:
+        half = MAX_ROWS // 2
+        table = [*table[:half], ["...", *[""] * (len(header) - 1)], *table[-half:]]
+    return align(table, right=(0, *range(2 + len(machines), 2 + len(machines) + len(terms))))

@@ -1,0 +1,55 @@
+"""Arguments that several commands share: specs and environments."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rewardspec.errors import MismatchError, Problem
+
+if TYPE_CHECKING:
+    import gymnasium as gym
+
+    from rewardspec.spec.model import Spec
+
+SpecPath = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec in YAML; `-` reads stdin.", show_default=False)]
+SpecPaths = Annotated[
+    list[Path], typer.Argument(metavar="SPEC...", help="Specs in YAML; `-` reads stdin.", show_default=False)
+]
+
+
+def read_spec(path: Path) -> Spec:
+    """Read a spec from a file, or from stdin where the path is `-`.
+
+    Raises:
+        SpecError: With every problem found.
+    """
+    from rewardspec.vocabulary import load, loads
+
+    return loads(sys.stdin.buffer.read(), "<stdin>") if str(path) == "-" else load(path)
+
+
+@contextmanager
+def open_environment(spec: Spec | None, env_id: str) -> Iterator[gym.Env[Any, Any]]:
+    """Make the environment of that id, or the one that the spec names; close it in the end.
+
+    Raises:
+        MismatchError: No environment is named, or it cannot be made.
+    """
+    from rewardspec.environments import make_environment
+
+    own = spec.env if spec is not None else None
+    name = env_id or (own.id if own else None)
+    if name is None:
+        hint = "Give one with --env ID, or add `env: {id: ...}` to the spec."
+        raise MismatchError(Problem("no-environment", "no environment was named", hints=(hint,)))
+    env = make_environment(name, **(own.kwargs if own and own.id == name else {}))
+    try:
+        yield env
+    finally:
+        env.close()

@@ -1,0 +1,270 @@
+"""Commands that judge specs: `check`, `test` and `schema`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rewardspec.cli.arguments import SpecPaths, read_spec
+from rewardspec.cli.printing import STYLES, Part, count, problem_data, say, say_problem, write
+from rewardspec.errors import Problem, RewardSpecError, near_miss
+
+if TYPE_CHECKING:
+    from rewardspec.analysis.probe import EnvReport
+    from rewardspec.analysis.spec_tests import TestResult
+    from rewardspec.spec.model import Spec
+
+SEVERITIES = ("error", "warning", "info")
+
+
+# -- check -------------------------------------------------------------------------------------------
+
+
+def check(
+    specs: SpecPaths,
+    env: Annotated[
+        str,
+        typer.Option(
+            metavar="ID",
+            help="Play random episodes of this environment too; `spec` takes the one that the spec names.",
+        ),
+    ] = "",
+    episodes: Annotated[int, typer.Option(min=1, max=100_000, help="How many episodes to play.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of these episodes.")] = 0,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep one of them for `rewardspec explain` (.jsonl).")
+    ] = None,
+    gamma: Annotated[
+        float | None, typer.Option(min=0, max=1, help="The agent's discount, to compare with the spec's.")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(metavar="CODE", help="Leave findings with this code out (repeat for more).")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings as well.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Look for mistakes in specs before anything is trained.
+
+    Reports unreachable states, formulas that cannot hold, rewards that can be farmed, incentives to die early,
+    and much else; each finding has a place and a code that `rewardspec explain` tells more about.
+    Exits with 1 when there are errors.
+
+    \b
+    Example:
+      rewardspec check office.yaml
+      rewardspec check --strict --gamma 0.99 specs/*.yaml
+      rewardspec check office.yaml --env CartPole-v1
+    """
+    ignored = ignore or []
+    _refuse_unknown_codes(ignored)
+    if record is not None and not env:
+        raise typer.BadParameter("needs --env: there is no episode to keep without one", param_hint="--record")
+    findings: list[Problem] = []
+    for path in specs:
+        found, report = _check_one(path, env, episodes, seed, gamma, record)
+        found = [problem for problem in found if problem.code not in ignored]
+        findings += found
+        if not as_json:
+            for problem in found:
+                say_problem(problem)
+            if report is not None:
+                _say_ranges(report)
+    counts = Counter(problem.severity for problem in findings)
+    if as_json:
+        write(None, json.dumps([problem_data(problem) for problem in findings], indent=2))
+    else:
+        _say_summary(len(specs), counts, findings)
+    if counts["error"] or (strict and counts["warning"]):
+        raise typer.Exit(1)
+
+
+def _refuse_unknown_codes(codes: Sequence[str]) -> None:
+    from rewardspec.codes import CODES
+
+    for code in codes:
+        if code not in CODES:
+            raise typer.BadParameter(f"no finding has the code '{code}'.{near_miss(code, CODES)}", param_hint="--ignore")
+
+
+def _check_one(
+    path: Path, env: str, episodes: int, seed: int, gamma: float | None, record: Path | None
+) -> tuple[list[Problem], EnvReport | None]:
+    """Return the findings about one spec; what stops it from being read or compiled is one of them."""
+    from rewardspec.analysis.check import check as check_spec
+    from rewardspec.analysis.check import check_discount, sort_findings
+
+    report = None
+    try:
+        spec = read_spec(path)
+        found = list(check_spec(spec))
+        if gamma is not None:
+            found += check_discount(spec, gamma)
+        found = list(sort_findings(found))
+        if env and not any(problem.severity == "error" for problem in found):
+            report = _play(spec, env, episodes, seed, record)
+            found += report.findings
+    except RewardSpecError as error:
+        return list(error.problems), None
+    return found, report
+
+
+def _play(spec: Spec, env: str, episodes: int, seed: int, record: Path | None) -> EnvReport:
+    """Return what random episodes say; keep one of them where that is asked for."""
+    from rewardspec.analysis.explain import record_random, write_episode
+    from rewardspec.analysis.probe import check_env
+    from rewardspec.cli.arguments import open_environment
+
+    with open_environment(spec, "" if env == "spec" else env) as made:
+        if record is not None:
+            write(record, write_episode(record_random(made, spec, seed=seed)))
+        return check_env(spec, made, episodes, seed)
+
+
+def _say_ranges(report: EnvReport) -> None:
+    """Write what each term paid, and how often each proposition was true, on the episodes played."""
+    from rewardspec.analysis.columns import align
+
+    steps = sum(report.lengths)
+    say((f"random play: {count(len(report.lengths), 'episode')}, {count(steps, 'step')}", "bold"))
+    rows = [("term", "least", "greatest", "mean return")]
+    rows += [(n, f"{m.low:.4g}", f"{m.high:.4g}", f"{m.mean_return:.4g}") for n, m in report.terms.items()]
+    for line in align(rows, right=(1, 2, 3)):
+        say(f"   {line}")
+    if report.seen:
+        rows = [("proposition", "true on", "", "")]
+        rows += [(name, f"{share:.1%}", "", "") for name, share in report.seen.items()]
+        for line in align(rows, right=(1,)):
+            say(f"   {line}")
+
+
+def _say_summary(specs: int, counts: Counter[str], findings: Sequence[Problem]) -> None:
+    parts: list[Part] = []
+    for severity in SEVERITIES:
+        if counts[severity]:
+            parts += [", " if parts else "", (count(counts[severity], severity), STYLES[severity])]  # type: ignore[index]
+    say(f"{count(specs, 'spec')}: ", *(parts or [("no findings", "bold green")]))
+    codes = dict.fromkeys(p.code for p in sorted(findings, key=lambda p: SEVERITIES.index(p.severity)) if p.code)
+    if codes:
+        say(f"`rewardspec explain {next(iter(codes))}` shows an example and the fix.")
+
+
+# -- test --------------------------------------------------------------------------------------------
+
+
+def test(
+    specs: SpecPaths,
+    only: Annotated[
+        str, typer.Option("--only", "-k", metavar="TEXT", help="Run the tests whose name contains this.")
+    ] = "",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the steps of passing tests too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Run the `tests:` of specs: traces, with what they must earn.
+
+    A failure shows what was expected and what came, and the trace step by step.
+    Exits with 1 when a test fails or cannot run.
+
+    \b
+    Example:
+      rewardspec test office.yaml
+      rewardspec test -k "never" specs/*.yaml
+    """
+    from rewardspec.analysis.spec_tests import run_tests
+
+    results: list[tuple[Path, TestResult]] = []
+    broken: list[Problem] = []
+    untested: list[Path] = []
+    for path in specs:
+        try:
+            spec = read_spec(path)
+            chosen = spec.model_copy(update={"tests": tuple(t for t in spec.tests if only in t.name)})
+            found = run_tests(chosen)
+        except RewardSpecError as error:
+            broken += error.problems
+            if not as_json:
+                for problem in error.problems:
+                    say_problem(problem)
+            continue
+        if not spec.tests:
+            untested.append(path)
+        results += [(path, result) for result in found]
+        if not as_json:
+            for result in found:
+                _say_result(path, result, verbose)
+    if as_json:
+        data = [_result_data(path, result) for path, result in results]
+        write(None, json.dumps({"results": data, "problems": [problem_data(p) for p in broken]}, indent=2))
+    else:
+        for path in untested:
+            say((f"{path}: no tests. `tests:` takes traces with what they must earn.", "yellow"))
+        _say_counts([result for _, result in results], len(broken))
+    if broken or not all(result.passed for _, result in results):
+        raise typer.Exit(1)
+
+
+def _say_result(path: Path, result: TestResult, verbose: bool) -> None:
+    from rewardspec.analysis.spec_tests import show_result
+
+    if result.passed:
+        say(("passed", "green"), f"  {path}: {result.name}")
+    else:
+        say(("FAILED", STYLES["error"]), f"  {path}: {result.name}")
+    if verbose or not result.passed:
+        say("\n".join(f"        {line}".rstrip() for line in show_result(result)))
+
+
+def _say_counts(results: Sequence[TestResult], broken: int) -> None:
+    failed = sum(not result.passed for result in results)
+    parts: list[Part] = [(f"{len(results) - failed} passed", "green" if results else "")]
+    if failed:
+        parts += [", ", (f"{failed} failed", STYLES["error"])]
+    if broken:
+        parts += [", ", (count(broken, "problem"), STYLES["error"])]
+    say(*parts)
+
+
+def _result_data(path: Path, result: TestResult) -> dict[str, Any]:
+    return {
+        "file": str(path),
+        "name": result.name,
+        "passed": result.passed,
+        "differences": list(result.differences),
+        "undecided": list(result.undecided),
+        "steps": [
+            {
+                "true": list(row.label),
+                "states": row.states,
+                "terms": row.terms,
+                "terminated": row.terminated,
+                "truncated": row.truncated,
+            }
+            for row in result.rows
+        ],
+    }
+
+
+# -- schema ------------------------------------------------------------------------------------------
+
+
+def schema(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it; stdout without.")
+    ] = None,
+) -> None:
+    """Print the JSON Schema of the language, for completion in an editor.
+
+    With the YAML extension of VS Code, begin a spec with `# yaml-language-server: $schema=rewardspec.schema.json`.
+
+    \b
+    Example:
+      rewardspec schema -o rewardspec.schema.json
+    """
+    from rewardspec.spec.schema import json_schema
+    from rewardspec.vocabulary import VOCABULARY
+
+    write(output, json.dumps(json_schema(VOCABULARY), indent=2) + "\n")

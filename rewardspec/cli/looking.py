@@ -1,0 +1,208 @@
+"""Commands that show what a spec means: `show`, `draw` and `explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rewardspec.cli.arguments import SpecPath, open_environment, read_spec
+from rewardspec.cli.printing import say, write
+from rewardspec.errors import list_names, near_miss
+
+if TYPE_CHECKING:
+    from rewardspec.analysis.explain import EpisodeReport
+    from rewardspec.ir.program import Machine, Program
+    from rewardspec.spec.model import Spec
+
+
+# -- show --------------------------------------------------------------------------------------------
+
+
+def show(
+    spec: SpecPath,
+    source: Annotated[
+        bool, typer.Option("--source", help="Print the Python that runs on every step instead; needs an environment.")
+    ] = False,
+    env: Annotated[
+        str, typer.Option(metavar="ID", help="The environment for --source; the spec's own without.")
+    ] = "",
+) -> None:
+    """Print the program that a spec compiles to: what it reads, remembers, pays and ends on.
+
+    \b
+    Example:
+      rewardspec show office.yaml
+      rewardspec show cartpole.yaml --source --env CartPole-v1
+    """
+    from rewardspec.compiler import compile_spec
+    from rewardspec.ir.show import show_program
+
+    read = read_spec(spec)
+    program = compile_spec(read)
+    if not source:
+        if env:
+            raise typer.BadParameter("is for --source: the program is the same in every environment", param_hint="--env")
+        write(None, show_program(program))
+        return
+    from rewardspec.backends.scalar import compile_scalar
+    from rewardspec.ir.layout import bind
+
+    with open_environment(read, env) as made:
+        write(None, compile_scalar(bind(program, made.observation_space, made.action_space)).source)
+
+
+# -- draw --------------------------------------------------------------------------------------------
+
+
+def draw(
+    spec: SpecPath,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to: a name that ends in .svg or .png.")
+    ],
+    machine: Annotated[str, typer.Option(metavar="NAME", help="Draw this machine alone.")] = "",
+) -> None:
+    """Draw a spec's machines: states, guards and what each edge pays.
+
+    Formulas are machines too: green states satisfy the formula for good, red ones violate it for good.
+
+    \b
+    Example:
+      rewardspec draw office.yaml -o office.svg
+      rewardspec draw office.yaml -o machine.png --machine reward_machine
+    """
+    form = output.suffix.lower()
+    if form not in (".svg", ".png"):
+        raise typer.BadParameter(f"'{output}' must end in .svg or .png", param_hint="--output")
+    from rewardspec.analysis.draw import draw_png, draw_svg
+    from rewardspec.compiler import compile_spec
+
+    drawn = _choose_machine(compile_spec(read_spec(spec)), machine)
+    write(output, draw_svg(drawn) if form == ".svg" else draw_png(drawn))
+
+
+def _choose_machine(program: Program, name: str) -> Program | Machine:
+    names = [machine.name for machine in program.machines]
+    if name and name not in names:
+        hint = f" There are: {list_names(names)}.{near_miss(name, names)}"
+        raise typer.BadParameter(f"the spec has no machine '{name}'.{hint}", param_hint="--machine")
+    if not names:
+        raise typer.BadParameter(
+            "the spec has no machines to draw; `rewardspec show` prints what it pays", param_hint="SPEC"
+        )
+    return program.machine(name) if name else program
+
+
+# -- explain -----------------------------------------------------------------------------------------
+
+
+def explain(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CODE | SPEC [EPISODE]", help="A code, or a spec and a recorded episode.", show_default=False),
+    ] = None,
+    list_codes: Annotated[bool, typer.Option("--list", help="List all codes.")] = False,
+    step: Annotated[
+        int | None, typer.Option(min=0, metavar="T", help="Explain this step alone, with every value that it read.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Print every step of a long episode.")] = False,
+    env: Annotated[
+        str, typer.Option(metavar="ID", help="Without EPISODE: play one with random actions in this environment.")
+    ] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of that episode.")] = 0,
+) -> None:
+    """Tell what an error code means, or why each reward of an episode was paid.
+
+    An episode is a .jsonl file with one transition a line (obs, action, next_obs, reward, terminated, truncated,
+    info, label: as far as the spec reads them), or an .npz file with an array of each. Without one, an episode of
+    random actions is played in the environment.
+
+    \b
+    Example:
+      rewardspec explain overlapping-guards
+      rewardspec explain office.yaml episode.jsonl
+      rewardspec explain office.yaml episode.jsonl --step 12
+      rewardspec explain cartpole.yaml --env CartPole-v1
+    """
+    words = what or []
+    if list_codes:
+        _list_codes()
+    elif not words:
+        raise typer.BadParameter("say which code, or which spec and episode; --list lists the codes", param_hint="CODE")
+    elif len(words) == 1 and not _is_file_name(words[0]):
+        _explain_code(words[0])
+    elif len(words) > 2:
+        raise typer.BadParameter("takes a code, or a spec and one episode", param_hint="CODE | SPEC [EPISODE]")
+    else:
+        _explain_episode(Path(words[0]), Path(words[1]) if len(words) == 2 else None, env, seed, step, every)
+
+
+def _is_file_name(word: str) -> bool:
+    return word == "-" or Path(word).suffix in (".yaml", ".yml") or "/" in word or Path(word).is_file()
+
+
+def _list_codes() -> None:
+    from rewardspec.analysis.columns import align
+    from rewardspec.codes import CODES
+
+    rows = [(code, page.severity, page.summary.partition(". ")[0].rstrip(".")) for code, page in sorted(CODES.items())]
+    for line in align(rows):
+        say(line)
+
+
+def _explain_code(code: str) -> None:
+    from rewardspec.codes import CODES
+
+    page = CODES.get(code)
+    if page is None:
+        hint = near_miss(code, CODES) or " `rewardspec explain --list` lists them all."
+        raise typer.BadParameter(f"there is no code '{code}'.{hint}", param_hint="CODE")
+    say((code, "bold"), f" ({page.severity})" if page.severity != "error" else " (error)")
+    say()
+    say(_wrap(page.summary))
+    for title, text in (("For example", page.example), ("The fix", page.fix)):
+        if text:
+            say()
+            say((f"{title}:", "bold"))
+            say()
+            say("\n".join(f"    {line}".rstrip() for line in text.rstrip("\n").split("\n")))
+
+
+def _wrap(text: str) -> str:
+    import textwrap
+
+    return "\n\n".join(textwrap.fill(part, 88, break_on_hyphens=False) for part in text.split("\n\n"))
+
+
+def _explain_episode(
+    path: Path, episode: Path | None, env: str, seed: int, step: int | None, every: bool
+) -> None:
+    from rewardspec.analysis.explain import explain_episode, read_episode, show_episode, show_step
+
+    spec = read_spec(path)
+    if episode is None:
+        explained = _play_one(spec, env, seed)
+    else:
+        if env:
+            raise typer.BadParameter("plays an episode, and you gave one", param_hint="--env")
+        explained = explain_episode(spec, read_episode(episode, spec))
+    if step is None:
+        write(None, show_episode(explained, limit=None if every else 40))
+        return
+    if step >= len(explained.steps):
+        steps = len(explained.steps)
+        raise typer.BadParameter(f"the episode has the steps 0 to {steps - 1}", param_hint="--step")
+    write(None, show_step(explained, step))
+
+
+def _play_one(spec: Spec, env: str, seed: int) -> EpisodeReport:
+    """Explain an episode of random actions."""
+    from rewardspec.analysis.explain import explain_episode, record_random
+
+    if not env and (spec.env is None or spec.env.id is None):
+        raise typer.BadParameter(
+            "give a recorded episode, or an environment to play one in (--env ID)", param_hint="EPISODE"
+        )
+    with open_environment(spec, env) as made:
+        return explain_episode(spec, record_random(made, spec, seed=seed))

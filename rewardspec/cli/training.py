@@ -1,0 +1,3 @@
+"""Commands that learn: `train` and `watch`."""
+
+from __future__ import annotations

@@ -1,0 +1,98 @@
+"""Environments by their gymnasium ids, with the packages that register them imported first."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium as gym
+
+from rewardspec.errors import MismatchError, Problem, list_names, missing_extra, near_miss
+
+PACKAGES: dict[str, tuple[str, str]] = {
+    "MiniGrid-": ("minigrid", "minigrid"),
+    "BabyAI-": ("minigrid", "minigrid"),
+    "MiniHack-": ("minihack", "minihack"),
+    "NetHack": ("nle", "minihack"),
+}
+"""How ids begin -> the package that registers them, and the extra that installs it."""
+
+MUJOCO = ("Ant", "HalfCheetah", "Hopper", "Humanoid", "Inverted", "Pusher", "Reacher", "Swimmer", "Walker2d")
+"""How the ids begin that gymnasium registers itself but that need MuJoCo."""
+
+
+def make_environment(env_id: str, **arguments: Any) -> gym.Env[Any, Any]:
+    """Make the environment of that id.
+
+    NetHack environments keep gymnasium's promises (see `SteadyNLE`).
+
+    Args:
+        env_id: Gymnasium id; `package:Name-v0` imports the package first.
+        arguments: What `gymnasium.make` takes besides.
+
+    Raises:
+        MismatchError: `no-environment`: there is none of that id, or it cannot be made.
+        MissingExtraError: The package that it comes from is not installed.
+
+    Example:
+        >>> make_environment("CartPole-v1").spec.max_episode_steps
+        500
+    """
+    register(env_id)
+    try:
+        env = gym.make(env_id, **arguments)
+    except gym.error.UnregisteredEnv as error:
+        raise MismatchError(_unknown(env_id, error)) from None
+    except Exception as error:  # whatever the environment's own code raises
+        reason = str(error).strip().splitlines()
+        shown = reason[0] if reason else type(error).__name__
+        raise MismatchError(Problem("no-environment", f"'{env_id}' cannot be made: {shown}")) from error
+    if env_id.startswith(("MiniHack-", "NetHack")):
+        from rewardspec.labels.steady_nle import SteadyNLE
+
+        return SteadyNLE(env)
+    return env
+
+
+def register(env_id: str) -> None:
+    """Import the package that registers an id, where we know it.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    for beginning, (package, extra) in PACKAGES.items():
+        if env_id.startswith(beginning):
+            try:
+                importlib.import_module(package)
+            except ImportError:
+                raise missing_extra(package, extra, f"'{env_id}'") from None
+    if env_id.startswith(MUJOCO) and env_id in gym.registry and importlib.util.find_spec("mujoco") is None:
+        raise missing_extra("mujoco", "mujoco", f"'{env_id}'")
+
+
+def _unknown(env_id: str, error: Exception) -> Problem:
+    """Return the problem of an id that nobody registered, with ids that are near."""
+    known = list(_known_ids())
+    name = env_id.rpartition("-v")[0] or env_id
+    versions = [other for other in known if other.rpartition("-v")[0] == name]
+    if versions:
+        hint = f"There are: {list_names(versions)}."
+    else:
+        hint = near_miss(env_id, known).strip() or near_miss(f"{env_id}-v0", known).strip()
+    if not hint:
+        hint = (
+            "The package that registers it must be imported: write 'package:Name-v0'."
+            if ":" not in env_id
+            else str(error).splitlines()[0]
+        )
+    return Problem("no-environment", f"there is no environment '{env_id}'", hints=(hint,))
+
+
+def _known_ids() -> Iterator[str]:
+    """Yield the ids that can be made; those that gymnasium keeps for its own tests are left out."""
+    for package, _ in dict.fromkeys(PACKAGES.values()):
+        if importlib.util.find_spec(package) is not None:
+            importlib.import_module(package)
+    yield from sorted(env_id for env_id in gym.registry if "/" not in env_id)
