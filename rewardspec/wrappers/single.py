@@ -97,6 +97,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         program: The compiled spec.
         layout: The program bound to the environment's spaces.
         state: The program's state: machine states, folds, totals of the episode by term.
+        last_transition: The last step as the program read it, labels included; kept with `detail` only.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         self.state = self._scalar.start
         self._reads_obs = any(f.root == "obs" for f in self.layout.shapes) or callable(label) or detail
         self._obs: Any = None
+        self.last_transition: Transition | None = None
         self._steps = 0
         self._bind_functions()
 
@@ -202,6 +204,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         self._steps += 1
         if self._detail:
             transition = self._transition(obs, action, next_obs, reward, terminated, truncated, info, labels)
+            self.last_transition = transition
             info = {**info, "rewardspec": {**self._describe((before, transition), result[4]), **_inner(info)}}
         if ended or cut:
             info = self._report(info)
@@ -231,6 +234,11 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         if not np.isfinite(value):
             raise UnsupportedError(Problem("unknown-param", f"'{name}' cannot become {value}: it must be finite"))
         self._params[names.index(name)] = float(value)
+
+    @property
+    def keeps_details(self) -> bool:
+        """Whether every step's details are in `info` and `last_transition`."""
+        return self._detail
 
     @property
     def machine_states(self) -> dict[str, str]:
