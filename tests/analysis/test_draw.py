@@ -112,6 +112,10 @@ def test_all_machines_of_a_program_are_on_one_picture_with_their_names() -> None
         assert words(found[f"m{i}"]).splitlines()[0] == machine.name
         for state in range(len(machine.states)):
             assert f"m{i}-u{state}" in found
+    heights = [
+        float(next(found[f"m{i}"].iter(f"{SVG}text")).get("y", "")) for i in range(len(program.machines))
+    ]
+    assert heights == sorted(heights), "in the program's order, the first on top"
 
 
 def test_a_state_and_the_edge_to_it_can_be_lit() -> None:
@@ -119,6 +123,7 @@ def test_a_state_and_the_edge_to_it_can_be_lit() -> None:
     lit = {name for name, group in found.items() if "lit" in str(group.get("class")).split()}
     assert lit == {"m0-u1", "m0-u0-u1"}
     assert next(found["m0-u1"].iter(f"{SVG}path")).get("fill") == draw._LIT
+    assert "step lit" not in machine_dot(DOOR, Lit(1)), "no edge, where it is not known which was taken"
     assert machine_dot(DOOR, 1) == machine_dot(DOOR, "ajar") == machine_dot(DOOR, Lit(1))
     program = Program("p", None, (), (DOOR,), (), (), (), ())
     assert 'class="state lit"' in program_dot(program, {"door": "ajar"})
