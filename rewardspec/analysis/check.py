@@ -1,4 +1,4 @@
-"""The linter: everything that can be said about a spec before training."""
+"""The linter: everything that can be said about a spec alone. With an environment: `probe`."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def sort_findings(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def filter_findings(problems: Iterable[Problem], ignore: Iterable[str] = ()) -> tuple[Problem, ...]:
-    """Return the problems whose codes are not to be ignored; errors of the compiler stay in any case.
+    """Return the problems whose codes are not to be ignored.
 
     Raises:
         ValueError: `ignore` names a code that no lint has.

@@ -64,12 +64,14 @@ class Economy:
     Attributes:
         goals: Payments above 0 that end the episode.
         losses: Payments of at most 0 that end the episode.
+        finals: Payments above 0 for the verdict on the whole episode, on its last step.
         dense: Terms that may pay on every step.
         complete: Whether every term was understood; where not, only statements about single terms are safe.
     """
 
     goals: tuple[Ending, ...]
     losses: tuple[Ending, ...]
+    finals: tuple[Ending, ...]
     dense: tuple[Dense, ...]
     complete: bool
 
@@ -93,6 +95,7 @@ def economy(subject: Subject) -> Economy:
     """Return what a spec pays for what."""
     goals: list[Ending] = []
     losses: list[Ending] = []
+    finals: list[Ending] = []
     dense: list[Dense] = []
     complete = True
     goes_on = assumed_alive(subject)
@@ -100,6 +103,8 @@ def economy(subject: Subject) -> Economy:
         if weight is None:
             complete = False
             continue
+        if isinstance(term.body, Ltl) and term.body.pay == "end" and weight * term.body.accept > 0:
+            finals.append(Ending(name, weight * term.body.accept, (*path, "accept")))
         if isinstance(term.body, Ltl | RewardMachine | EndSpec):
             for ending in endings(subject, name, path, term, weight):
                 (goals if ending.amount > 0 else losses).append(ending)
@@ -116,7 +121,7 @@ def economy(subject: Subject) -> Economy:
         dense.append(Dense(name, path, each))
     for end in end_payments(subject, dense):
         (goals if end.amount > 0 else losses).append(end)
-    return Economy(tuple(goals), tuple(losses), tuple(dense), complete)
+    return Economy(tuple(goals), tuple(losses), tuple(finals), tuple(dense), complete)
 
 
 def payers(subject: Subject) -> Iterator[tuple[str, Path, Term, float | None]]:

@@ -2,6 +2,7 @@
 
 What is known comes from declared ranges of signals, from `env.base_reward`, from bounded functions and from
 the values in a machine's tables. An interval is never too small; where nothing is known it is unbounded.
+NaN is in no interval: a reward that is NaN ends in an error, not in a payment.
 """
 
 from __future__ import annotations

@@ -104,6 +104,21 @@ def test_reject_that_is_never_paid(options: str, trips: bool) -> None:
     assert bool(found(f"{HEAD}reward: {{ltl: {options}}}", "reject-never-paid")) == trips
 
 
+@pytest.mark.parametrize(
+    ("options", "trips"),
+    [
+        ("accept: 1, reject: 2", True),
+        ("accept: -1, reject: 1", True),
+        ("accept: 1, reject: -1", False),
+        ("accept: -1", False),  # a formula that says what is unwanted
+        ("accept: 0", False),  # it ends the episode and is read by others
+    ],
+)
+def test_violation_that_pays_better(options: str, trips: bool) -> None:
+    text = f"{HEAD}reward: {{ltl: F goal & G !lava, {options}}}"
+    assert bool(found(text, "accept-not-above-reject")) == trips
+
+
 def test_a_contradiction_is_shown_with_the_two_parts() -> None:
     (problem,) = found(f"{HEAD}reward: {{ltl: F goal & F key & G !key}}", "unsatisfiable-formula")
     assert "'F key' and 'G not key' exclude each other." in problem.hints
@@ -279,6 +294,12 @@ def test_a_goal_at_the_horizon_is_worth_something(discount: str, trips: bool) ->
         assert "0.96^200 * 1 = 0.00028" in problems[0].message
         assert "more than 169 steps away" in problems[0].hints[0]
         assert "discount 0.986" in problems[0].hints[1]
+
+
+def test_a_verdict_that_is_paid_at_the_horizon_is_worth_something() -> None:
+    text = f"{HEAD}reward: {{ltl: F goal & G !lava, pay: end}}"
+    assert not found(text, "goal-worth-nothing")
+    assert found(text.replace("0.99", "0.95"), "goal-worth-nothing")
 
 
 @pytest.mark.parametrize(("cost", "trips"), [("0.0001", False), ("0.000001", True)])

@@ -251,9 +251,12 @@ def _nodes(root: Node) -> Iterator[Node]:
 
 
 def lint_payments(subject: Subject) -> Iterator[Problem]:
-    """Yield formulas whose satisfaction is not worth more than their violation."""
+    """Yield formulas whose violation is paid better than their satisfaction.
+
+    A formula that is only ever punished (`accept: -1`, nothing for its violation) says what is unwanted.
+    """
     for path, _, body in subject.of_kind(Ltl):
-        if body.accept <= body.reject:
+        if body.accept <= body.reject and body.reject > 0:
             yield subject.finding(
                 "accept-not-above-reject",
                 "warning",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rewardspec.analysis.economy import Dense, Economy, Ending, economy
 from rewardspec.analysis.intervals import Interval
@@ -25,10 +25,10 @@ def lint_goal(subject: Subject) -> Iterator[Problem]:
     """Yield what an agent would rather do than reach the goal."""
     wealth = economy(subject)
     goal = wealth.best_goal
+    yield from _vanishing(subject, (*wealth.goals, *wealth.finals))
     if goal is None:
         yield from _constant_sign(subject, wealth)
         return
-    yield from _vanishing(subject, goal)
     idle = next(iter(_idling(subject, wealth, goal)), None)
     if idle is not None:
         yield idle
@@ -42,10 +42,12 @@ def _span(subject: Subject) -> str:
     return f"{steps} at discount {discount:g}" if discount is not None and discount < 1 else steps
 
 
-def _vanishing(subject: Subject, goal: Ending) -> Iterator[Problem]:
+def _vanishing(subject: Subject, goals: Sequence[Ending]) -> Iterator[Problem]:
+    """Yield the case in which even the best-paid goal is worth nothing from as far away as the horizon."""
     discount, horizon = subject.spec.discount, subject.horizon
-    if discount is None or horizon is None or discount == 1:
+    if discount is None or horizon is None or discount == 1 or not goals:
         return
+    goal = max(goals, key=lambda goal: goal.amount)
     worth = discount**horizon * goal.amount
     if worth >= NOTHING:
         return
