@@ -155,10 +155,7 @@ class _Printer:
     def render(self, expr: Expr) -> tuple[str, int]:
         """Return the text of a node and how tightly it binds."""
         if isinstance(expr, ir.OutputTable | ir.Combine | ir.Where):
-            for (
-                paid,
-                name,
-            ) in self.pays:
+            for paid, name in self.pays:  # not a dict: hashing visits every path of a shared tree
                 if expr == paid:
                     return name, _ATOM
         match expr:
