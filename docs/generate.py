@@ -96,13 +96,13 @@ def main(arguments: list[str]) -> int:
     stale = False
     for path, text in PAGES.items():
         new = text()
-        if path.exists() and path.read_text() == new:
+        if path.exists() and path.read_text(encoding="utf-8") == new:
             continue
         stale = True
         if "--check" in arguments:
             print(f"{path} is stale: run `make docs`")
         else:
-            path.write_text(new)
+            path.write_text(new, encoding="utf-8")
             print(f"wrote {path}")
     return int(stale and "--check" in arguments)
 
@@ -121,7 +121,7 @@ def errors_text() -> str:
 
 def language_text() -> str:
     """Return the page of the language with its generated parts anew."""
-    text = LANGUAGE.read_text()
+    text = LANGUAGE.read_text(encoding="utf-8")
     found = re.findall(r"<!-- generated: (\w+) -->", text)
     assert sorted(found) == sorted(PARTS), f"language.md has the parts {found}"
 

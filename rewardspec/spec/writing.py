@@ -30,8 +30,8 @@ def write_spec(spec: Spec) -> dict[str, Any]:
 def write_term(term: Term) -> dict[str, Any]:
     """Return a term as plain data.
 
-    A kind with one short main field has it after its word and the others beside it (`ltl: F goal`, `accept: 1`);
-    a kind whose main field is a list has its fields under its word, short ones first.
+    A kind with one short main field has it after its word and the others beside it (`ltl: F goal`,
+    `accept: 1`); a kind whose main field is a list has its fields under its word, short ones first.
     """
     fields = write_model(term.body)
     main = main_field(type(term.body))

@@ -14,7 +14,7 @@ from rewardspec.compiler import compile_spec
 from rewardspec.spec.text import read_text
 from rewardspec.vocabulary import from_data, loads
 
-PAGE = LANGUAGE.read_text()
+PAGE = LANGUAGE.read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 

@@ -27,7 +27,7 @@ CHECKER = Draft202012Validator(GENERATED)
 
 def test_the_schema_is_a_schema_and_the_file_is_not_stale() -> None:
     Draft202012Validator.check_schema(GENERATED)
-    assert SCHEMA.read_text() == schema_text(), "run `make docs`"
+    assert SCHEMA.read_text(encoding="utf-8") == schema_text(), "run `make docs`"
 
 
 @settings(max_examples=150)
