@@ -91,6 +91,7 @@ class Economy:
         return sum((dense.each for dense in self.dense), Interval(0.0, 0.0))
 
 
+@lru_cache(maxsize=1)  # every incentive lint asks for it
 def economy(subject: Subject) -> Economy:
     """Return what a spec pays for what."""
     goals: list[Ending] = []
@@ -191,7 +192,7 @@ def end_payments(subject: Subject, dense: list[Dense]) -> Iterator[Ending]:
     for i, end in enumerate(subject.spec.end):
         if end.how == "truncated":
             continue
-        condition = _end_condition(subject, i)
+        condition = end_condition(subject, i)
         total = Interval(end.value, end.value)
         if condition is not None:
             over = {
@@ -207,7 +208,7 @@ def end_payments(subject: Subject, dense: list[Dense]) -> Iterator[Ending]:
             yield Ending("end", total.high, ("end", i))
 
 
-def _end_condition(subject: Subject, index: int) -> Expr | None:
+def end_condition(subject: Subject, index: int) -> Expr | None:
     """Return the condition of an `end` of the spec as the program has it: the spec's ends come last."""
     ends = subject.program.ends
     position = len(ends) - len(subject.spec.end) + index

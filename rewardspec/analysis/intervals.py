@@ -179,7 +179,7 @@ def implied(condition: Expr, holds: bool = True) -> dict[Expr, Interval]:
     """Return what the truth (or falsity) of a condition says about the expressions in it.
 
     Example:
-        >>> implied(ir.Compare("lt", ir.Field("reward"), ir.Const(2.0)))[ir.Field("reward")]
+        >>> implied(ir.Compare("le", ir.Field("reward"), ir.Const(2.0)))[ir.Field("reward")]
         Interval(low=-inf, high=2.0)
     """
     truth = 1.0 if holds else 0.0
@@ -203,10 +203,12 @@ def implied(condition: Expr, holds: bool = True) -> dict[Expr, Interval]:
             op = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}.get(op, op)  # type: ignore[assignment]
         if isinstance(b, ir.Const) and not isinstance(a, ir.Const):
             bound = float(b.value)
-            if op in ("lt", "le"):
-                note(a, Interval(high=bound) if holds else Interval(low=bound))
-            elif op in ("gt", "ge"):
-                note(a, Interval(low=bound) if holds else Interval(high=bound))
+            strict = holds == (op in ("lt", "gt"))  # what must differ from the bound stays a little off it
+            if op in ("lt", "le", "gt", "ge"):
+                below = (op in ("lt", "le")) == holds
+                if strict:
+                    bound = math.nextafter(bound, -INF if below else INF)
+                note(a, Interval(high=bound) if below else Interval(low=bound))
             elif (op == "eq") == holds:
                 note(a, Interval(bound, bound))
     return found

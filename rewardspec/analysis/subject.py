@@ -10,21 +10,21 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from rewardspec.analysis.intervals import INF, Interval, Ranges
-from rewardspec.compiler import find_terms, lower_spec, term_names
+from rewardspec.compiler import declare_names, find_terms, lower_spec, term_names
 from rewardspec.errors import Place, Problem, Severity
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
-from rewardspec.ir.passes import fold_constants
+from rewardspec.ir.passes import fold_constants, simplify
 from rewardspec.ir.program import Machine, Program
 from rewardspec.kinds.potential import at_next_observation
-from rewardspec.lowering import Path, Scope
+from rewardspec.lowering import Draft, Path, Scope
 from rewardspec.spec.model import Kind, Schedule, Spec, Term
 from rewardspec.vocabulary import VOCABULARY
 
 Body = TypeVar("Body", bound=BaseModel)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared by identity, so that what is worked out for it can be kept
 class Subject:
     """A spec under inspection.
 
@@ -46,16 +46,20 @@ class Subject:
         return Ranges(self.program, self.declared)
 
     @cached_property
+    def meanings(self) -> Mapping[str, Expr]:
+        """What each declared signal and proposition stands for in an expression."""
+        return declare_names(self.spec, Draft())
+
+    @cached_property
     def declared(self) -> dict[Expr, Interval]:
         """The declared ranges by expression; a range of `obs.x` holds for `next_obs.x` as well, and back."""
         known: dict[Expr, Interval] = {}
-        names = _signal_expressions(self.spec)
         for name, signal in self.spec.signals.items():
-            if signal.range is None or name not in names:
+            if signal.range is None:
                 continue
-            interval = Interval(*sorted(signal.range))
-            for expr in (names[name], at_next_observation(names[name]), at_observation(names[name])):
-                known[ir.rewrite(expr, simplest)] = known[expr] = interval
+            interval, value = Interval(*sorted(signal.range)), self.meanings[name]
+            for expr in (value, at_next_observation(value), at_observation(value)):
+                known[ir.rewrite(expr, simplify)] = known[expr] = interval
         env = self.spec.env
         if env is not None and env.base_reward is not None:
             known[ir.Field("reward")] = Interval(*sorted(env.base_reward))
@@ -137,15 +141,8 @@ def inspect(spec: Spec) -> Subject:
         return replace(kind, lower=record)
 
     program = lower_spec(spec, {word: recording(kind) for word, kind in VOCABULARY.items()})
-    paid = {path: ir.rewrite(expr, simplest) for path, expr in paid.items()}
+    paid = {path: ir.rewrite(expr, simplify) for path, expr in paid.items()}
     return Subject(spec, fold_constants(program), paid, owners)
-
-
-def simplest(node: Expr) -> Expr:
-    """Return the node as the compiler's constant folding leaves it."""
-    from rewardspec.ir.passes import simplify
-
-    return simplify(node)
 
 
 def at_observation(expr: Expr) -> Expr:
@@ -193,10 +190,3 @@ def constant_weight(term: Term) -> float | None:
     if isinstance(term.weight, Schedule):
         return None
     return 1.0 if term.weight is None else float(term.weight)
-
-
-def _signal_expressions(spec: Spec) -> dict[str, Expr]:
-    from rewardspec.compiler import declare_names
-    from rewardspec.lowering import Draft
-
-    return {name: expr for name, expr in declare_names(spec, Draft()).items() if name in spec.signals}

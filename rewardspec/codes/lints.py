@@ -782,6 +782,39 @@ reward:
 """,
         "warning",
     ),
+    "constant-end": Explanation(
+        "On the declared ranges of the signals the condition of an `end` always holds, or never.",
+        """\
+signals:
+  height: {value: "next_obs[0]", range: [0, 1]}
+reward: height
+end:
+  - when: height < 0
+""",
+        """\
+signals:
+  height: {value: "next_obs[0]", range: [0, 1]}
+reward: height
+end:
+  - when: height < 0.2
+""",
+        "warning",
+    ),
+    "may-not-be-finite": Explanation(
+        "On the declared ranges a division, logarithm, root or exponential may give infinity or NaN. "
+        "Such a reward never reaches the agent: the run stops with an error that names the step.",
+        """\
+signals:
+  distance: {value: "next_obs[0]", range: [0, 10]}
+reward: 1 / distance
+""",
+        """\
+signals:
+  distance: {value: "next_obs[0]", range: [0, 10]}
+reward: 1 / (distance + 0.1)
+""",
+        "warning",
+    ),
     "memory-not-observed": Explanation(
         "The reward depends on a machine's state or another memory and `observe: none` hides it from the "
         "agent: two situations that look alike are paid differently, and the task is not Markov.",

@@ -147,9 +147,11 @@ def test_a_memory_that_grows_is_unbounded_on_the_side_on_which_it_grows(
 
 def test_what_a_condition_implies() -> None:
     x = ir.Field("reward")
-    condition = parse_expression("abs(reward) < 2 and not reward > 1", {})
+    condition = parse_expression("abs(reward) <= 2 and not reward > 1", {})
     assert implied(condition)[x] == Interval(-2.0, 1.0)
     assert x not in implied(condition, holds=False)
+    strict = implied(parse_expression("reward > 0", {}))[x]
+    assert 0 < strict.low < 1e-300  # off its bound
 
 
 @pytest.mark.parametrize(

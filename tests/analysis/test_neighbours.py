@@ -361,6 +361,39 @@ def test_a_clip_over_a_difference_and_one_under_it() -> None:
     assert not found("reward: {clip: {markov: 'next_obs[0]'}, low: 0}", "broken-telescoping")
 
 
+@pytest.mark.parametrize(
+    ("value", "trips"),
+    [
+        ("1 / x", True),
+        ("1 / (x + 0.5)", False),
+        ("1 / x if x > 0 else 0", False),
+        ("1 / x if x >= 0 else 0", True),
+        ("1 / x if x != 0 else 0", False),
+        ("1 / x if x <= 0 else 0", True),
+        ("0 if x <= 0 else log(x)", False),
+        ("log(x)", True),
+        ("sqrt(x)", False),
+        ("sqrt(x - 1)", True),
+        ("exp(1000 * x)", True),
+        ("1 / next_obs[7]", False),  # nothing is known: nothing is said
+        ("tolerance(x, 0.2, 0.4, margin=1, sigmoid='hyperbolic')", False),
+        ("tolerance(x, 0.2, 0.4, margin=1, sigmoid='reciprocal')", False),
+        ("x % x", True),
+    ],
+)
+def test_arithmetic_that_may_not_be_finite(value: str, trips: bool) -> None:
+    text = f'signals: {{x: {{value: "next_obs[0]", range: [0, 1]}}}}\nreward: {{markov: "{value}"}}\n'
+    assert bool(found(text, "may-not-be-finite")) == trips
+
+
+@pytest.mark.parametrize(
+    ("when", "trips"), [("x < -1", True), ("x < 2", True), ("x < 0.5", False), ("next_obs[1] > 2", False)]
+)
+def test_ends_that_always_or_never_come(when: str, trips: bool) -> None:
+    text = f'signals: {{x: {{value: "next_obs[0]", range: [0, 1]}}}}\nreward: x\nend: [{{when: "{when}"}}]\n'
+    assert bool(found(text, "constant-end")) == trips
+
+
 def test_names_read_through_other_names_are_read() -> None:
     text = """
 signals: {x: {value: "obs[0]"}, y: {value: 2 * x}, z: {value: 3 * y}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from rewardspec.analysis.lints import composition, declarations, formulas, incentives, machines
+from rewardspec.analysis.lints import composition, declarations, formulas, incentives, machines, numbers
 from rewardspec.analysis.subject import Subject
 from rewardspec.errors import Problem
 
@@ -26,6 +26,8 @@ LINTS: tuple[Lint, ...] = (
     incentives.lint_goal,
     incentives.lint_scales,
     incentives.lint_potential_terms,
+    numbers.lint_finite,
+    numbers.lint_ends,
     declarations.lint_unread,
     declarations.lint_constant_propositions,
     declarations.lint_memory,

@@ -9,9 +9,9 @@ from rewardspec.analysis.intervals import Interval
 from rewardspec.analysis.subject import Subject, constant_weight, is_change
 from rewardspec.errors import Problem
 from rewardspec.ir import expr as ir
-from rewardspec.ir.expr import Expr
 from rewardspec.ir.machine import reachable
 from rewardspec.ir.program import Machine
+from rewardspec.ir.text import parse_expression
 from rewardspec.kinds.markov import Markov
 from rewardspec.kinds.reward_machine import RewardMachine
 from rewardspec.lowering import Path
@@ -111,9 +111,9 @@ def lint_telescoping(subject: Subject) -> Iterator[Problem]:
 def lint_gates(subject: Subject) -> Iterator[Problem]:
     """Yield gates that open by a change, which an agent can bring about by going back and forth."""
     for path, _, body in subject.of_kind(Gate):
-        condition = _condition_of(subject, path, body)
-        if condition is None or body.known == "step":
+        if body.known == "step":
             continue
+        condition = parse_expression(body.when, subject.meanings)
         if any(is_change(node) for node in ir.walk(condition) if isinstance(node, ir.Binary)):
             yield subject.finding(
                 "gate-on-change",
@@ -122,18 +122,6 @@ def lint_gates(subject: Subject) -> Iterator[Problem]:
                 (*path, "when"),
                 ("One step back and one forward can open it. Compare the value itself with a bound.",),
             )
-
-
-def _condition_of(subject: Subject, path: Path, body: Gate) -> Expr | None:
-    from rewardspec.compiler import declare_names
-    from rewardspec.errors import FormulaError
-    from rewardspec.ir.text import parse_expression
-    from rewardspec.lowering import Draft
-
-    try:
-        return parse_expression(body.when, declare_names(subject.spec, Draft()))
-    except FormulaError:
-        return None
 
 
 def lint_lexicographic(subject: Subject) -> Iterator[Problem]:
