@@ -14,6 +14,20 @@ from rewardspec.ir import expr as ir
 from rewardspec.transition import Transition
 
 
+def subscript(array: Any, items: tuple[Any, ...]) -> Any:
+    """Return `array[items]`; torch knows no slices that run backwards, so those are flipped."""
+    forward: list[Any] = []
+    flipped: list[int] = []
+    for axis, item in enumerate(items):
+        if isinstance(item, slice) and (item.step or 1) < 0:
+            run = range(*item.indices(array.shape[axis]))
+            flipped.append(sum(isinstance(kept, slice) for kept in forward))
+            item = slice(run[-1], run[0] + 1, -run.step)
+        forward.append(item)
+    part = array[tuple(forward)]
+    return part.flip(flipped) if flipped else part
+
+
 def torch_backend(dtype: str, device: str) -> Backend:
     """Return the torch backend with a floating type and a device.
 
@@ -62,7 +76,7 @@ def torch_backend(dtype: str, device: str) -> Backend:
             elif isinstance(value, tuple):
                 value = value[step[0]]  # type: ignore[index]
             else:
-                value = tensor(value)[(slice(None), *(i.slice if isinstance(i, ir.Span) else i for i in step))]
+                value = subscript(tensor(value), (slice(None), *(i.slice if isinstance(i, ir.Span) else i for i in step)))
         array = tensor(value)
         if array.ndim == 0:
             array = array.expand(batch)
@@ -193,7 +207,7 @@ def torch_backend(dtype: str, device: str) -> Backend:
         quiet=nullcontext,
         expand=lambda x, axes: x.reshape(*x.shape, *(1,) * axes),
         stack=stack,
-        index=lambda x, items: x[items],
+        index=subscript,
         index_type=torch.int64,
         reuses=lambda function: False,
     )

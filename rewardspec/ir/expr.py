@@ -38,11 +38,19 @@ Step: TypeAlias = "str | tuple[Item, ...]"
 """One step of a path: a key of a mapping, or the indices of one subscript."""
 
 
+def _all_truth(values: tuple[float | bool, ...]) -> bool:
+    return bool(values) and all(isinstance(value, bool) for value in values)
+
+
 @dataclass(frozen=True, slots=True)
 class Const:
-    """A number or a truth value."""
+    """A number or a truth value. (`truth` keeps 1.0 and True apart, which Python calls equal.)"""
 
     value: float | bool
+    truth: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "truth", isinstance(self.value, bool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,10 @@ class StateTable:
     machine: str
     values: tuple[float | bool, ...]
     after: bool = True
+    truth: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "truth", _all_truth(self.values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,10 @@ class OutputTable:
 
     machine: str
     values: tuple[float | bool, ...]
+    truth: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "truth", _all_truth(self.values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,10 +333,8 @@ def scale(factor: Expr, x: Expr) -> Expr:
 
 def is_boolean(expr: Expr) -> bool:
     """Return whether an expression is a truth value by its form alone."""
-    if isinstance(expr, Const):
-        return isinstance(expr.value, bool)
-    if isinstance(expr, StateTable | OutputTable):
-        return bool(expr.values) and all(isinstance(value, bool) for value in expr.values)
+    if isinstance(expr, Const | StateTable | OutputTable):
+        return expr.truth
     if isinstance(expr, Where):
         return is_boolean(expr.a) and is_boolean(expr.b)
     if isinstance(expr, Field):
@@ -336,4 +350,4 @@ def is_boolean(expr: Expr) -> bool:
 
 def node_fields(expr: Expr) -> dict[str, object]:
     """Return a node's own fields, places left out (for digests and printing)."""
-    return {f.name: getattr(expr, f.name) for f in fields(expr) if f.name != "place"}
+    return {f.name: getattr(expr, f.name) for f in fields(expr) if f.name not in ("place", "truth")}

@@ -80,8 +80,9 @@ def value_iteration(machine: Machine, discount: float, tolerance: float = 1e-7, 
 
 
 def _has_gap(edges: tuple[Edge, ...]) -> bool:
-    """Return whether disjoint cubes leave some label uncovered: their shares of the space do not add up to 1."""
-    return sum(2.0 ** -edge.mask.bit_count() for edge in edges) < 1 - 1e-12
+    """Return whether disjoint cubes leave some label uncovered: their sizes do not add up to all labels."""
+    bits = max((edge.mask.bit_length() for edge in edges), default=0)
+    return sum(1 << (bits - edge.mask.bit_count()) for edge in edges) < 1 << bits
 
 
 def minimise(

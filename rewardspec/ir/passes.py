@@ -179,6 +179,11 @@ def drop_unread(program: Program) -> Program:
         program = replace(program, machines=machines, folds=folds, params=params)
 
 
+def drop_false_ends(program: Program) -> Program:
+    """Drop ends whose condition can never hold."""
+    return replace(program, ends=tuple(dict.fromkeys(end for end in program.ends if end.when != ir.FALSE)))
+
+
 def keep_terms_numeric(program: Program) -> Program:
     """Make a term that is a truth value pay 1 or 0."""
 
@@ -190,5 +195,12 @@ def keep_terms_numeric(program: Program) -> Program:
     return replace(program, terms=tuple(numeric(term) for term in program.terms))
 
 
-PASSES = (fold_constants, minimise_machines, fold_constants, drop_unread, keep_terms_numeric)
+PASSES = (
+    fold_constants,
+    minimise_machines,
+    fold_constants,
+    drop_false_ends,
+    drop_unread,
+    keep_terms_numeric,
+)
 """The passes in the order in which the compiler applies them."""

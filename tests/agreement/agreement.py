@@ -1,0 +1,158 @@
+"""Runs one program on all backends and says where one of them leaves the oracle."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rewardspec.backends import array, oracle, scalar
+from rewardspec.compiler import compile_spec
+from rewardspec.ir.layout import Layout, bind
+from rewardspec.transition import Outcome, Transition
+from rewardspec.vocabulary import from_data
+from tests.agreement import worlds
+
+STEPS, BATCH = 10, 3
+
+
+class DisagreementError(AssertionError):
+    """A backend and the oracle differ."""
+
+
+@dataclass(frozen=True)
+class Backends:
+    """The functions under test; mutants replace one of them."""
+
+    compile_scalar: Callable[..., Any] = scalar.compile_scalar
+    compile_array: Callable[..., Any] = array.compile_array
+
+
+def check_agreement(data: dict[str, Any], seed: int, backends: Backends = Backends(), torch: bool = True) -> None:
+    """Raise when a backend pays, ends or remembers differently from the oracle."""
+    program = compile_spec(from_data(data))
+    layout = bind(program, worlds.OBSERVATION, worlds.ACTION)
+    steps = worlds.batches(seed, STEPS, BATCH)
+    check_scalar(layout, steps, backends)
+    check_array(layout, steps, backends, "numpy")
+    if torch:
+        check_array(layout, steps, backends, "torch")
+
+
+def check_scalar(layout: Layout, steps: list[worlds.Batch], backends: Backends) -> None:
+    """Compare the scalar backend with the oracle on each environment of its own."""
+    compiled = backends.compile_scalar(layout)
+    program = layout.program
+    for b in range(BATCH):
+        state, reference = compiled.start, oracle.init(program)
+        sums = [0.0] * len(program.terms)
+        for t, step in enumerate(steps):
+            row = step.rows()[b]
+            labels = tuple(row.label[name] for name in layout.labels)
+            reference, (expected,) = oracle.step(program, reference, [row])
+            arguments = (row.obs, row.action, row.next_obs, row.reward, row.terminated, row.truncated, row.info, labels)
+            params = [p.initial for p in program.params]
+            state_plain, reward, terminated, truncated = compiled.advance(state, *arguments, params)
+            state, reward_2, _, _, terms = compiled.advance_terms(state, *arguments, params)
+            where = f"scalar, environment {b}, step {t}"
+            compare(where, Outcome(reward, terminated, truncated, terms), expected, program)
+            same(where + ", reward of both functions", reward, reward_2)
+            for name, slot, value in zip(
+                [m.name for m in program.machines] + [f.name for f in program.folds],
+                state,
+                [*reference.machines[0].values(), *reference.folds[0].values()],
+                strict=False,
+            ):
+                same(f"{where}, memory {name}", slot, value)
+            for i, paid in enumerate(expected.terms):
+                sums[i] += paid
+                same(f"{where}, total of {program.terms[i].name}", state[-len(sums) + i], sums[i])
+            for left, right in zip(state_plain, state, strict=True):
+                same(f"{where}, state of both functions", left, right)
+            if expected.terminated or expected.truncated:
+                state, reference = compiled.reset(state), oracle.reset(program, reference)
+                sums = [0.0] * len(program.terms)
+
+
+def check_array(layout: Layout, steps: list[worlds.Batch], backends: Backends, library: str) -> None:
+    """Compare an array backend with the oracle, one environment not active on every third step."""
+    program = layout.program
+    compiled = backends.compile_array(layout, BATCH, library, dtype="float64")
+    convert = (lambda x: x) if library == "numpy" else _as_tensors
+    state, reference = compiled.init(), oracle.init(program, BATCH)
+    for t, step in enumerate(steps):
+        active = np.ones(BATCH, bool)
+        if t % 3 == 2:
+            active[t % BATCH] = False
+        rows = step.rows()
+        reference, expected = step_active(program, reference, rows, active)
+        state, got = compiled.step(state, convert_transition(step.transition, convert), active=convert(active))
+        where = f"{library}, step {t}"
+        for b in range(BATCH):
+            if active[b]:
+                mine = Outcome(
+                    float(got.reward[b]), bool(got.terminated[b]), bool(got.truncated[b]), tuple(float(x[b]) for x in got.terms)
+                )
+                compare(f"{where}, environment {b}", mine, expected[b], program)
+            else:
+                same(f"{where}, environment {b}, not active", float(got.reward[b]), 0.0)
+            values = [*reference.machines[b].values(), *reference.folds[b].values()]
+            names = [m.name for m in program.machines] + [f.name for f in program.folds]
+            for name, slot, value in zip(names, state, values, strict=False):
+                same(f"{where}, environment {b}, memory {name}", float(slot[b]), value)
+        over = np.array([active[b] and (expected[b].terminated or expected[b].truncated) for b in range(BATCH)])
+        reference, state = oracle.reset(program, reference, list(over)), compiled.reset(state, convert(over))
+
+
+def step_active(program: Any, state: Any, rows: list[Transition], active: Any) -> tuple[Any, list[Outcome]]:
+    """Step the oracle on the active environments; the others keep what belongs to the episode."""
+    chosen = [b for b in range(len(rows)) if active[b]]
+    part = oracle.OracleState([state.machines[b] for b in chosen], [state.folds[b] for b in chosen])
+    after, outcomes = oracle.step(program, part, [rows[b] for b in chosen])
+    machines, folds = list(state.machines), [dict(f) for f in state.folds]
+    results: list[Any] = [None] * len(rows)
+    for i, b in enumerate(chosen):
+        machines[b], folds[b], results[b] = after.machines[i], after.folds[i], outcomes[i]
+    for fold in program.folds:  # what belongs to the run is shared by all
+        if fold.scope == "run":
+            for values in folds:
+                values[fold.name] = after.folds[0][fold.name]
+    return oracle.OracleState(machines, folds), results
+
+
+def compare(where: str, got: Outcome, expected: Outcome, program: Any) -> None:
+    """Raise when outcomes differ."""
+    for term, mine, reference in zip(program.terms, got.terms, expected.terms, strict=True):
+        same(f"{where}, term {term.name}", mine, reference)
+    same(f"{where}, reward", got.reward, expected.reward)
+    if (bool(got.terminated), bool(got.truncated)) != (expected.terminated, expected.truncated):
+        raise DisagreementError(f"{where}: ends {got.terminated, got.truncated}, oracle {expected.terminated, expected.truncated}")
+
+
+def same(where: str, got: float, expected: float) -> None:
+    """Raise unless two numbers are equal up to rounding; NaN equals NaN."""
+    got, expected = float(got), float(expected)
+    if math.isnan(got) and math.isnan(expected):
+        return
+    if not math.isclose(got, expected, rel_tol=1e-9, abs_tol=1e-9):
+        raise DisagreementError(f"{where}: {got!r}, oracle {expected!r}")
+
+
+def _as_tensors(value: Any) -> Any:
+    import torch
+
+    return torch.as_tensor(value)
+
+
+def convert_transition(transition: Transition, convert: Callable[[Any], Any]) -> Transition:
+    """Return a batched transition with every array converted."""
+
+    def every(value: Any) -> Any:
+        return {k: convert(v) for k, v in value.items()} if isinstance(value, dict) else convert(value)
+
+    return Transition(
+        **{name: None if value is None else every(value) for name, value in transition.__dict__.items()}
+    )
