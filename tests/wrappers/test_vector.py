@@ -164,7 +164,7 @@ def test_stepping_past_an_end_in_disabled_mode_is_refused() -> None:
 
 
 def test_two_vector_environments_of_one_class_keep_their_own_mode() -> None:
-    """gymnasium writes the mode into the sub-environment's class attribute, where a second one overwrites it."""
+    """gymnasium writes the mode into the environment's class attribute, where a second one overwrites it."""
     make = partial(gym.make, "CartPole-v1")
     first = sync(make, AutoresetMode.DISABLED)
     sync(make, AutoresetMode.SAME_STEP)
@@ -274,9 +274,7 @@ def test_ready_made_labellers_are_refused_above() -> None:
 
 
 def test_non_finite_values_name_environment_term_and_step() -> None:
-    spec = loads(
-        "{name: n, reward: [1, {markov: 'log(abs(next_obs[0]) - abs(next_obs[0]) + 1 / next_obs[0] * 0)', name: odd}]}"
-    )
+    spec = loads("{name: n, reward: [1, {markov: 'log(abs(next_obs[0]) - abs(next_obs[0]))', name: odd}]}")
     venv = wrap_vector(
         SyncVectorEnv([Walk, partial(Fragile, "nan"), Walk], autoreset_mode=MODES[0]),
         loads("reward: 'where(next_obs[0] > 0, 1, 0)'"),
@@ -409,7 +407,8 @@ def test_nested() -> None:
     outer = wrap_vector(
         inner,
         loads(
-            "name: outer\npropositions: {r: reward > 0}\nreward: [{markov: reward * 2, name: twice}, {once: r}]"
+            "{name: outer, propositions: {r: reward > 0}, "
+            "reward: [{markov: reward * 2, name: twice}, {once: r}]}"
         ),
     )
     assert outer.single_observation_space.shape[0] == inner.single_observation_space.shape[0] + 1

@@ -1,0 +1,441 @@
+"""One wrapped environment: checkers, observations, odd environments, copies, and what loggers see."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import FilterObservation, RecordEpisodeStatistics
+
+from rewardspec import (
+    MismatchError,
+    NonFiniteRewardError,
+    Transition,
+    UnsupportedError,
+    compile_spec,
+    loads,
+    wrap,
+)
+from rewardspec.backends import oracle
+from rewardspec.wrappers.single import RewardSpecWrapper
+from tests.wrappers.specs import ending, memory
+from tests.wrappers.worlds import (
+    BufferDictWalk,
+    BufferWalk,
+    DictWalk,
+    Fragile,
+    LateBufferWalk,
+    RewardForm,
+    SameInfo,
+    Walk,
+)
+
+
+def episode(env: Any, seed: int = 3, actions: Any = None) -> list[tuple[Any, ...]]:
+    """Return an episode's reset and steps; actions are drawn from a seed of their own."""
+    rng = np.random.default_rng(seed)
+    said: list[tuple[Any, ...]] = [env.reset(seed=seed)]
+    while True:
+        said.append(env.step(int(rng.integers(0, 3))))
+        if said[-1][2] or said[-1][3]:
+            return said
+
+
+# -- the checkers of gymnasium and SB3 ----------------------------------------------------------------
+
+GALLERY: dict[str, tuple[str, str]] = {
+    "CartPole-v1": ("propositions: {right: 'next_obs[0] > 0'}", "markov: 1 - abs(next_obs[0])"),
+    "FrozenLake-v1": ("propositions: {right: 'next_obs % 4 == 1'}", "markov: reward - 0.01"),
+    "Taxi-v3": ("propositions: {right: next_obs > 250}", "markov: reward * 0.1"),
+    "MiniGrid-Empty-5x5-v0": ("propositions: {right: next_obs.direction == 0}", "markov: reward"),
+    "Pendulum-v1": ("propositions: {right: 'next_obs[0] > 0.9'}", "markov: -norm(action)"),
+    "Reacher-v5": ("propositions: {right: 'next_obs[4] > 0'}", "markov: -norm(next_obs[8:10])"),
+}
+"""Environments that others wrote, of every kind of observation, with something to read in each."""
+
+MODES = {
+    "CartPole-v1": ("auto", "onehot", "index", "dict", "none"),
+    "FrozenLake-v1": ("auto", "onehot", "index", "dict", "none"),
+    "Taxi-v3": ("auto", "onehot", "index", "dict", "none"),
+    "MiniGrid-Empty-5x5-v0": ("auto", "dict", "none"),
+    "Pendulum-v1": ("auto", "onehot", "index", "dict", "none"),
+    "Reacher-v5": ("auto", "onehot", "index", "dict", "none"),
+}
+
+
+def gallery_spec(name: str) -> Any:
+    declared, term = GALLERY[name]
+    return loads(
+        f"""
+{declared}
+reward:
+- {term}
+- reward_machine:
+    start: a
+    edges:
+    - {{from: a, to: b, when: right, reward: 1}}
+    - {{from: b, to: a, when: not right}}
+"""
+    )
+
+
+def make(name: str) -> gym.Env[Any, Any]:
+    if name.startswith("MiniGrid"):
+        import minigrid  # registers its environments
+
+        assert minigrid
+        return FilterObservation(gym.make(name), ("image", "direction"))  # SB3 has no text spaces
+    return gym.make(name)
+
+
+@pytest.mark.parametrize("name, observe", [(name, mode) for name, modes in MODES.items() for mode in modes])
+def test_checkers_pass(name: str, observe: Any) -> None:
+    from stable_baselines3.common.env_checker import check_env as check_sb3
+
+    env = wrap(make(name), gallery_spec(name), observe=observe)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check_env(env, skip_render_check=True)
+        check_sb3(env, warn=True)
+    env.close()
+
+
+@pytest.mark.parametrize("name", GALLERY)
+@pytest.mark.parametrize("mode", ["onehot", "index"])
+def test_modes_that_do_not_fit_are_refused(name: str, mode: Any) -> None:
+    if mode in MODES[name]:
+        wrap(make(name), gallery_spec(name), observe=mode)
+        return
+    with pytest.raises(UnsupportedError, match="observe-mode"):
+        wrap(make(name), gallery_spec(name), observe=mode)
+
+
+def test_what_each_mode_shows() -> None:
+    """By hand: the machine is in `b` after a step to the right."""
+    seen = {}
+    for mode in MODES["CartPole-v1"]:
+        env = wrap(make("CartPole-v1"), gallery_spec("CartPole-v1"), observe=mode)
+        before, _ = env.reset(seed=1)
+        after = before
+        for _ in range(5):
+            after = env.step(1)[0]
+        seen[mode] = (before, after, env.machine_states["reward_machine"])
+    assert all(state == "b" for _, _, state in seen.values())
+    np.testing.assert_array_equal(seen["onehot"][0][4:], [1, 0])
+    np.testing.assert_array_equal(seen["onehot"][1][4:], [0, 1])
+    np.testing.assert_array_equal(seen["auto"][1], seen["onehot"][1])
+    assert (seen["index"][0][4], seen["index"][1][4]) == (0, 1)
+    np.testing.assert_array_equal(seen["dict"][1]["rewardspec"], [0, 1])
+    np.testing.assert_array_equal(seen["dict"][1]["obs"], seen["none"][1])
+    env = wrap(make("FrozenLake-v1"), gallery_spec("FrozenLake-v1"), observe="index")
+    assert env.observation_space == spaces.Discrete(32)
+    assert env.reset(seed=0)[0] == 0
+
+
+# -- rewards -------------------------------------------------------------------------------------------
+
+
+def recorded(env: gym.Env[Any, Any], seed: int = 3) -> list[Transition]:
+    """Return an episode of an environment as transitions."""
+    rng = np.random.default_rng(seed)
+    obs, _ = env.reset(seed=seed)
+    transitions: list[Transition] = []
+    while True:
+        action = int(rng.integers(0, 3))
+        before = copy.deepcopy(obs)
+        obs, *rest = env.step(action)
+        transitions.append(Transition(before, action, copy.deepcopy(obs), *copy.deepcopy(rest)))
+        if rest[1] or rest[2]:
+            return transitions
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("spec", [memory, ending])
+def test_pays_what_the_oracle_says(seed: int, spec: Any) -> None:
+    program = compile_spec(spec())
+    env = wrap(Walk(), program)
+    state = oracle.init(program)
+    transitions = recorded(Walk(), seed)
+    said = episode(env, seed)
+    for transition, (_, reward, terminated, truncated, _) in zip(transitions, said[1:], strict=False):
+        state, (outcome,) = oracle.step(program, state, [transition])
+        assert reward == pytest.approx(outcome.reward, abs=1e-12)
+        assert (terminated, truncated) == (outcome.terminated, outcome.truncated)
+    if not program.ends:
+        assert len(said) == len(transitions) + 1
+
+
+@pytest.mark.parametrize("form, paid", [("int", 1.0), ("bool", 1.0), ("scalar", 0.5), ("array", 0.5)])
+def test_rewards_of_every_form(form: str, paid: float) -> None:
+    env = wrap(RewardForm(form), loads("reward: reward * 2"))
+    env.reset(seed=0)
+    reward = env.step(1)[1]
+    assert type(reward) is float and reward == 2 * paid
+
+
+POTENTIAL = "{name: p, discount: 0.5, reward: [{potential: '-abs(obs[0])'}]}"
+
+
+@pytest.mark.parametrize("world", [BufferWalk, LateBufferWalk])
+def test_environments_that_reuse_their_buffer(world: type[Walk]) -> None:
+    fresh = [s[1] for s in episode(wrap(Walk(), loads(POTENTIAL)))[1:]]
+    assert [s[1] for s in episode(wrap(world(), loads(POTENTIAL)))[1:]] == fresh
+    assert len(set(fresh)) > 1
+
+
+def test_a_fresh_dict_around_a_reused_buffer() -> None:
+    spec = loads(POTENTIAL.replace("obs[0]", "obs.place[0]"))
+    fresh = [s[1] for s in episode(wrap(Walk(), loads(POTENTIAL)))[1:]]
+    assert [s[1] for s in episode(wrap(BufferDictWalk(), spec))[1:]] == fresh
+
+
+def test_nested_spaces() -> None:
+    spec = loads("reward: 'next_obs.pair[0] + 10 * obs.pair[0] + obs.pair[1] * 0'")
+    env = wrap(DictWalk(), spec)
+    assert [s[1] for s in episode(env)[1:4]] == [1.0, 12.0, 23.0]
+
+
+# -- trouble -------------------------------------------------------------------------------------------
+
+
+def test_an_error_inside_step_passes_through_and_changes_nothing() -> None:
+    env = wrap(Fragile(), memory())
+    env.reset(seed=0)
+    for _ in range(3):
+        env.step(2)
+    before = env.state
+    with pytest.raises(RuntimeError, match="the motor is on fire"):
+        env.step(2)
+    assert env.state == before
+
+
+def test_an_error_inside_the_labelling_function_changes_nothing() -> None:
+    spec = loads("{propositions: {p: label.p}, reward: [{once: p}]}")
+    env = wrap(Walk(), spec, label=lambda env, t: 1 / 0)  # type: ignore[arg-type, return-value]
+    env.reset(seed=0)
+    before = env.state
+    with pytest.raises(ZeroDivisionError):
+        env.step(0)
+    assert env.state == before
+
+
+def test_nan_and_infinity_never_leave() -> None:
+    env = wrap(Fragile("nan"), loads("reward: 'where(next_obs[0] > 0, 1, 0)'"))
+    env.reset(seed=0)
+    with pytest.raises(NonFiniteRewardError, match=r"next_obs\[0\] is NaN at step 3"):
+        for _ in range(9):
+            env.step(1)
+    env = wrap(Fragile("inf"), loads("reward: [1, {markov: '-next_obs[0]', name: far}]"))
+    env.reset(seed=0)
+    with pytest.raises(NonFiniteRewardError, match=r"the term 'far' pays -inf at step 3"):
+        for _ in range(9):
+            env.step(1)
+    env = wrap(Fragile("inf"), loads("reward: 'tanh(next_obs[0])'"))
+    env.reset(seed=0)
+    assert max(env.step(1)[1] for _ in range(9)) == 1.0
+
+
+@pytest.mark.parametrize(
+    "label, code",
+    [(None, "missing-label-function"), (lambda env, t: {"q": True}, "missing-label")],
+)
+def test_wrong_labels(label: Any, code: str) -> None:
+    spec = loads("{propositions: {p: label.p}, reward: [{once: p}]}")
+    with pytest.raises(MismatchError, match=rf"\[{code}\]"):
+        env = wrap(Walk(), spec, label=label)
+        env.reset(seed=0)
+        env.step(0)
+
+
+def test_labels_as_names_and_as_mapping() -> None:
+    spec = loads(
+        "{propositions: {p: label.p, q: label.q}, reward: [{markov: 'where(p, 1, 0) + where(q, 10, 0)'}]}"
+    )
+    for label, paid in ((lambda env, t: ["q"], 10.0), (lambda env, t: {"p": True, "q": 1}, 11.0)):
+        env = wrap(Walk(), spec, label=label)  # type: ignore[arg-type]
+        env.reset(seed=0)
+        assert env.step(0)[1] == paid
+
+
+def test_unknown_parameter() -> None:
+    env = wrap(Walk(), memory())
+    with pytest.raises(UnsupportedError, match=r"Did you mean 'own\.weight'"):
+        env.set_param("own.wieght", 1.0)
+
+
+def test_a_spec_that_reads_what_is_not_there() -> None:
+    with pytest.raises(MismatchError, match="index-out-of-range"):
+        wrap(Walk(), loads("reward: 'next_obs[2]'"))
+
+
+# -- copies, seeds, options ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("twin", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_copies_go_their_own_way(twin: Any) -> None:
+    env = wrap(Walk(length=50), memory())
+    env.reset(seed=4)
+    env.step(2)
+    other = twin(env)
+    ahead = [other.step(1)[:4] for _ in range(4)]
+    state = env.state
+    assert [str(env.step(1)[:4]) for _ in range(4)] == [str(step) for step in ahead]
+    assert state != env.state == other.state
+
+
+def test_seeds_and_options() -> None:
+    env = wrap(Walk(), memory())
+    one, two = episode(env, 7), episode(env, 7)
+    assert [str(step[:4]) for step in one] == [str(step[:4]) for step in two]
+    env.reset(options={"colour": "red"})
+    assert env.unwrapped.last_options == {"colour": "red"}  # type: ignore[attr-defined]
+
+
+def test_constructor_arguments_are_recorded() -> None:
+    env = wrap(gym.make("CartPole-v1"), loads("reward: 1"), observe="none")
+    again = gym.make(env.spec)  # type: ignore[arg-type]
+    assert isinstance(again, RewardSpecWrapper)
+    assert again.reset(seed=0)[0].tolist() == env.reset(seed=0)[0].tolist()
+
+
+# -- what loggers see ------------------------------------------------------------------------------------
+
+
+def test_totals_arrive_on_the_last_step_only() -> None:
+    said = episode(wrap(Walk(), memory()))
+    plain = episode(Walk())
+    for s, p in zip(said[:-1], plain[:-1], strict=True):
+        assert s[-1].keys() == p[-1].keys()
+    info = said[-1][-1]
+    total = sum(s[1] for s in said[1:])
+    assert sum(info["rewardspec"]["return"].values()) == pytest.approx(total)
+    assert info["return/own"] == info["rewardspec"]["return"]["own"]
+    assert set(info["rewardspec"]["state"].values()) <= {"neutral", "was_right", "was_left"}
+
+
+def test_an_environment_that_hands_out_one_info_dict() -> None:
+    """Totals of an episode stay out of the next one's infos."""
+    env = wrap(SameInfo(), memory())
+    episode(env)
+    said = episode(env)
+    assert all("rewardspec" not in s[-1] for s in said[1:-1])
+    assert "inner" not in said[-1][-1]["rewardspec"]
+
+
+def test_recorders_inside_and_outside() -> None:
+    outside = episode(RecordEpisodeStatistics(wrap(Walk(), memory())))
+    inside = episode(wrap(RecordEpisodeStatistics(Walk()), memory()))
+    plain = episode(RecordEpisodeStatistics(Walk()))
+    assert outside[-1][-1]["episode"]["r"] == pytest.approx(sum(s[1] for s in outside[1:]), abs=1e-5)
+    assert inside[-1][-1]["episode"]["r"] == plain[-1][-1]["episode"]["r"]
+
+
+def test_monitor_takes_totals_by_term() -> None:
+    from stable_baselines3.common.monitor import Monitor
+
+    env = Monitor(wrap(Walk(), memory()), info_keywords=("return/own", "return/once"))
+    said = episode(env)
+    record = said[-1][-1]["episode"]
+    assert record["return/own"] == said[-1][-1]["rewardspec"]["return"]["own"]
+    assert record["r"] == pytest.approx(sum(s[1] for s in said[1:]), abs=1e-5)
+
+
+def test_detail() -> None:
+    env = wrap(Walk(), memory(), detail=True)
+    said = episode(env)
+    assert said[0][1]["rewardspec"]["state"] == {"reward_machine": "neutral"}
+    for _, reward, _, _, info in said[1:]:
+        assert sum(info["rewardspec"]["terms"].values()) == pytest.approx(reward)
+        assert set(info["rewardspec"]["true"]) <= {"right", "left"}
+
+
+def test_nested() -> None:
+    """The outer spec's `reward` is what the inner one pays; both memories and both totals are told."""
+    inner = wrap(Walk(), memory())
+    outer = wrap(
+        inner,
+        loads("{propositions: {r: reward > 0}, reward: [{markov: reward * 2, name: twice}, {once: r}]}"),
+    )
+    alone = episode(wrap(Walk(), memory()))
+    both = episode(outer)
+    assert outer.observation_space.shape == (inner.observation_space.shape[0] + 1,)  # type: ignore[index]
+    for a, b in zip(alone[1:], both[1:], strict=True):
+        assert round(b[1] - 2 * a[1], 9) in (0.0, 1.0)
+    told = both[-1][-1]
+    assert "twice" in told["rewardspec"]["return"]
+    assert told["rewardspec"]["inner"]["return"]["own"] == alone[-1][-1]["return/own"]
+    twice = wrap(wrap(DictWalk(), loads(ONCE)), loads(ONCE))
+    assert set(twice.observation_space.spaces) == {"place", "pair", "rewardspec", "rewardspec_outer"}  # type: ignore[attr-defined]
+    check_env(wrap(wrap(Walk(), memory()), memory()), skip_render_check=True)
+
+
+ONCE = "{propositions: {r: reward > 0}, reward: [{once: r}]}"
+
+
+# -- stable-baselines3 -----------------------------------------------------------------------------------
+
+
+def run_vec(subprocess: bool = False) -> tuple[list[Any], list[dict[str, Any]]]:
+    from rewardspec import make_vec
+
+    venv = make_vec(Walk, ending(), n_envs=2, seed=3, subprocess=subprocess)
+    obs, ends = [venv.reset()], []
+    for step in range(40):
+        seen, _, _, infos = venv.step(np.array([2, step % 2]))
+        obs.append(seen.copy())
+        ends.extend(info for info in infos if "episode" in info)
+    venv.close()
+    return obs, ends
+
+
+def test_make_vec() -> None:
+    """Seeds reproduce; episodes that the spec ends are counted; totals by term and the task's own are told."""
+    one, ends = run_vec()
+    np.testing.assert_array_equal(one, run_vec()[0])
+    assert any(not info["TimeLimit.truncated"] for info in ends)
+    for info in ends:
+        record = info["episode"]
+        assert record["r"] == pytest.approx(record["return/ltl"] + record["return/cost"], abs=1e-5)
+        assert info["task_return"] == record["task_return"]
+    np.testing.assert_array_equal(one, run_vec(subprocess=True)[0])
+
+
+def test_make_vec_counts_the_steps_of_all_environments() -> None:
+    from rewardspec import make_vec
+
+    spec = loads("reward: [{markov: 1, weight: {linear: {from: 1, to: 0, over: 30}}}]")
+    venv = make_vec(Walk, spec, n_envs=3, seed=0)
+    venv.reset()
+    paid = [venv.step(np.ones(3, np.int64))[1].copy() for _ in range(6)]
+    np.testing.assert_allclose(paid, [[1 - 3 * t / 30] * 3 for t in range(6)], rtol=1e-6)
+
+
+def test_make_vec_trains() -> None:
+    """Dict observations, memory and all go through an SB3 algorithm."""
+    from stable_baselines3 import PPO
+
+    from rewardspec import make_vec
+
+    venv = make_vec("CartPole-v1", gallery_spec("CartPole-v1"), n_envs=2, seed=0, observe="dict")
+    model = PPO("MultiInputPolicy", venv, n_steps=16, batch_size=16, n_epochs=1, device="cpu")
+    model.learn(64)
+    assert model.ep_info_buffer is not None
+    assert all("return/markov" in record for record in model.ep_info_buffer)
+
+
+def test_make_vec_without_sb3(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from rewardspec import make_vec
+
+    monkeypatch.setitem(sys.modules, "stable_baselines3.common.monitor", None)
+    with pytest.raises(ImportError, match=r"rewardspec\[sb3\]"):
+        make_vec(Walk, loads("reward: 1"))
