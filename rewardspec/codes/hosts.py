@@ -6,8 +6,8 @@ from rewardspec.codes.explanation import Explanation
 
 ENVIRONMENTS: dict[str, Explanation] = {
     "index-out-of-range": Explanation(
-        "An index or slice does not fit the observation or action of this environment. It is found when wrapping, "
-        "from the spaces, before the first step.",
+        "An index or slice does not fit the observation or action of this environment. It is found when "
+        "wrapping, from the spaces, before the first step.",
         "# env: CartPole-v1\nreward: -abs(obs[4])\n",
         "# env: CartPole-v1\nreward: -abs(obs[3])\n",
     ),
@@ -32,8 +32,8 @@ ENVIRONMENTS: dict[str, Explanation] = {
         "# env: CartPole-v1\nreward: reward\n",
     ),
     "shape-mismatch": Explanation(
-        "Two values of different shapes meet in one operation. Shapes are not stretched to fit, except that a single "
-        "number goes with everything.",
+        "Two values of different shapes meet in one operation. Shapes are not stretched to fit, except that"
+        " a single number goes with everything.",
         "# env: CartPole-v1\nreward: distance(obs[:2], obs[:3])\n",
         "# env: CartPole-v1\nreward: distance(obs[:2], obs[2:])\n",
     ),
@@ -55,14 +55,14 @@ ENVIRONMENTS: dict[str, Explanation] = {
         "propositions: {key: label.carrying_key}\nreward:\n  ltl: F key\n",
     ),
     "nan-observation": Explanation(
-        "A value that the spec reads is NaN. A NaN makes every comparison false, so a machine would silently stay "
-        "where it is.",
+        "A value that the spec reads is NaN. A NaN makes every comparison false, so a machine would "
+        "silently stay where it is.",
         ">>> env.step(action)  # the environment returns obs[0] = nan",
         "Mend the environment, or do not read this value.",
     ),
     "non-finite-reward": Explanation(
-        "A term paid NaN or an infinite number. It never leaves the program: the error names the term, the step and "
-        "the values that were read.",
+        "A term paid NaN or an infinite number. It never leaves the program: the error names the term, the "
+        "step and the values that were read.",
         "# env: CartPole-v1\n# step\nreward: log(0 * reward)\n",
         "# env: CartPole-v1\n# step\nreward: log(max(reward, 0.01))\n",
     ),
@@ -71,18 +71,18 @@ ENVIRONMENTS: dict[str, Explanation] = {
 HOSTS_ONLY: dict[str, Explanation] = {
     "needs-whole-episodes": Explanation(
         "A term is paid when the episode is over (`timing: relabel`), and a wrapper pays step by step.",
-        "# env: CartPole-v1\nreward:\n  gate: reward\n  when: next_obs[0] > 1\n  known: ever\n  timing: relabel\n",
-        "# env: CartPole-v1\nreward:\n  gate: reward\n  when: next_obs[0] > 1\n  known: ever\n  timing: escrow\n",
+        "# env: CartPole-v1\nreward:\n  gate: reward\n  when: obs[0] > 1\n  known: ever\n  timing: relabel\n",
+        "# env: CartPole-v1\nreward:\n  gate: reward\n  when: obs[0] > 1\n  known: ever\n  timing: escrow\n",
     ),
     "observe-mode": Explanation(
-        "The program has memory that the agent must see, and the chosen `observe` mode cannot put it into this "
-        "observation.",
+        "The program has memory that the agent must see, and the chosen `observe` mode cannot put it into "
+        "this observation.",
         "# env: CartPole-v1\nobserve: index\nreward:\n  diff: reward\n",
         "# env: CartPole-v1\nobserve: onehot\nreward:\n  diff: reward\n",
     ),
     "unknown-param": Explanation(
-        "A parameter is set that the program does not have, or to a number that is not finite. Parameters are the "
-        "weights of terms and the switches of running statistics.",
+        "A parameter is set that the program does not have, or to a number that is not finite. Parameters "
+        "are the weights of terms and the switches of running statistics.",
         ">>> env.set_param('markov.wieght', 2.0)",
         ">>> env.set_param('markov.weight', 2.0)",
     ),
@@ -97,8 +97,8 @@ HOSTS_ONLY: dict[str, Explanation] = {
         "Use 'cpu', or one of the devices that `torch.cuda.device_count()` counts.",
     ),
     "missing-extra": Explanation(
-        "A package that this needs is not installed. rewardspec itself is small; what only some users need is an "
-        "extra.",
+        "A package that this needs is not installed. rewardspec itself is small; what only some users need "
+        "is an extra.",
         "$ pip install rewardspec\n$ rewardspec draw office.yaml",
         "$ pip install 'rewardspec[report]'",
     ),
@@ -109,4 +109,107 @@ HOSTS_ONLY: dict[str, Explanation] = {
     ),
 }
 
-HOSTS: dict[str, Explanation] = {**ENVIRONMENTS, **HOSTS_ONLY}
+VECTORS: dict[str, Explanation] = {
+    "vector-cannot-end": Explanation(
+        "The spec can end an episode, and a vector environment that resets by itself would play on. In "
+        "DISABLED mode the wrapper's user owns the resets; below the vector environment each wrapper ends "
+        "its own episode.",
+        ">>> rewardspec.wrap_vector(gymnasium.make_vec('CartPole-v1', 8), spec)",
+        ">>> rewardspec.make_vec('CartPole-v1', spec, 8)",
+    ),
+    "vector-labeller": Explanation(
+        "A ready-made labeller reads live environments, and above a vector environment they are out of "
+        "reach.",
+        ">>> rewardspec.wrap_vector(gymnasium.make_vec('MiniGrid-DoorKey-5x5-v0', 8), spec)",
+        ">>> rewardspec.make_vec('MiniGrid-DoorKey-5x5-v0', spec, 8)",
+    ),
+    "vector-not-reset": Explanation(
+        "In DISABLED mode an environment whose episode is over was stepped before anyone reset it.",
+        ">>> venv.step(actions)  # after terminated[3]",
+        ">>> venv.reset(options={'reset_mask': terminated | truncated})",
+    ),
+    "no-final-observation": Explanation(
+        "A vector environment that resets in the same step must hand out the last observation of the "
+        "episode in `infos['final_obs']`; without it the last transition cannot be read.",
+        ">>> rewardspec.wrap_vector(venv, spec)  # of SAME_STEP mode, without final_obs",
+        "Use NEXT_STEP mode, or a vector environment that gives `final_obs`.",
+    ),
+    "label-shape": Explanation(
+        "Above a vector environment a labelling function gives one truth value per environment.",
+        ">>> rewardspec.wrap_vector(venv, spec, label=lambda venv, step: {'upright': True})",
+        ">>> rewardspec.wrap_vector(venv, spec, label=lambda venv, step: {'upright': abs(step.next_obs[:, "
+        "2]) < 0.1})",
+    ),
+    "too-few-environments": Explanation(
+        "A vector environment has at least one environment.",
+        ">>> rewardspec.make_vec('CartPole-v1', spec, 0)",
+        ">>> rewardspec.make_vec('CartPole-v1', spec, 1)",
+    ),
+}
+
+TRAINING: dict[str, Explanation] = {
+    "no-environment": Explanation(
+        "A command needs an environment, and none is named, or the one that is named cannot be made.",
+        "$ rewardspec check --env CartPole-v9 cartpole.yaml",
+        "$ rewardspec check --env CartPole-v1 cartpole.yaml",
+    ),
+    "unknown-environment": Explanation(
+        "Training needs an environment, and gymnasium knows none of that name, or none is named.",
+        "$ rewardspec train cartpole.yaml --env CartPoel-v1",
+        "$ rewardspec train cartpole.yaml --env CartPole-v1",
+    ),
+    "unknown-algorithm": Explanation(
+        "`rewardspec train` speaks ppo, dqn, sac and a2c.",
+        "$ rewardspec train cartpole.yaml --algo pp",
+        "$ rewardspec train cartpole.yaml --algo ppo",
+    ),
+    "wrong-setting": Explanation(
+        "A setting of a training run is out of its range, or is set by the run itself.",
+        "$ rewardspec train cartpole.yaml --steps 0",
+        "$ rewardspec train cartpole.yaml --steps 100000",
+    ),
+    "unreadable-observation": Explanation(
+        "The agents learn from vectors, pictures and mappings of them, and this observation holds something"
+        " else.",
+        "$ rewardspec train words.yaml --env BabyAI-GoToLocal-v0",
+        "Wrap the environment so that its observation is a vector or a picture.",
+    ),
+    "run-folder-taken": Explanation(
+        "The folder of a run is not empty. A run never writes over another one.",
+        "$ rewardspec train cartpole.yaml --out runs/first",
+        "Resume the run that is there, or name another folder.",
+    ),
+    "not-a-run-folder": Explanation(
+        "The folder holds no run: it has no spec and no record of the settings.",
+        "$ rewardspec train --resume runs/firts",
+        "$ rewardspec train --resume runs/first",
+    ),
+    "run-in-use": Explanation(
+        "Another process is training in this folder.",
+        "$ rewardspec train --resume runs/first  # while the first process is at work",
+        "Wait for it, stop it, or train in another folder.",
+    ),
+    "unfit-algorithm": Explanation(
+        "The algorithm cannot choose actions of this sort: dqn needs a Discrete action space, sac a Box.",
+        "$ rewardspec train pendulum.yaml --algo dqn",
+        "$ rewardspec train pendulum.yaml --algo sac",
+    ),
+    "spec-changed": Explanation(
+        "The run was begun with another spec. Going on with this one would join two curves that mean different "
+        "things.",
+        "$ rewardspec train --resume runs/first  # after spec.yaml was edited",
+        "Train the new spec in a folder of its own.",
+    ),
+    "nothing-trained": Explanation(
+        "The folder's run has no checkpoint yet, so there is no agent to load.",
+        "$ rewardspec watch runs/first",
+        "$ rewardspec train --resume runs/first",
+    ),
+    "broken-checkpoint": Explanation(
+        "A checkpoint cannot be read: it was cut off while it was written, or changed since.",
+        "$ rewardspec train --resume runs/first",
+        "Delete that checkpoint; the run goes on from the one before it.",
+    ),
+}
+
+HOSTS: dict[str, Explanation] = {**ENVIRONMENTS, **HOSTS_ONLY, **VECTORS, **TRAINING}

@@ -6,33 +6,34 @@ from rewardspec.codes.explanation import Explanation
 
 EXPRESSIONS: dict[str, Explanation] = {
     "expression-syntax": Explanation(
-        "The text is not an expression: Python's expression grammar, restricted to numbers, names, arithmetic, "
-        "comparisons, and/or/not, subscripts and the named functions.",
+        "The text is not an expression: Python's expression grammar, restricted to numbers, names, "
+        "arithmetic, comparisons, and/or/not, subscripts and the named functions.",
         "reward: 2 * (reward + 1\n",
         "reward: 2 * (reward + 1)\n",
     ),
     "expression-too-large": Explanation(
-        "The expression is longer or deeper than it may be, or the names in it write out to more than it may hold: a "
-        "signal stands for its whole expression wherever it is read.",
+        "The expression is longer or deeper than it may be, or the names in it write out to more than it "
+        "may hold: a signal stands for its whole expression wherever it is read.",
         "signals:\n  s0: reward\n"
         + "".join(f"  s{i}: s{i - 1} + s{i - 1}\n" for i in range(1, 13))
         + "reward: s12\n",
         "Let several terms add up, or reduce a vector: sum, mean, norm.",
     ),
     "expected-truth-value": Explanation(
-        "`and`, `or`, `not`, `where` and propositions need a truth value, and a computed number stands there. Only a "
-        "field that is read as it is counts as true when it is not 0.",
+        "`and`, `or`, `not`, `where` and propositions need a truth value, and a computed number stands "
+        "there. Only a field that is read as it is counts as true when it is not 0.",
         "reward: 1 if reward + 1 else 0\n",
         "reward: 1 if reward + 1 > 0 else 0\n",
     ),
     "unknown-name": Explanation(
-        "A name is neither declared before this point nor a part of the transition. Signals and propositions may "
-        "read those above them only.",
+        "A name is neither declared before this point nor a part of the transition. Signals and "
+        "propositions may read those above them only.",
         "signals: {speed: 'abs(obs[1])'}\nreward: -sped\n",
         "signals: {speed: 'abs(obs[1])'}\nreward: -speed\n",
     ),
     "unknown-function": Explanation(
-        "Expressions may call a fixed list of functions. Anything else belongs into a labelling function in Python.",
+        "Expressions may call a fixed list of functions. Anything else belongs into a labelling function in"
+        " Python.",
         "reward: -asb(action)\n",
         "reward: -abs(action)\n",
     ),
@@ -42,25 +43,27 @@ EXPRESSIONS: dict[str, Explanation] = {
         "reward: clip(reward, -1, 1)\n",
     ),
     "no-such-key": Explanation(
-        "A part is read that does not exist: a key of something that has none, or one that the environment's spaces "
-        "lack.",
+        "A part is read that does not exist: a key of something that has none, or one that the "
+        "environment's spaces lack.",
         "reward: reward.score\n",
         "reward: info.score\n",
     ),
     "field-not-allowed": Explanation(
-        "This part of the transition may not be read here. A potential reads `obs` alone: it is the value of a state, "
-        "so that the shaping leaves the optimal policies alone.",
+        "This part of the transition may not be read here. A potential reads `obs` alone: it is the value "
+        "of a state, so that the shaping leaves the optimal policies alone.",
         "discount: 0.99\nreward:\n  potential: reward\n",
         "discount: 0.99\nreward:\n  potential: -abs(obs[0])\n",
     ),
     "circular": Explanation(
-        "A value depends on itself within one step. No text of the language can say so; a kind that is being "
-        "developed can, when an end reads what is paid at the end, or a machine a proposition that reads the machine.",
+        "A value depends on itself within one step. No text of the language can say so; a kind that is "
+        "being developed can, when an end reads what is paid at the end, or a machine a proposition that "
+        "reads the machine.",
         ">>> scope.end(ir.Ended('last'))",
         "Let one of them read the value from before the step.",
     ),
     "missing-discount": Explanation(
-        "Potentials, `progress` and discounted differences need the agent's discount, and the spec does not say it.",
+        "Potentials, `progress` and discounted differences need the agent's discount, and the spec does not"
+        " say it.",
         "reward:\n  potential: -abs(obs[0])\n",
         "discount: 0.99\nreward:\n  potential: -abs(obs[0])\n",
     ),
@@ -78,15 +81,15 @@ FORMULAS: dict[str, Explanation] = {
         "propositions: [a]\nreward:\n  ltl: X[201] a\n",
     ),
     "formula-too-large": Explanation(
-        "The automaton of the formula outgrows the limit. Some formulas have automata that are exponential in their "
-        "length; the message names the part that grows.",
+        "The automaton of the formula outgrows the limit. Some formulas have automata that are exponential "
+        "in their length; the message names the part that grows.",
         "propositions: [a, b]\nreward:\n  ltl: F(a & X[20] b)\n",
         "Split the formula into several terms, shorten its bounds, or write the machine that you mean as a "
         "`reward_machine`, with a counter where it counts.",
     ),
     "guard-too-large": Explanation(
-        "The guard becomes more than 4096 edges when it is written as cases of its propositions (a parity of thirty "
-        "propositions has half a billion).",
+        "The guard becomes more than 4096 edges when it is written as cases of its propositions (a parity "
+        "of thirty propositions has half a billion).",
         "propositions: ["
         + ", ".join(f"p{i}" for i in range(16))
         + "]\nreward:\n  reward_machine:\n    start: a\n    edges:\n      - {from: a, to: b, when: "
@@ -119,8 +122,9 @@ FORMULAS: dict[str, Explanation] = {
         "propositions: [a, b]\nreward:\n  ltl: a & X b\n",
     ),
     "not-deterministic": Explanation(
-        "With `semantics: infinite` a formula is paid by a deterministic Buechi automaton, and none is known for this "
-        "one. `F G a` (from some step on, always) has none at all: no finite trace tells whether that step has come.",
+        "With `semantics: infinite` a formula is paid by a deterministic Buechi automaton, and none is "
+        "known for this one. `F G a` (from some step on, always) has none at all: no finite trace tells "
+        "whether that step has come.",
         "propositions: [a]\nreward:\n  ltl: F G a\n  semantics: infinite\n",
         "propositions: [a]\nreward:\n  ltl: F G a\n  pay: end\n",
     ),
@@ -128,12 +132,13 @@ FORMULAS: dict[str, Explanation] = {
 
 MACHINES: dict[str, Explanation] = {
     "overlapping-guards": Explanation(
-        "Two edges leave one state and their guards can hold together; which edge is taken would be left to chance. "
-        "The message gives a step on which both hold.",
+        "Two edges leave one state and their guards can hold together; which edge is taken would be left to"
+        " chance. The message gives a step on which both hold.",
         "propositions: [coffee, broken]\nreward:\n  reward_machine:\n    start: want\n    edges:\n"
         "      - {from: want, to: have, when: coffee}\n      - {from: want, to: lost, when: broken}\n",
         "propositions: [coffee, broken]\nreward:\n  reward_machine:\n    start: want\n    edges:\n"
-        "      - {from: want, to: have, when: coffee and not broken}\n      - {from: want, to: lost, when: broken}\n",
+        "      - {from: want, to: have, when: coffee & !broken}\n"
+        "      - {from: want, to: lost, when: broken}\n",
     ),
     "unknown-state": Explanation(
         "A state is named that the machine's edges do not have, or no edge leaves the initial state.",
@@ -151,14 +156,14 @@ MACHINES: dict[str, Explanation] = {
     ),
     "unknown-counter": Explanation(
         "An edge changes a counter that the machine does not declare.",
-        "propositions: [lap]\nreward:\n  reward_machine:\n    start: run\n    counters: {laps: 0}\n    edges:\n"
-        "      - {from: run, when: lap, count: {lap: laps + 1}}\n",
-        "propositions: [lap]\nreward:\n  reward_machine:\n    start: run\n    counters: {laps: 0}\n    edges:\n"
-        "      - {from: run, when: lap, count: {laps: laps + 1}}\n",
+        "propositions: [lap]\nreward:\n  reward_machine:\n    start: u\n    counters: {laps: 0}\n    edges:\n"
+        "      - {from: u, when: lap, count: {lap: laps + 1}}\n",
+        "propositions: [lap]\nreward:\n  reward_machine:\n    start: u\n    counters: {laps: 0}\n    edges:\n"
+        "      - {from: u, when: lap, count: {laps: laps + 1}}\n",
     ),
     "unknown-machine": Explanation(
-        "A potential or a test names a machine that no term has. A machine has its term's name, which is the kind's "
-        "where the term gives none.",
+        "A potential or a test names a machine that no term has. A machine has its term's name, which is "
+        "the kind's where the term gives none.",
         "discount: 0.99\npropositions: [goal]\nreward:\n  - ltl: F goal\n  - potential: {machine: lt}\n",
         "discount: 0.99\npropositions: [goal]\nreward:\n  - ltl: F goal\n  - potential: {machine: ltl}\n",
     ),
@@ -173,14 +178,14 @@ MACHINES: dict[str, Explanation] = {
         "env: {labels: minigrid}\npropositions: {key: label.carrying_key}\nreward:\n  ltl: F key\n",
     ),
     "toro-icarte-syntax": Explanation(
-        "The text is not a reward machine in the text format of Toro Icarte's repository: initial state, list of "
-        "terminal states, then one transition a line.",
+        "The text is not a reward machine in the text format of Toro Icarte's repository: initial state, "
+        "list of terminal states, then one transition a line.",
         "0\n[1]\n(0,1,'a&!b')\n",
         "0\n[1]\n(0,1,'a&!b',ConstantRewardFunction(1))\n",
     ),
     "toro-icarte-unsupported": Explanation(
-        "The machine has something that the other format cannot say: counters, guards over computed values, or a "
-        "reward function that is not known.",
+        "The machine has something that the other format cannot say: counters, guards over computed values,"
+        " or a reward function that is not known.",
         "0\n[1]\n(0,1,'a',MyRewardFunction())\n",
         "Hand the function's expression to the import, or write the machine as YAML.",
     ),
@@ -188,7 +193,8 @@ MACHINES: dict[str, Explanation] = {
 
 TESTS: dict[str, Explanation] = {
     "undecided-term": Explanation(
-        "A test gives a trace of propositions and expects a number of a term that reads more than propositions.",
+        "A test gives a trace of propositions and expects a number of a term that reads more than "
+        "propositions.",
         "propositions: [goal]\nreward:\n  - {markov: -0.1 * reward, name: cost}\ntests:\n"
         "  - {name: one step, trace: [[goal]], return: {cost: -0.1}}\n",
         "reward:\n  - {markov: -0.1 * reward, name: cost}\ntests:\n"

@@ -1,8 +1,8 @@
 """The pages of the codes, and the problems that a text provokes.
 
-The examples of the table are run to make the pages, so that a page shows the very message that a user sees. A text
-may begin with comments that say what to do with it besides compiling it: `# env: CartPole-v1` wraps that
-environment, and `# step` after it takes a step in it.
+The examples of the table are run to make the pages, so that a page shows the very message that a user
+sees. A text may begin with comments that say what to do with it besides compiling it: `# env: CartPole-v1`
+wraps that environment, and `# step` after it takes a step in it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _HEADER = re.compile(r"# (env|step)\b:? ?(.*)\n")
 NOT_RUN = (">>> ", "$ ")
 """How an example begins that is not a spec."""
 
-NOT_A_SPEC = frozenset({"unreadable-file", "not-utf8", "toro-icarte-syntax", "toro-icarte-unsupported", *ENVIRONMENT})
+NOT_A_SPEC = frozenset(
+    {"unreadable-file", "not-utf8", "toro-icarte-syntax", "toro-icarte-unsupported", *ENVIRONMENT}
+)
 """Codes whose example is no spec, or needs random episodes."""
 
 TITLE = """\
@@ -34,8 +36,9 @@ TITLE = """\
 
 <!-- Made by `python -m rewardspec.codes > docs/errors.md`; edit the table in `rewardspec/codes/` instead. -->
 
-Every problem that rewardspec reports carries a code. Errors stop a spec from compiling or an environment from being
-wrapped; warnings and infos come from `rewardspec check`. `rewardspec explain CODE` prints one of these pages.
+Every problem that rewardspec reports carries a code. Errors stop a spec from compiling or an environment from
+being wrapped; warnings and infos come from `rewardspec check`. `rewardspec explain CODE` prints one of these
+pages.
 """
 
 
@@ -94,10 +97,21 @@ def message(code: str) -> str:
 def page(code: str) -> str:
     """Return the page of a code as Markdown: what it means, an example, its message and the fix."""
     explanation = CODES[code]
-    parts = [f"## {code}", f"*{explanation.severity}*", explanation.summary, "Example:", _fenced(explanation.example)]
+    parts = [
+        f"## {code}",
+        f"*{explanation.severity}*",
+        explanation.summary,
+        "Example:",
+        _fenced(explanation.example),
+    ]
     if shown := message(code):
         parts += ["Message:", _fenced(shown, "text")]
-    parts += ["Fix:", _fenced(explanation.fix) if "\n" in explanation.fix.strip() or _is_code(explanation.fix) else explanation.fix]
+    parts += [
+        "Fix:",
+        _fenced(explanation.fix)
+        if "\n" in explanation.fix.strip() or _is_code(explanation.fix)
+        else explanation.fix,
+    ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -16,24 +16,26 @@ TEXT: dict[str, Explanation] = {
         "Save the file as UTF-8; every editor can.",
     ),
     "control-character": Explanation(
-        "The text holds a character that cannot be seen, such as a NUL, a bell or a direction mark. It usually came "
-        "with a copy and would make two texts that look alike differ.",
+        "The text holds a character that cannot be seen, such as a NUL, a bell or a direction mark. It "
+        "usually came with a copy and would make two texts that look alike differ.",
         "name: door\a\nreward: 1\n",
         "Delete it. In a text that must have it, write it as an escape in double quotes.",
     ),
     "yaml-syntax": Explanation(
-        "The text is not YAML. The line that is shown is where the parser gave up; the mistake is there or just above.",
+        "The text is not YAML. The line that is shown is where the parser gave up; the mistake is there or "
+        "just above.",
         "name: door: open\nreward: 1\n",
         "name: 'door: open'\nreward: 1\n",
     ),
     "yaml-tag": Explanation(
-        "A word that begins with '!' is a tag to YAML, and a spec has none. Mostly a guard with a leading '!' lacks "
-        "its quotes.",
+        "A word that begins with '!' is a tag to YAML, and a spec has none. Mostly a guard with a leading "
+        "'!' lacks its quotes.",
         "propositions: [lava]\nreward:\n  ltl: !lava\n",
         "propositions: [lava]\nreward:\n  ltl: not lava\n  pay: end\n",
     ),
     "yaml-directive": Explanation(
-        "YAML directives (lines that begin with '%') change how a text is read. A spec is read in one way only.",
+        "YAML directives (lines that begin with '%') change how a text is read. A spec is read in one way "
+        "only.",
         "%YAML 1.1\n---\nreward: 1\n",
         "reward: 1\n",
     ),
@@ -53,13 +55,14 @@ TEXT: dict[str, Explanation] = {
         "reward:\n  - markov: 1\n",
     ),
     "duplicate-key": Explanation(
-        "A key is given twice: in one mapping, or under a term's kind and beside it. YAML would silently keep the "
-        "last one.",
+        "A key is given twice: in one mapping, or under a term's kind and beside it. YAML would silently "
+        "keep the last one.",
         "reward: 1\nname: first\nname: second\n",
         "reward: 1\nname: first\n",
     ),
     "merge-key": Explanation(
-        "Merge keys ('<<') are not part of the language: what a term says should stand where the term stands.",
+        "Merge keys ('<<') are not part of the language: what a term says should stand where the term "
+        "stands.",
         "reward:\n  - &a {markov: 1, weight: 2}\n  - {<<: *a, name: other}\n",
         "reward:\n  - {markov: 1, weight: 2}\n  - {markov: 1, weight: 2, name: other}\n",
     ),
@@ -69,8 +72,8 @@ TEXT: dict[str, Explanation] = {
         "reward: 1\nname: a b\n",
     ),
     "unknown-anchor": Explanation(
-        "A word that begins with '*' is an alias to YAML, and no anchor ('&') of that name comes before it. Mostly a "
-        "text that begins with '*' lacks its quotes.",
+        "A word that begins with '*' is an alias to YAML, and no anchor ('&') of that name comes before it."
+        " Mostly a text that begins with '*' lacks its quotes.",
         "reward: *step\n",
         "reward: reward\n",
     ),
@@ -80,8 +83,8 @@ TEXT: dict[str, Explanation] = {
         "reward:\n  sum: [reward]\n",
     ),
     "ambiguous-scalar": Explanation(
-        "YAML 1.1, YAML 1.2 and a person read this word differently: a number with a leading zero, in another base or "
-        "with colons or underscores, or a date.",
+        "YAML 1.1, YAML 1.2 and a person read this word differently: a number with a leading zero, in "
+        "another base or with colons or underscores, or a date.",
         "reward: 010\n",
         "reward: 10\n",
     ),
@@ -91,13 +94,14 @@ TEXT: dict[str, Explanation] = {
         "# For no bound, leave the key out.\nreward:\n  clip: reward\n  low: 0\n",
     ),
     "cut-by-comma": Explanation(
-        "Inside [...] and {...} YAML cuts a text at its commas, so a function's arguments end up in several pieces.",
+        "Inside [...] and {...} YAML cuts a text at its commas, so a function's arguments end up in several"
+        " pieces.",
         "propositions: {far: max(obs[0], 1) > 2}\nreward: 1\n",
         "propositions: {far: 'max(obs[0], 1) > 2'}\nreward: 1\n",
     ),
     "document-too-large": Explanation(
-        "The text, a list or a mapping is longer than a spec may be. The limits keep reading within memory and time: "
-        "8 MiB of text, two million values, 4096 names, 1000 terms in a list, 20,000 edges.",
+        "The text, a list or a mapping is longer than a spec may be. The limits keep reading within memory "
+        "and time: 8 MiB of text, two million values, 4096 names, 1000 terms in a list, 20,000 edges.",
         "reward:\n  markov: 1\n  weight:\n    piecewise: ["
         + ", ".join(f"[{i}, 1]" for i in range(101))
         + "]\n",
@@ -122,8 +126,8 @@ VALUES: dict[str, Explanation] = {
         "propositions: {goal: terminated}\nreward:\n  ltl: F goal\n",
     ),
     "wrong-type": Explanation(
-        "A value is of another sort than its key asks for: a text for a number, a list for a mapping. Nothing is "
-        "converted silently: `'0.9'` in quotes is a text.",
+        "A value is of another sort than its key asks for: a text for a number, a list for a mapping. "
+        "Nothing is converted silently: `'0.9'` in quotes is a text.",
         "discount: high\nreward: 1\n",
         "discount: 0.99\nreward: 1\n",
     ),
@@ -133,13 +137,14 @@ VALUES: dict[str, Explanation] = {
         "discount: 0.99\nreward: 1\n",
     ),
     "wrong-version": Explanation(
-        "`rewardspec:` at the top is the version of the language, not that of the spec. The language has version 1.",
+        "`rewardspec:` at the top is the version of the language, not that of the spec. The language has "
+        "version 1.",
         "rewardspec: 2\nreward: 1\n",
         "rewardspec: 1\nreward: 1\n",
     ),
     "invalid-name": Explanation(
-        "Signals, propositions and counters have names that expressions can read: letters, digits and underscores, a "
-        "letter first. Names of terms may hold spaces, '-' and '.' as well.",
+        "Signals, propositions and counters have names that expressions can read: letters, digits and "
+        "underscores, a letter first. Names of terms may hold spaces, '-' and '.' as well.",
         "signals: {2x: reward}\nreward: 1\n",
         "signals: {x2: reward}\nreward: 1\n",
     ),
@@ -164,8 +169,8 @@ VALUES: dict[str, Explanation] = {
         "reward:\n  - markov: reward\n",
     ),
     "several-kinds": Explanation(
-        "A term is a mapping with one key that names its kind, and several of its keys do. Often the '- ' before the "
-        "second one is missing.",
+        "A term is a mapping with one key that names its kind, and several of its keys do. Often the '- ' "
+        "before the second one is missing.",
         "propositions: {goal: terminated}\nreward:\n  - markov: reward\n    ltl: F goal\n",
         "propositions: {goal: terminated}\nreward:\n  - markov: reward\n  - ltl: F goal\n",
     ),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from rewardspec.errors import Problem, SpecError, list_names, near_miss
 from rewardspec.spec.document import Document, Path
+from rewardspec.spec.dump import MAX_DEPTH
 from rewardspec.spec.model import Kind, Spec, Term
 from rewardspec.spec.places import Places
 from rewardspec.spec.scalars import short
@@ -92,20 +93,28 @@ class SpecReader:
 
     def refuse_wide_mappings(self) -> None:
         """Refuse a mapping with more keys than a spec has use for, before each key becomes a complaint."""
-        stack: list[tuple[Path, Any]] = [((), self.data)]
-        while stack:
-            path, value = stack.pop()
+        opened: list[tuple[Path, Iterator[tuple[str | int, Any]]]] = [((), iter([("", self.data)]))]
+        while opened:
+            around, items = opened[-1]
+            part, value = next(items, ("", None))
+            if value is None:
+                opened.pop()
+                continue
+            path = (*around, part) if len(opened) > 1 else ()
             if path in _FREE or (path[:1] == ("tests",) and path[2:3] == ("transitions",)):
                 continue
-            if isinstance(value, list | tuple):
-                stack.extend(((*path, i), item) for i, item in enumerate(value) if isinstance(item, dict | list))
-            elif isinstance(value, dict):
+            if isinstance(value, dict):
                 limit = MAX_NAMES if path in (("signals",), ("propositions",)) else MAX_KEYS
                 if len(value) > limit:
                     message = f"{len(value)} keys in one mapping; the limit here is {limit}"
                     self.fail("document-too-large", message, path)
                     raise SpecError(self.problems)
-                stack.extend(((*path, key), item) for key, item in value.items() if isinstance(item, dict | list))
+            if len(opened) > MAX_DEPTH:  # data from Python can even hold itself
+                self.fail("document-too-deep", f"lists and mappings nest more than {MAX_DEPTH} levels deep", ())
+                raise SpecError(self.problems)
+            # One iterator a level and no list of what is to come: there may be a million items.
+            inside = value.items() if isinstance(value, dict) else enumerate(value)
+            opened.append((path, ((p, v) for p, v in inside if isinstance(v, dict | list | tuple))))
 
     # -- problems ----------------------------------------------------------------------------------------
 
@@ -137,7 +146,11 @@ class SpecReader:
         """Read `propositions: [a, b]`: names that the labelling function gives."""
         found: dict[str, None] = {}
         if len(names) > MAX_NAMES:
-            self.fail("document-too-large", f"{len(names)} propositions; the limit is {MAX_NAMES}", ("propositions",))
+            self.fail(
+                "document-too-large",
+                f"{len(names)} propositions; the limit is {MAX_NAMES}",
+                ("propositions",),
+            )
             return found
         for i, name in enumerate(names):
             path: Path = ("propositions", i)
