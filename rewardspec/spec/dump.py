@@ -70,7 +70,8 @@ def _entry(lead: str, value: Any, depth: int) -> Iterator[str]:
     if not value:
         yield f"{lead} {_flow(value)}"
         return
-    if not isinstance(value, Mapping) or depth >= 3:
+    is_one_pair = lead == "-" and isinstance(value, Mapping) and len(value) == 1  # needs no braces
+    if not isinstance(value, Mapping) or (depth >= 3 and not is_one_pair):
         flow = _flow(value) if _is_small(value) else ""
         if flow and len(lead) + len(flow) < _WIDTH:
             yield f"{lead} {flow}"

@@ -39,8 +39,8 @@ reward:
   - lexicographic:
       levels: 4
       terms:
-        - {markov: speed}
-        - {once: office}
+        - markov: speed
+        - once: office
 tests:
   - name: coffee first, then the office
     trace: [[], [coffee], [], [office]]
@@ -130,7 +130,7 @@ def rebuild(data: Any) -> rs.Reward:
         ("markov: 'true'", "markov: true"),
         ("{clip: {of: {markov: action}, low: -1.0}}", "clip: {markov: action}\n    low: -1"),
         ("{once: {when: goal, value: '2'}}", "once: goal\n    value: 2"),
-        ("{sum: {terms: [action]}}", "sum:\n      - {markov: action}"),
+        ("{sum: {terms: [action]}}", "sum:\n      - markov: action"),
         ("{potential: {machine: m}}", "potential: {machine: m}"),
     ],
 )
