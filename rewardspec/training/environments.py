@@ -1,0 +1,233 @@
+"""From an environment id to environments that pay by a spec, are seeded by episode and keep the score.
+
+The order, from the inside out: the environment; `OwnScore`, which keeps the task's own return apart from the
+spec's; the spec's wrapper; `Encoded`, which makes the observation a vector; `Episodes`, which seeds and
+sums up episodes.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+
+from rewardspec.compiler import compile_spec
+from rewardspec.errors import Problem, UnsupportedError, missing_extra, near_miss
+from rewardspec.ir.program import Program
+from rewardspec.spec.model import Spec
+from rewardspec.training.observations import Encoded
+from rewardspec.wrappers.single import RewardSpecWrapper, wrap
+
+PACKAGES = {"MiniGrid-": "minigrid", "BabyAI-": "minigrid", "MiniHack-": "minihack"}
+"""Beginning of an environment's id -> the package that registers it, which is also the extra to install."""
+
+MINIHACK_KEYS = ("chars_crop", "blstats")
+"""What an agent sees of MiniHack, besides what the spec reads."""
+
+SOLVED_BY_REWARD = ("minigrid", "minihack")
+"""Packages whose tasks pay a positive reward on the last step exactly when they are solved."""
+
+Success = Callable[["OwnScore", Mapping[str, Any]], bool | None]
+"""Whether an episode that has just ended was a success; None where nobody can say."""
+
+
+class OwnScore(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+    """Keeps the environment's own return of the episode, which the spec's wrapper around it hides.
+
+    Attributes:
+        total: Sum of the environment's own rewards in the episode so far.
+        last: Its own reward on the last step.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        """Begin with nothing."""
+        gym.utils.RecordConstructorArgs.__init__(self)
+        gym.Wrapper.__init__(self, env)
+        self.total = self.last = 0.0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Reset; the score begins anew."""
+        self.total = self.last = 0.0
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Step; the score is kept."""
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        self.last = float(reward)
+        self.total += self.last
+        return obs, reward, terminated, truncated, info
+
+
+class Episodes(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+    """Seeds every episode from (stream, number of the episode), notes its actions, and sums it up at its end.
+
+    An environment whose episodes depend on their seed and actions alone can therefore be brought back to
+    the middle of an episode, in another process, from a few numbers: `where` gives them, `go_back_to` takes
+    them. Nothing of the environment itself is stored.
+
+    The last step's `info["episode"]` has what `Monitor` puts there (`r`, the spec's return, `l`, `t`), and
+    besides `task_return`, `success` and `terms`, the return of each term of the spec.
+    """
+
+    def __init__(
+        self, env: gym.Env[Any, Any], paid: RewardSpecWrapper, own: OwnScore, success: Success
+    ) -> None:
+        """Watch `env`, of which `paid` and `own` are inner wrappers."""
+        gym.utils.RecordConstructorArgs.__init__(self, paid=paid, own=own, success=success)
+        gym.Wrapper.__init__(self, env)
+        self._paid, self._own, self._success = paid, own, success
+        self._stream, self._number = 0, -1
+        self._actions: list[Any] = []
+        self._run_state: dict[str, float] = {}
+        self._total = 0.0
+        self._began = time.monotonic()
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin the next episode; `seed` begins another stream of episodes."""
+        if seed is not None:
+            self._stream, self._number = seed, -1
+        self._number += 1
+        self._actions, self._total = [], 0.0
+        self._run_state = self._paid.run_state()
+        drawn = np.random.SeedSequence((self._stream, self._number)).generate_state(1)[0]
+        return self.env.reset(seed=int(drawn >> 1), options=options)
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Step; sum the episode up when it ends."""
+        self._actions.append(action)
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        self._total += float(reward)
+        if terminated or truncated:
+            success = self._success(self._own, info)
+            info["episode"] = {
+                "r": self._total,
+                "l": len(self._actions),
+                "t": round(time.monotonic() - self._began, 3),
+                "task_return": self._own.total,
+                "success": success,
+                "terms": dict(info["rewardspec"]["return"]),
+            }
+            if success is not None:
+                info["is_success"] = success
+        return obs, reward, terminated, truncated, info
+
+    def where(self) -> dict[str, Any]:
+        """Return where the environment is, as plain data."""
+        return {
+            "stream": self._stream,
+            "number": self._number,
+            "actions": [np.asarray(action).tolist() for action in self._actions],
+            "run_state": self._run_state,
+        }
+
+    def go_back_to(self, where: Mapping[str, Any]) -> None:
+        """Play the episode that `where` describes again, up to the step at which it was taken."""
+        self._paid.load_run_state(where["run_state"])
+        self._stream, self._number = int(where["stream"]), int(where["number"]) - 1
+        self.reset()
+        dtype = getattr(self.action_space, "dtype", None)
+        for action in where["actions"]:
+            self.step(np.asarray(action, dtype))
+
+
+def make_env(
+    spec: Spec | Program,
+    env_id: str,
+    env_kwargs: Mapping[str, Any] | None = None,
+    *,
+    horizon: int | None = None,
+    seen: bool = False,
+) -> Episodes:
+    """Return one environment to train on.
+
+    Args:
+        spec: The spec, or its program.
+        env_id: Gymnasium id.
+        env_kwargs: Arguments of `gymnasium.make`.
+        horizon: Steps after which an environment that has no time limit of its own is truncated.
+        seen: Whether it is to be watched: it renders pictures, and every step's `info["rewardspec"]` tells
+            the details.
+
+    Raises:
+        MissingExtraError: The environment's package is not installed.
+        UnsupportedError: `unknown-environment`, `unreadable-observation`.
+        MismatchError: The environment lacks what the spec reads.
+    """
+    program = compile_spec(spec) if isinstance(spec, Spec) else spec
+    if isinstance(spec, Spec) and horizon is None and spec.env is not None:
+        horizon = spec.env.horizon
+    kwargs = dict(env_kwargs or {})
+    package = _package(env_id)
+    if package == "minihack":
+        kwargs.setdefault("observation_keys", _minihack_keys(program, seen))
+    elif seen:
+        kwargs.setdefault("render_mode", "rgb_array")
+    env = _make(env_id, kwargs, package)
+    if package == "minihack":
+        from rewardspec.labels.steady_nle import SteadyNLE
+
+        env = SteadyNLE(env)
+    if horizon is not None and (env.spec is None or env.spec.max_episode_steps is None):
+        env = gym.wrappers.TimeLimit(env, horizon)
+    own = OwnScore(env)
+    paid = wrap(own, program, detail=seen)
+    return Episodes(Encoded(paid), paid, own, success_of(env, package))
+
+
+def _package(env_id: str) -> str | None:
+    return next((package for start, package in PACKAGES.items() if env_id.startswith(start)), None)
+
+
+def _make(env_id: str, kwargs: Mapping[str, Any], package: str | None) -> gym.Env[Any, Any]:
+    """Return the environment as its authors made it."""
+    if package is not None:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise missing_extra(package, package, f"the environment {env_id}") from error
+    try:
+        return gym.make(env_id, **kwargs)
+    except gym.error.UnregisteredEnv as error:
+        hint = f"`gymnasium.pprint_registry()` lists those installed.{near_miss(env_id, gym.registry)}"
+        raise UnsupportedError(
+            Problem("unknown-environment", f"gymnasium knows no environment '{env_id}'", hints=(hint,))
+        ) from error
+
+
+def _minihack_keys(program: Program, seen: bool) -> tuple[str, ...]:
+    """Return the observation keys that the agent, the spec and whoever watches need."""
+    read = [
+        str(field.path[0]) for field in program.fields() if field.root in ("obs", "next_obs") and field.path
+    ]
+    return tuple(dict.fromkeys((*MINIHACK_KEYS, *read, *(("pixel",) if seen else ()))))
+
+
+def success_of(env: gym.Env[Any, Any], package: str | None) -> Success:
+    """Return how success is told in an environment; never from the spec's reward.
+
+    In this order: the environment says so itself in its last step's info (`is_success` or `success`); its
+    own reward on the last step is positive (MiniGrid and MiniHack, and every environment that pays at the
+    goal only); its own return reaches the threshold that its authors registered with it.
+    """
+    threshold = env.spec.reward_threshold if env.spec is not None else None
+    return functools.partial(_told_success, package in SOLVED_BY_REWARD, threshold)
+
+
+def _told_success(
+    by_reward: bool, threshold: float | None, own: OwnScore, info: Mapping[str, Any]
+) -> bool | None:
+    said = info.get("is_success", info.get("success"))
+    if said is not None:
+        return bool(said)
+    if by_reward:
+        return own.last > 0
+    return None if threshold is None else own.total >= threshold

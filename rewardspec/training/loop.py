@@ -1,0 +1,279 @@
+"""Train an agent on a spec, go on with a run that was stopped, and load what was trained."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import io
+import platform
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import gymnasium as gym
+
+from rewardspec.compiler import compile_spec
+from rewardspec.errors import Problem, UnsupportedError, missing_extra
+from rewardspec.spec.model import Spec
+from rewardspec.training import checkpoint, display
+from rewardspec.training.environments import Episodes, make_env
+from rewardspec.training.folder import Row, RunFolder, write_whole
+from rewardspec.training.settings import EXPLORING, Settings, choose
+from rewardspec.vocabulary import load
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+CHECKPOINT_SECONDS = 30.0
+"""Seconds between two checkpoints."""
+
+NAMED = ("rewardspec", "torch", "stable-baselines3", "gymnasium", "numpy", "minigrid", "minihack", "mujoco")
+"""Packages whose versions a run notes, as far as they are installed."""
+
+Show = Callable[[Row], None]
+"""Called with every row of progress."""
+
+
+def train(
+    spec: Spec | str | Path,
+    folder: str | Path,
+    *,
+    env_id: str | None = None,
+    algo: str = "ppo",
+    steps: int = 100_000,
+    seed: int = 0,
+    n_envs: int | None = None,
+    agent: Mapping[str, Any] | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    show: Show | bool = True,
+) -> RunFolder:
+    """Train an agent on a spec; everything it writes goes into a new run folder.
+
+    Args:
+        spec: The spec, or the path of its YAML file.
+        folder: The run folder; it must be new or empty.
+        env_id: Gymnasium id; the spec's own where it is not given.
+        algo: `ppo`, `dqn`, `sac` or `a2c`.
+        steps: Environment steps to train for, over all environments side by side; PPO and A2C round up to
+            whole rollouts.
+        seed: Seed of everything random: the same seed gives the same learning curve.
+        n_envs: Environments side by side.
+        agent: Arguments of the algorithm that differ from `settings.AGENT`. Its `gamma` is the spec's
+            discount.
+        checkpoint_seconds: Seconds between two checkpoints; 0 saves one with every row of progress.
+        show: Whether to show progress, or what to call with every row of it.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        SpecError: The spec is wrong.
+        MismatchError: The environment lacks what the spec reads.
+        UnsupportedError: `unknown-algorithm`, `unknown-environment`, `wrong-setting`, `unfit-algorithm`,
+            `discount-mismatch`, `run-folder-taken`.
+    """
+    file = None if isinstance(spec, Spec) else Path(spec)
+    spec = spec if isinstance(spec, Spec) else load(spec)
+    settings = choose(spec, env_id=env_id, algo=algo, steps=steps, seed=seed, n_envs=n_envs, agent=agent)
+    program = compile_spec(spec)
+    run = RunFolder(folder)
+    model, envs = build(spec, settings)  # before anything is written: what cannot be built leaves no folder
+    text = spec.to_yaml() if file is None else file.read_text()
+    run.create(text, {"settings": settings.to_data(), "digest": program.digest(), "versions": versions()})
+    return _run(run, spec, settings, model, envs, checkpoint_seconds, show)
+
+
+def resume(
+    folder: str | Path, *, checkpoint_seconds: float = CHECKPOINT_SECONDS, show: Show | bool = True
+) -> RunFolder:
+    """Go on with a run that was stopped at any moment; its learning curve is the one of a run never stopped.
+
+    That holds on the same machine with the same versions, and where an environment's episodes depend on
+    their seeds and the actions alone. A run that is finished stays as it is.
+
+    Raises:
+        UnsupportedError: `not-a-run-folder`, `run-in-use`, `spec-changed`.
+        LearningError: `broken-checkpoint`.
+    """
+    run = RunFolder(folder)
+    spec, settings = read_run(run)
+    if run.is_finished:
+        return run
+    model, envs = build(spec, settings)
+    return _run(run, spec, settings, model, envs, checkpoint_seconds, show)
+
+
+def load_agent(folder: str | Path, *, seen: bool = False) -> tuple[BaseAlgorithm, Episodes]:
+    """Return a run's agent as it is now, and an environment to see it in.
+
+    The finished agent, or the newest checkpoint of a run that is not finished.
+
+    Args:
+        folder: The run folder.
+        seen: Whether the environment renders and tells details, for watching.
+
+    Raises:
+        UnsupportedError: `not-a-run-folder`, `spec-changed`, `nothing-trained`.
+    """
+    run = RunFolder(folder)
+    spec, settings = read_run(run)
+    latest = run.latest()
+    if latest is None:
+        raise UnsupportedError(Problem("nothing-trained", f"the run in {run.path} has no checkpoint yet"))
+    env = make_env(spec, settings.env_id, settings.env_kwargs, seen=seen)
+    with _one_thread(), warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="You have specified a mini-batch"
+        )  # it is not to be trained
+        model = _agent(settings, [env])
+        checkpoint.load_weights(model, latest / "weights.zip")
+    return model, env
+
+
+def read_run(run: RunFolder) -> tuple[Spec, Settings]:
+    """Return the spec and the settings of a run.
+
+    Raises:
+        UnsupportedError: `not-a-run-folder`; `spec-changed` when spec.yaml no longer means what was trained
+            on.
+    """
+    facts = run.read_facts()
+    spec = load(run.spec)
+    if compile_spec(spec).digest() != facts.get("digest"):
+        hint = "Train on the changed spec in a new folder: rewardspec train SPEC."
+        raise UnsupportedError(
+            Problem("spec-changed", f"{run.spec} is not the spec that this run was trained on", hints=(hint,))
+        )
+    return spec, Settings(**facts["settings"])
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a learning curve may depend on."""
+    found = {"python": platform.python_version()}
+    for name in NAMED:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def build(spec: Spec, settings: Settings) -> tuple[BaseAlgorithm, list[Episodes]]:
+    """Return an untrained agent and the environments that it is to train in."""
+    program = compile_spec(spec)
+    horizon = spec.env.horizon if spec.env is not None else None
+    envs = [
+        make_env(program, settings.env_id, settings.env_kwargs, horizon=horizon)
+        for _ in range(settings.n_envs)
+    ]
+    with _one_thread():
+        return _agent(settings, envs), envs
+
+
+def _agent(settings: Settings, envs: list[Episodes]) -> BaseAlgorithm:
+    """Return an untrained agent of stable-baselines3 on environments."""
+    try:
+        import stable_baselines3
+    except ImportError as error:
+        raise missing_extra("stable-baselines3", "sb3", "training") from error
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    discrete = not isinstance(envs[0].action_space, gym.spaces.Box)
+    _refuse_unfit(settings.algo, envs[0].action_space)
+    arguments = dict(settings.agent)
+    if settings.algo in ("ppo", "a2c") and discrete:
+        arguments.setdefault("ent_coef", EXPLORING)
+    encoded: Any = envs[0].env
+    vector = DummyVecEnv([lambda env=env: env for env in envs])  # type: ignore[misc]
+    algorithm = getattr(stable_baselines3, settings.algo.upper())
+    try:
+        model: BaseAlgorithm = algorithm(
+            encoded.policy, vector, seed=settings.seed, device="cpu", **arguments
+        )
+    except TypeError as error:
+        raise UnsupportedError(
+            Problem("wrong-setting", f"{settings.algo.upper()} refuses: {error}")
+        ) from error
+    return model
+
+
+def _refuse_unfit(algo: str, space: gym.spaces.Space[Any]) -> None:
+    """Raise when an algorithm cannot act in a space.
+
+    Raises:
+        UnsupportedError: `unfit-algorithm`.
+    """
+    fitting = {"dqn": gym.spaces.Discrete, "sac": gym.spaces.Box}.get(algo)
+    if fitting is not None and not isinstance(space, fitting):
+        other = "sac" if isinstance(space, gym.spaces.Box) else "dqn"
+        raise UnsupportedError(
+            Problem(
+                "unfit-algorithm",
+                f"{algo} needs actions of type {fitting.__name__}; here they are {space}",
+                hints=(
+                    f"Use ppo, a2c or {other}."
+                    if isinstance(space, gym.spaces.Box | gym.spaces.Discrete)
+                    else "Use ppo or a2c.",
+                ),
+            )
+        )
+
+
+def _run(
+    run: RunFolder,
+    spec: Spec,
+    settings: Settings,
+    model: BaseAlgorithm,
+    envs: list[Episodes],
+    checkpoint_seconds: float,
+    show: Show | bool,
+) -> RunFolder:
+    """Train to the end, from the newest checkpoint where there is one."""
+    from rewardspec.training.recorder import Recorder
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(run.lock())
+        stack.enter_context(_one_thread())
+        latest = run.latest()
+        done = int(latest.name) if latest is not None else 0
+        run.cut(done)
+        if show is True:
+            show = stack.enter_context(display.shown(spec.name, settings.steps, done=done))
+        recorder = Recorder(run, envs, checkpoint_seconds, show or None)
+        if latest is not None:
+            recorder.take_up(checkpoint.load(model, envs, latest))
+        model.set_logger(_logger(run, done))
+        left = settings.steps - model.num_timesteps
+        if left > 0:
+            learn: Any = model.learn  # SB3 declares log_interval as int, and takes None for "never"
+            learn(left, callback=recorder, log_interval=None, reset_num_timesteps=latest is None)
+            recorder.save()
+        model.logger.close()
+        write_whole(run.model, lambda file: model.save(cast(io.BufferedIOBase, file)))
+    return run
+
+
+def _logger(run: RunFolder, done: int) -> Any:
+    """Return SB3's logger, writing to TensorBoard only; from `done` on, what a killed run wrote gives way."""
+    from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+    from torch.utils.tensorboard import SummaryWriter
+
+    output = TensorBoardOutputFormat(str(run.tensorboard))
+    if done:
+        output.writer.close()
+        output.writer = SummaryWriter(str(run.tensorboard), purge_step=done + 1)
+    return Logger(str(run.tensorboard), [output])
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Give torch one thread: on small networks more of them only wait for each other."""
+    try:
+        import torch
+    except ImportError as error:
+        raise missing_extra("torch", "sb3", "training") from error
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
