@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,7 +66,9 @@ def register(env_id: str) -> None:
     for beginning, (package, extra) in PACKAGES.items():
         if env_id.startswith(beginning):
             try:
-                importlib.import_module(package)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # deprecations that are their authors' to mend
+                    importlib.import_module(package)
             except ImportError:
                 raise missing_extra(package, extra, f"'{env_id}'") from None
     if env_id.startswith(MUJOCO) and env_id in gym.registry and importlib.util.find_spec("mujoco") is None:
@@ -92,7 +95,8 @@ def _unknown(env_id: str, error: Exception) -> Problem:
 
 def _known_ids() -> Iterator[str]:
     """Yield the ids that can be made; those that gymnasium keeps for its own tests are left out."""
-    for package, _ in dict.fromkeys(PACKAGES.values()):
+    beginnings = {package: beginning for beginning, (package, _) in PACKAGES.items()}
+    for package in beginnings:
         if importlib.util.find_spec(package) is not None:
-            importlib.import_module(package)
+            register(f"{beginnings[package]}x")
     yield from sorted(env_id for env_id in gym.registry if "/" not in env_id)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from rewardspec.cli import checking, looking, starting
+from rewardspec.cli import checking, looking, starting, training
 from rewardspec.cli.printing import say_error
 from rewardspec.errors import RewardSpecError
 
@@ -66,6 +66,8 @@ for command in (
     looking.show,
     looking.draw,
     looking.explain,
+    training.train,
+    training.watch,
     starting.convert,
     checking.schema,
 ):

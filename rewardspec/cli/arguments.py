@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SpecPath = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec in YAML; `-` reads stdin.", show_default=False)]
 SpecPaths = Annotated[
-    list[Path], typer.Argument(metavar="SPEC...", help="Specs in YAML; `-` reads stdin.", show_default=False)
+    list[Path], typer.Argument(metavar="SPEC", help="Specs in YAML; `-` reads stdin.", show_default=False)
 ]
 
 
@@ -48,6 +48,9 @@ def open_environment(spec: Spec | None, env_id: str) -> Iterator[gym.Env[Any, An
     if name is None:
         hint = "Give one with --env ID, or add `env: {id: ...}` to the spec."
         raise MismatchError(Problem("no-environment", "no environment was named", hints=(hint,)))
+    if not env_id and ":" in name:  # it would import a module that whoever wrote the spec has chosen
+        hint = f"If you trust it, say so: --env {name}"
+        raise MismatchError(Problem("no-environment", f"the spec's environment '{name}' names a module", hints=(hint,)))
     env = make_environment(name, **(own.kwargs if own and own.id == name else {}))
     try:
         yield env

@@ -1,3 +1,128 @@
 """Commands that learn: `train` and `watch`."""
 
 from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rewardspec.cli.arguments import read_spec
+from rewardspec.cli.printing import say
+
+if TYPE_CHECKING:
+    from rewardspec.training.folder import RunFolder
+
+
+class Algo(StrEnum):
+    """The algorithms of stable-baselines3 that can be trained."""
+
+    PPO = "ppo"
+    DQN = "dqn"
+    SAC = "sac"
+    A2C = "a2c"
+
+
+def train(
+    spec: Annotated[
+        Path, typer.Argument(metavar="SPEC", help="A spec in YAML; with --resume, or its run folder.", show_default=False)
+    ],
+    algo: Annotated[Algo, typer.Option(help="Algorithm of stable-baselines3.")] = Algo.PPO,
+    steps: Annotated[int, typer.Option(min=1, help="Environment steps, over all environments.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    n_envs: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Environments side by side.", show_default="by algorithm")
+    ] = None,
+    env: Annotated[str, typer.Option(metavar="ID", help="Environment; the one that the spec names without.")] = "",
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Argument of the algorithm, as in learning_rate=3e-4 (repeat)."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Run folder.", show_default="runs/<spec>-<algo>-<seed>")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Train an agent on a spec.
+
+    The run folder keeps the spec, versions and settings, progress by term, TensorBoard logs and checkpoints.
+    A run that was stopped, at whatever moment, goes on with --resume as if it had never been.
+
+    \b
+    Example:
+      rewardspec train cartpole.yaml --steps 50000
+      rewardspec train doorkey.yaml --algo ppo --seed 1 --out runs/first
+      rewardspec train runs/first --resume
+      tensorboard --logdir runs
+    """
+    from rewardspec.training.loop import resume as go_on
+    from rewardspec.training.loop import train as begin
+
+    folder = out or (spec if resume and spec.is_dir() else Path("runs") / f"{spec.stem}-{algo}-{seed}")
+    if resume:
+        run = go_on(folder, show=not quiet)
+    else:
+        source = read_spec(spec) if str(spec) == "-" else spec
+        run = begin(
+            source,
+            folder,
+            env_id=env or None,
+            algo=str(algo),
+            steps=steps,
+            seed=seed,
+            n_envs=n_envs,
+            agent=_settings(setting or []),
+            show=not quiet,
+        )
+    _say_result(run)
+
+
+def _settings(pairs: list[str]) -> dict[str, Any]:
+    """Return `NAME=VALUE` pairs with their values read as JSON, or as text."""
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        name, sign, text = pair.partition("=")
+        if not name or not sign:
+            raise typer.BadParameter(f"'{pair}' is not NAME=VALUE, as in learning_rate=3e-4", param_hint="--set")
+        try:
+            settings[name] = json.loads(text)
+        except ValueError:
+            settings[name] = text
+    return settings
+
+
+def _say_result(run: RunFolder) -> None:
+    from rewardspec.training.display import summary
+
+    rows = run.rows()
+    if rows:
+        say(summary(rows[-1]))
+    say(f"run folder: {run.path}")
+    say(f"next: rewardspec watch {run.path} -o {run.path / 'episode.html'}", err=True)
+
+
+def watch(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `rewardspec train`.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The page.", show_default="RUN/episode.html"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the episode.")] = 0,
+) -> None:
+    """Render an episode of a trained agent as an HTML page.
+
+    The page has the frames, the machines with their current states lit, and the reward by term over time;
+    it is one file that opens in any browser.
+
+    \b
+    Example:
+      rewardspec watch runs/first -o episode.html
+    """
+    from rewardspec.training.watch import watch as render
+
+    page = output or run / "episode.html"
+    render(run, page, seed=seed)
+    say(f"wrote {page}", err=True)

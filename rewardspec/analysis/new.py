@@ -1,0 +1,505 @@
+"""The start of a spec for an environment: its spaces, labels and time limit, read and written down as YAML."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from rewardspec.environments import make_environment
+from rewardspec.ir import expr as ir
+from rewardspec.ir.show import show_field
+from rewardspec.labels import load_labeller
+
+LANDER = ("x", "y", "velocity_x", "velocity_y", "angle", "angular_velocity", "left_leg_touches", "right_leg_touches")
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "CartPole": ("position", "velocity", "angle", "angular_velocity"),
+    "MountainCar": ("position", "velocity"),
+    "MountainCarContinuous": ("position", "velocity"),
+    "Pendulum": ("cos_angle", "sin_angle", "angular_velocity"),
+    "Acrobot": ("cos_1", "sin_1", "cos_2", "sin_2", "angular_velocity_1", "angular_velocity_2"),
+    "LunarLander": LANDER,
+    "LunarLanderContinuous": LANDER,
+    "Blackjack": ("player_sum", "dealer_card", "usable_ace"),
+}
+"""What the entries of the observation are, by the id's name; from gymnasium's documentation."""
+
+BLSTATS = tuple(
+    "x y strength_percentage strength dexterity constitution intelligence wisdom charisma score hitpoints max_hitpoints "
+    "depth gold energy max_energy armour_class monster_level experience_level experience_points time hunger burden "
+    "dungeon_number dungeon_level conditions alignment".split()
+)
+"""What NetHack's bottom lines hold, in the order of `nle.nethack.NLE_BL_*`."""
+
+BASE_REWARD: dict[str, tuple[float, float]] = {
+    "MiniGrid": (0, 1),
+    "BabyAI": (0, 1),
+    "FrozenLake": (0, 1),
+    "FrozenLake8x8": (0, 1),
+    "Taxi": (-10, 20),
+    "CliffWalking": (-100, 0),
+    "MountainCarContinuous": (-0.1, 100),
+}
+"""Least and greatest reward of the environment itself, by the id's name or its beginning, where random play misses them."""
+
+ENDS_EARLY: dict[str, bool] = {
+    **dict.fromkeys(("Pendulum", "HalfCheetah", "Swimmer", "Reacher", "Pusher", "HumanoidStandup"), False),
+    **dict.fromkeys(("MountainCar", "MountainCarContinuous", "Acrobot", "Taxi", "CliffWalking", "MiniGrid", "BabyAI"), True),
+}
+"""Whether episodes can end before the time limit, likewise."""
+
+JOINTS = {0: ("x", "y", "z", "qw", "qx", "qy", "qz"), 1: ("qw", "qx", "qy", "qz")}
+"""What MuJoCo keeps of the position of a free joint and of a ball joint, which have more than one number."""
+
+TURNS = {0: ("vx", "vy", "vz", "wx", "wy", "wz"), 1: ("wx", "wy", "wz")}
+"""And of their velocity."""
+
+ACTIONS: dict[str, tuple[str, ...]] = {
+    "CartPole": ("push left", "push right"),
+    "MountainCar": ("push left", "nothing", "push right"),
+    "Acrobot": ("torque -1", "nothing", "torque 1"),
+    "FrozenLake": ("left", "down", "right", "up"),
+    "FrozenLake8x8": ("left", "down", "right", "up"),
+    "CliffWalking": ("up", "right", "down", "left"),
+    "Taxi": ("down", "up", "right", "left", "pick up", "drop off"),
+    "Blackjack": ("stick", "hit"),
+    "LunarLander": ("nothing", "left engine", "main engine", "right engine"),
+    "MiniGrid": ("turn left", "turn right", "forward", "pick up", "drop", "toggle", "done"),
+    "BabyAI": ("turn left", "turn right", "forward", "pick up", "drop", "toggle", "done"),
+}
+"""What discrete actions do, by the id's name (of MiniGrid's and BabyAI's, by its beginning)."""
+
+
+@dataclass(frozen=True)
+class First:
+    """A first reward for an environment that we know.
+
+    Attributes:
+        propositions: By name, its expression; null when a labelling function gives it.
+        terms: The lines of `reward:`.
+        tests: The lines of `tests:`.
+    """
+
+    terms: str
+    tests: str
+    propositions: Mapping[str, str] = field(default_factory=dict)
+
+
+FIRST: dict[str, First] = {
+    "CartPole": First(
+        "  - markov: 1 - abs(position) / 4.8   # 1 a step, less when the cart is off the centre\n    name: centred\n",
+        "  - name: the centre pays 1, half way to the edge 0.75\n"
+        "    transitions: [{next_obs: [0, 0, 0, 0]}, {next_obs: [1.2, 0, 0, 0]}]\n"
+        "    rewards: [1, 0.75]\n",
+    ),
+    "MountainCar": First(
+        "  - markov: -1                        # every step costs\n    name: time\n"
+        "  - potential: abs(obs[0] + 0.5)      # a hint: away from the valley, up either hill\n    name: height\n",
+        "  - name: moving up the hill pays more than the step costs\n"
+        "    transitions:\n"
+        "      - {obs: [-0.5, 0], next_obs: [0.5, 0]}\n"
+        "    return: {time: -1, height: 0.99}\n",
+    ),
+    "Pendulum": First(
+        "  - markov: cos_angle                 # 1 when upright, -1 when hanging\n    name: upright\n"
+        "  - markov: -0.01 * torque ** 2\n    name: effort\n",
+        "  - name: upright and at rest pays 1\n"
+        "    transitions: [{next_obs: [1, 0, 0], action: [0]}, {next_obs: [-1, 0, 0], action: [1]}]\n"
+        "    rewards: [1, -1.01]\n",
+    ),
+    "Acrobot": First(
+        "  - markov: -cos_1 - (cos_1 * cos_2 - sin_1 * sin_2) - 2   # height of the tip, 0 at the top\n    name: height\n",
+        "  - name: hanging pays -4, standing 0\n"
+        "    transitions: [{next_obs: [1, 0, 1, 0, 0, 0]}, {next_obs: [-1, 0, 1, 0, 0, 0]}]\n"
+        "    rewards: [-4, 0]\n",
+    ),
+}
+"""First rewards, by the id's name."""
+
+LISTED = 40
+"""Entries of an observation that become signals; of a longer one, the first of them."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A signal to declare.
+
+    Attributes:
+        name: Its name.
+        value: Its expression.
+        low: Least value by the space, None when it has none.
+        high: Greatest value, likewise.
+    """
+
+    name: str
+    value: str
+    low: float | None = None
+    high: float | None = None
+
+    def line(self) -> str:
+        """Return the signal as a line of YAML."""
+        if self.low is None or self.high is None:
+            return f"  {self.name}: {self.value}"
+        return f"  {self.name}: {{value: {_quoted(self.value)}, range: [{self.low:.6g}, {self.high:.6g}]}}"
+
+
+def start_spec(env_id: str) -> str:
+    """Return a first spec for an environment, with comments: it passes `check` and its own tests.
+
+    Args:
+        env_id: Gymnasium id.
+
+    Raises:
+        MismatchError: There is no such environment.
+        MissingExtraError: Its package is not installed.
+
+    Example:
+        >>> print(start_spec("MountainCar-v0"))  # doctest: +ELLIPSIS
+        # A first spec for MountainCar-v0...
+    """
+    with contextlib.redirect_stdout(io.StringIO()):  # some environments print what they do
+        env = make_environment(env_id)
+        try:
+            return "\n".join(_Draft(env_id, env).lines()) + "\n"
+        finally:
+            env.close()
+
+
+PLAYED = 300
+"""Random steps from which the range of the environment's own reward is read."""
+
+LINES = 12
+"""Labels that the comment on a labeller shows."""
+
+DISCOUNT = 0.99
+
+
+class _Draft:
+    """Writes the document, section by section."""
+
+    def __init__(self, env_id: str, env: gym.Env[Any, Any]) -> None:
+        self.env_id, self.env = env_id, env
+        self.name = env_id.rpartition("/")[2].rpartition(":")[2].rpartition("-v")[0] or env_id
+        self.family = self.name.partition("-")[0]
+        self.labels = {"MiniGrid": "minigrid", "BabyAI": "minigrid", "MiniHack": "minihack"}.get(self.family)
+        self.first = self._first()
+        self.played = _play(env)
+
+    def _first(self) -> First:
+        if self.labels == "minigrid":
+            return _milestones(_minigrid_milestones(self.env))
+        if self.labels == "minihack":
+            return _milestones({"solved": "label.solved"})
+        return FIRST.get(self.name, OWN_REWARD)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the document, line by line."""
+        yield f"# A first spec for {self.env_id}. Change it to say what you want, then:"
+        yield "#   rewardspec check FILE   looks for mistakes;   rewardspec test FILE   runs the tests below;"
+        yield "#   rewardspec show FILE    prints what it means;   rewardspec train FILE   trains an agent on it."
+        yield "rewardspec: 1"
+        yield f"name: {self.name.lower()}"
+        yield f"discount: {DISCOUNT}   # train with the same"
+        yield ""
+        yield from self.env_lines()
+        yield ""
+        yield from self.signal_lines()
+        yield ""
+        yield from self.action_lines()
+        yield ""
+        yield from self.proposition_lines()
+        yield "reward:"
+        yield from self.first.terms.rstrip("\n").split("\n")
+        if self.first is not OWN_REWARD:
+            yield "  # - markov: 0.1 * reward   # a share of the environment's own reward; without it, that is not paid"
+        yield ""
+        yield "tests:"
+        yield from self.first.tests.rstrip("\n").split("\n")
+
+    def env_lines(self) -> Iterator[str]:
+        """Yield what the checker wants to know of the environment."""
+        yield "env:"
+        yield f"  id: {self.env_id}"
+        if self.labels:
+            yield f"  labels: {self.labels}"
+        horizon = _horizon(self.env)
+        if horizon is None:
+            yield "  # horizon: 1000   # it states no time limit; give one if there is one"
+        else:
+            yield f"  horizon: {horizon}"
+        low, high = self._known(BASE_REWARD) or (self.played.low, self.played.high)
+        note = "of the environment's own reward"
+        if self._known(BASE_REWARD) is None:
+            note += f" in {self.played.steps} random steps; widen it where you know better"
+        yield f"  base_reward: [{low:.6g}, {high:.6g}]   # {note}"
+        ends = self._known(ENDS_EARLY)
+        if ends is not None or self.played.ended:
+            yield f"  ends_early: {'false' if ends is False else 'true'}"
+        else:
+            yield "  # ends_early: true   # no random episode ended early; say so if one can"
+
+    def _known(self, table: Mapping[str, Any]) -> Any:
+        return table.get(self.name, table.get(self.family))
+
+    def signal_lines(self) -> Iterator[str]:
+        """Yield a signal for each entry of the observation; those that the first reward does not read, commented."""
+        signals, notes = self.signals()
+        used = " ".join((self.first.terms, *self.first.propositions.values()))
+        read = [signal for signal in signals if signal.name in _names(used)]
+        rest = [signal for signal in signals if signal not in read]
+        yield from (f"# {note}" for note in notes)
+        if read:
+            yield "signals:"
+            yield from (signal.line() for signal in read)
+            if rest:
+                yield "  # What else there is; remove the '#' of what the reward reads:"
+        elif rest:
+            yield "# What there is to read; remove the '#' of `signals:` and of what the reward reads:"
+            yield "# signals:"
+        yield from ("  # " + signal.line()[2:] if read else "# " + signal.line() for signal in rest)
+
+    def signals(self) -> tuple[list[Signal], list[str]]:
+        """Return the observation's numbers, and notes on what is not one."""
+        space = self.env.observation_space
+        names = NAMES.get(self.name) or _mujoco_names(self.env)
+        read, notes = _signals(space, ("next_obs", ()), names)
+        acted, _ = _signals(self.env.action_space, ("action", ()), _actuators(self.env), "action")
+        if isinstance(self.env.action_space, spaces.Box):
+            taken = {signal.name for signal in read}
+            read += [replace(s, name=f"{s.name}_action") if s.name in taken else s for s in acted]
+        return read, notes
+
+    def action_lines(self) -> Iterator[str]:
+        """Yield what the action is."""
+        space = self.env.action_space
+        words = ACTIONS.get(self.name) or ACTIONS.get(self.family) or ()
+        if self.labels == "minihack":
+            words = tuple(action.name.lower() for action in getattr(self.env.unwrapped, "actions", ()))
+        if isinstance(space, spaces.Discrete):
+            shown = ", ".join(f"{i} {word}" for i, word in enumerate(words)) if len(words) == space.n else ""
+            yield f"# action: a whole number from {space.start} to {space.start + space.n - 1}{': ' + shown if shown else ''}"
+        elif isinstance(space, spaces.Box):
+            low, high = np.min(space.low), np.max(space.high)
+            size = "x".join(str(n) for n in space.shape)
+            numbers = "a number" if size == "1" else f"{size} numbers"
+            yield f"# action: {numbers} from {low:g} to {high:g}, as in action[0]; norm(action) is the length of all"
+        else:
+            yield f"# action: {space}"
+
+    def proposition_lines(self) -> Iterator[str]:
+        """Yield the propositions, with the labels that there are."""
+        if self.labels:
+            described = load_labeller(self.labels).describe()
+            yield f"# Labels of {self.labels}, read as label.<name>:"
+            for pattern, meaning in described[:LINES]:
+                yield f"#   {pattern:<28} {_without_lists(meaning)}"
+            if len(described) > LINES:
+                yield f"#   and {len(described) - LINES} more: see `labels` in docs/language.md"
+        if self.first.propositions:
+            yield "propositions:"
+            for name, text in self.first.propositions.items():
+                yield f"  {name}: {text}"
+            yield ""
+        elif isinstance(self.env.observation_space, spaces.Discrete):
+            last = int(self.env.observation_space.start + self.env.observation_space.n - 1)
+            yield "# A truth value of a step; guards, formulas and `once` read it:"
+            yield "# propositions:"
+            yield f"#   at_goal: next_obs == {last}"
+            yield ""
+
+
+def _without_lists(meaning: str) -> str:
+    """Return a label's meaning without the list of words that it may end in."""
+    return meaning.partition(" (types:")[0].partition(" (features:")[0].partition(" (conditions:")[0]
+
+
+OWN_REWARD = First(
+    "  - markov: reward   # the environment's own; put yours in its place\n    name: own\n",
+    "  - name: the environment's own reward is paid as it is\n"
+    "    transitions: [{reward: 1}, {reward: -0.5}]\n"
+    "    return: {own: 0.5}\n",
+)
+"""The first reward for an environment of which nothing is known."""
+
+
+# -- the environment's own numbers -------------------------------------------------------------------
+
+
+@dataclass
+class _Played:
+    """What random steps showed."""
+
+    low: float = 0.0
+    high: float = 0.0
+    ended: bool = False
+    steps: int = 0
+
+
+def _play(env: gym.Env[Any, Any]) -> _Played:
+    """Return the range of the environment's reward (with 0) and whether an episode ended before its time."""
+    played = _Played()
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    for _ in range(PLAYED):
+        _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        played.low, played.high = min(played.low, float(reward)), max(played.high, float(reward))
+        played.steps += 1
+        played.ended = played.ended or bool(terminated)
+        if terminated or truncated:
+            env.reset()
+    return played
+
+
+def _horizon(env: gym.Env[Any, Any]) -> int | None:
+    """Return the time limit, whoever keeps it."""
+    stated = env.spec.max_episode_steps if env.spec is not None else None
+    inner: Any = env.unwrapped
+    return stated or getattr(inner, "max_steps", None) or getattr(inner, "_max_episode_steps", None)
+
+
+def _signals(
+    space: spaces.Space[Any], where: tuple[str, tuple[ir.Step, ...]], names: Sequence[str] = (), name: str = ""
+) -> tuple[list[Signal], list[str]]:
+    """Return the numbers of a space as signals, and notes on what is left out."""
+    root, path = where
+    text = show_field(ir.Field(root, path))  # type: ignore[arg-type]
+    if isinstance(space, spaces.Dict):
+        parts = [_signals(part, (root, (*path, key)), BLSTATS if key == "blstats" else (), _as_name(key)) for key, part in space.spaces.items()]
+        return [s for part, _ in parts for s in part], [n for _, notes in parts for n in notes]
+    if isinstance(space, spaces.Tuple):
+        called = names if len(names) == len(space.spaces) else [f"part_{i}" for i in range(len(space.spaces))]
+        parts = [_signals(part, (root, (*path, (i,))), (), called[i]) for i, part in enumerate(space.spaces)]
+        return [s for part, _ in parts for s in part], [n for _, notes in parts for n in notes]
+    if isinstance(space, spaces.Discrete):
+        low = int(space.start)
+        return [Signal(name or "state", text, low, low + int(space.n) - 1)], []
+    if isinstance(space, spaces.Box) and not space.shape:
+        return [Signal(name or "value", text, *_bounds(space.low, space.high))], []
+    if isinstance(space, spaces.Box | spaces.MultiBinary | spaces.MultiDiscrete) and len(space.shape) == 1:
+        size = space.shape[0]
+        called = names if len(names) == size else [f"{name or 'obs'}_{i}" for i in range(size)]
+        if size > LISTED and called is not names:
+            return [], [f"{text}: {size} numbers, read as in {show_field(ir.Field(root, (*path, (0,))))}"]  # type: ignore[arg-type]
+        notes = [f"{text} has {size} numbers; the first {LISTED} are listed."] if size > LISTED else []
+        low, high = (space.low, space.high) if isinstance(space, spaces.Box) else (np.zeros(size), np.full(size, np.inf))
+        return [
+            Signal(called[i], show_field(ir.Field(root, (*path, (i,)))), *_bounds(low[i], high[i]))  # type: ignore[arg-type]
+            for i in range(min(size, LISTED))
+        ], notes
+    shape = getattr(space, "shape", None)
+    what = f"{type(space).__name__} of shape {tuple(shape)}" if shape else type(space).__name__
+    example = f", read as in {show_field(ir.Field(root, (*path, (0,) * len(shape))))}" if shape else ", which has no numbers"  # type: ignore[arg-type]
+    return [], [f"{text}: {what}{example}"]
+
+
+def _bounds(low: Any, high: Any) -> tuple[float | None, float | None]:
+    """Return the bounds of a number; None where the space only says what the number type can hold."""
+    ends = float(low), float(high)
+    return ends if all(np.isfinite(end) and abs(end) < 1e9 for end in ends) else (None, None)
+
+
+def _as_name(key: Any) -> str:
+    """Return a key as a name that expressions may use."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in str(key))
+    return name if name[:1].isalpha() or name[:1] == "_" else f"obs_{name}"
+
+
+def _names(text: str) -> set[str]:
+    return set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", text))
+
+
+def _quoted(text: str) -> str:
+    """Return an expression as it may stand inside a YAML mapping in braces."""
+    return f"'{text}'" if set(text) & set("[]{},:#") else text
+
+
+def _mujoco_names(env: gym.Env[Any, Any]) -> tuple[str, ...]:
+    """Return what a MuJoCo environment observes first: positions and velocities of its joints."""
+    inner: Any = env.unwrapped
+    structure, model = getattr(inner, "observation_structure", None), getattr(inner, "model", None)
+    if not isinstance(structure, dict) or "skipped_qpos" not in structure or model is None:
+        return ()
+    positions: list[str] = []
+    velocities: list[str] = []
+    for j in range(model.njnt):
+        joint = _as_name(model.joint(j).name or f"joint_{j}")
+        kind = int(model.jnt_type[j])
+        positions += [f"{joint}_{part}" for part in JOINTS[kind]] if kind in JOINTS else [joint]
+        velocities += [f"{joint}_{part}" for part in TURNS[kind]] if kind in TURNS else [f"{joint}_velocity"]
+    names = [*positions[structure["skipped_qpos"] :], *velocities]
+    size = env.observation_space.shape[0] if env.observation_space.shape else 0
+    unique = len(set(names)) == len(names) <= size
+    return (*names, *(f"obs_{i}" for i in range(len(names), size))) if unique else ()
+
+
+def _actuators(env: gym.Env[Any, Any]) -> tuple[str, ...]:
+    """Return what the numbers of an action drive, for Pendulum and MuJoCo environments."""
+    model = getattr(env.unwrapped, "model", None)
+    if model is not None and hasattr(model, "actuator"):
+        names = tuple(_as_name(f"{_driven(model, i)}_torque") for i in range(model.nu))
+        return names if len(set(names)) == len(names) else ()
+    return ("torque",) if env.spec is not None and env.spec.id.startswith("Pendulum") else ()
+
+
+def _driven(model: Any, actuator: int) -> str:
+    """Return the name of an actuator, or of the joint that it drives."""
+    joint = int(model.actuator_trnid[actuator][0])
+    return str(model.actuator(actuator).name or (0 <= joint < model.njnt and model.joint(joint).name) or actuator)
+
+
+# -- milestones --------------------------------------------------------------------------------------
+
+
+def _minigrid_milestones(env: gym.Env[Any, Any]) -> dict[str, str]:
+    """Return, in order, propositions on the way to the goal, by what stands in the grid."""
+    env.reset(seed=0)
+    inner: Any = env.unwrapped
+    there = {cell.type for cell in inner.grid.grid if cell is not None}
+    there |= {cell.contains.type for cell in inner.grid.grid if getattr(cell, "contains", None) is not None}
+    found: dict[str, str] = {}
+    if "key" in there and "door" in there:
+        found["has_key"] = "label.carrying_key"
+    if "door" in there:
+        found["door_is_open"] = "label.door_open"
+    if "goal" in there:
+        found["at_goal"] = "label.at_goal"
+    elif "box" in there:
+        found["has_box"] = "label.carrying_box"
+    elif "ball" in there:
+        found["has_ball"] = "label.carrying_ball"
+    return found or {"carries_something": "label.carrying"}
+
+
+def _milestones(found: Mapping[str, str]) -> First:
+    """Return a reward machine that pays for each milestone in order, most for the last."""
+    names = list(found)
+    lines = ["  - reward_machine:", "      start: start", "      edges:"]
+    state = "start"
+    for name in names:
+        after = "done" if name == names[-1] else f"after_{name}"
+        paid = 1 if name == names[-1] else 0.1
+        lines.append(f"        - {{from: {state}, to: {after}, when: {name}, reward: {paid}}}")
+        lines.append(f"        - {{from: {state}, when: otherwise}}")
+        state = after
+    lines += ["      terminal: done", "    name: task"]
+    total = 1 + 0.1 * (len(names) - 1)
+    trace = ", ".join(["[]", *(f"[{name}]" for name in names)])
+    tests = [
+        "  - name: every milestone in order",
+        f"    trace: [{trace}]",
+        f"    return: {{task: {total:g}}}",
+        "    state: done",
+        "    terminated: true",
+        "  - name: nothing happens, nothing is paid",
+        "    trace: [[], []]",
+        "    return: {task: 0}",
+    ]
+    return First("\n".join(lines), "\n".join(tests), found)
