@@ -148,6 +148,10 @@ def test_a_gap_is_a_warning_only_where_staying_is_spelt_out() -> None:
     (problem,) = found(spelt, "guard-gap")
     assert problem.severity == "warning" and problem.message.endswith("no edge for: lava")
     assert "`lava`" in problem.hints[1]
+    paying = machine(
+        "from: a, when: lava, reward: -1", "from: a, to: b, when: key and not lava, reward: 1", terminal="[b]"
+    )
+    assert [problem.severity for problem in found(paying, "guard-gap")] == ["info"]
     total = machine("from: a, when: otherwise", "from: a, to: b, when: key, reward: 1", terminal="[b]")
     assert not found(total, "guard-gap")
 
@@ -251,6 +255,26 @@ def test_what_can_be_repeated_against_the_goal(term: str, trips: bool) -> None:
     assert bool(found(text, "repetition-beats-goal")) == trips
 
 
+@pytest.mark.parametrize(
+    ("term", "trips"),
+    [
+        ("10 * (x - obs[0])", False),  # adds up to the last value minus the first
+        ("10 * x", True),
+        ("1 if x > 0.9 else 0", False),  # the goal's own condition, written out: it ends the episode
+        ("1 if x > 0.8 else 0", True),
+    ],
+)
+def test_what_can_be_repeated_on_declared_ranges(term: str, trips: bool) -> None:
+    text = f"""
+discount: 0.99
+env: {{horizon: 200}}
+signals: {{x: {{value: "next_obs[0]", range: [0, 1]}}}}
+propositions: {{goal: x > 0.9}}
+reward: [{{ltl: F goal}}, {{markov: "{term}"}}]
+"""
+    assert bool(found(text, "repetition-beats-goal")) == trips
+
+
 def test_repetition_prints_the_bound_that_would_be_safe() -> None:
     (problem,) = found(f"{HEAD}reward:\n  - ltl: F goal\n  - markov: 0.1 * key\n", "repetition-beats-goal")
     assert "0.1 a step, 8.66 over 200 steps at discount 0.99" in problem.message
@@ -261,6 +285,10 @@ def test_repetition_prints_the_bound_that_would_be_safe() -> None:
 def test_waiting_beats_the_goal_from_one_minus_discount_times_the_goal_on(pay: str, trips: bool) -> None:
     text = f"{HEAD}reward:\n  - ltl: F goal\n  - markov: {pay}\n"
     assert bool(found(text, "idling-beats-goal")) == trips
+
+
+def test_waiting_counts_only_what_is_sure() -> None:
+    assert not found(f"{HEAD}reward:\n  - ltl: F goal\n  - markov: 0.1 * key\n", "idling-beats-goal")
 
 
 def test_waiting_is_the_sum_of_all_terms() -> None:
