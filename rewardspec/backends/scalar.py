@@ -1,21 +1,28 @@
 """One environment, as fast as hand-written Python: the program becomes one Python function.
 
 The function's text is generated from the IR alone. It holds operators, generated names (`x7`, `u0`) and numbers
-written by `repr(float)`; whatever came from a user - keys, names, tables - is bound to a generated name in the
-function's namespace and is never part of the text. Numbers are Python's own: an observation is turned into a list once
+written by `repr(float)`; whatever came from a user - keys, names - is bound to a generated name in the function's
+namespace and is never part of the text. Numbers are Python's own: an observation is turned into a list once
 (`tolist`), because arithmetic on NumPy scalars is ten times slower.
+
+There are two forms of the same statements: `advance`, a pure function of the state and the transition, and `fuse`, a
+closure that steps the environment itself and keeps the state in its own variables, which saves building a tuple, a
+call and a dozen look-ups in every step.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product as grid
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 
+from rewardspec.backends.arithmetic import HELPERS
+from rewardspec.backends.decisions import Leaf, Tree, bare, decision_trees, dispatch_lines, tree_lines
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.layout import Layout, Shape
@@ -30,10 +37,18 @@ UNROLLED = 32
 LISTED = 256
 """Boxes up to this size are turned into lists as a whole."""
 
+UNPACKED = 8
+"""Vectors up to this size are unpacked from their list in one assignment."""
+
 TABLED = 8
-"""Machines that read up to this many propositions become tables; others look their edges up and remember them."""
+"""Machines too large for decision trees become tables where they read up to this many propositions, else they
+look their edges up and remember them."""
+
+PARTS = "action, next_obs, reward, terminated, truncated, info"
 
 INLINE_DEPTH = 12
+INLINE_LENGTH = 100
+"""A condition that is longer, in characters of code, is evaluated once before a decision tree."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +58,36 @@ class ScalarProgram:
     Attributes:
         layout: The program bound to spaces.
         start: State at the start of a run.
-        advance: `advance(state, obs, action, next_obs, reward, terminated, truncated, info, labels, params)` ->
-            `(state, reward, terminated, truncated)`; `labels` in the order of `layout.labels`, `params` in that of
-            `program.params`. A reward that is not finite comes out as it is: hosts must check.
-        advance_terms: The same with the tuple of the terms' payments at the end.
-        source: Text of the generated functions.
     """
 
     layout: Layout
     start: State
-    advance: Callable[..., Any]
-    advance_terms: Callable[..., Any]
-    source: str
 
     def __reduce__(self) -> tuple[Callable[[Layout], ScalarProgram], tuple[Layout]]:
         return compile_scalar, (self.layout,)
+
+    @cached_property
+    def advance(self) -> Callable[..., Any]:
+        """The program as a pure function.
+
+        `advance(state, obs, action, next_obs, reward, terminated, truncated, info, labels, params, future=None)`
+        gives `(state, reward, terminated, truncated)`; `labels` stand in the order of `layout.labels`, `params` in
+        that of `program.params`. A reward that is not finite comes out as it is: hosts must check.
+
+        Raises:
+            NotFiniteError: When a value is NaN that the reward would not show (a comparison's, say).
+        """
+        return _bind(self.layout, "advance")
+
+    @cached_property
+    def advance_terms(self) -> Callable[..., Any]:
+        """The same with the tuple of the terms' payments at the end."""
+        return _bind(self.layout, "advance_terms")
+
+    @property
+    def source(self) -> str:
+        """Text of the generated function, for readers."""
+        return _Emitter(self.layout).advance("advance")
 
     def reset(self, state: State) -> State:
         """Return the state at the start of the next episode: values of run scope are kept."""
@@ -69,22 +99,76 @@ class ScalarProgram:
         return (*self.start[:machines], *kept, *self.start[machines + len(kept) :])
 
 
+@dataclass(frozen=True)
+class FusedStep:
+    """`step` of a gymnasium environment as one generated closure that holds the program's state.
+
+    Attributes:
+        step: `step(action)` -> what a gymnasium environment returns.
+        begin: `begin(env_step, state, steps, obs)`: go on from there; every episode begins so.
+        read: `read()` -> `(state, steps, obs)`.
+    """
+
+    step: Callable[[Any], tuple[Any, float, bool, bool, dict[str, Any]]]
+    begin: Callable[[Callable[[Any], Any], State, int, Any], None]
+    read: Callable[[], tuple[State, int, Any]]
+
+
 def compile_scalar(layout: Layout) -> ScalarProgram:
-    """Return the functions for one environment."""
+    """Return the functions for one environment; they are generated when first asked for."""
     program = layout.program
     start: State = (
         *(m.start for m in program.machines),
         *(f.start for f in program.folds),
         *(0.0 for _ in program.terms),
     )
-    plain, detailed = _Emitter(layout), _Emitter(layout)
-    sources = [plain.function("advance", with_terms=False), detailed.function("advance_terms", with_terms=True)]
-    functions = []
-    for emitter, source, name in zip((plain, detailed), sources, ("advance", "advance_terms"), strict=True):
-        namespace = dict(emitter.namespace)
-        exec(compile(source, f"<rewardspec {name}>", "exec"), namespace)  # our own text: see the module's docstring
-        functions.append(namespace[name])
-    return ScalarProgram(layout, start, functions[0], functions[1], "\n".join(sources))
+    return ScalarProgram(layout, start)
+
+
+def fuse(
+    layout: Layout,
+    params: list[float],
+    *,
+    explain: Callable[..., Exception],
+    report: Callable[[dict[str, Any], State], dict[str, Any]],
+    read_labels: Callable[..., tuple[bool, ...]] | None = None,
+    remember: Callable[[Any], Any] | None = None,
+    extend: Callable[[Any, State], Any] | None = None,
+) -> FusedStep:
+    """Return a program's step fused with the environment's.
+
+    Args:
+        layout: The program bound to the environment's spaces.
+        params: Values of the program's parameters; the list is read anew in every step.
+        explain: `explain(error, steps, state, obs, action, next_obs, reward, terminated, truncated, info, labels)`
+            gives the exception to raise. The state is that before the step, and stays.
+        report: `report(info, state)` -> the info of the last step of an episode.
+        read_labels: `read_labels(obs, action, next_obs, reward, terminated, truncated, info)`.
+        remember: `remember(next_obs)` -> what to keep as `obs` for the next step; None where nobody reads it.
+        extend: `extend(next_obs, state)` -> the observation to return.
+    """
+    optional = {"read_labels": read_labels, "remember": remember, "extend": extend}
+    present: dict[str, Any] = {name: hook for name, hook in optional.items() if hook is not None}
+    present |= {"explain": explain, "report": report}
+    make = _bind(layout, "fused", frozenset(present))
+    return FusedStep(*make(params, **present))
+
+
+def fused_source(layout: Layout, hooks: frozenset[str] = frozenset()) -> str:
+    """Return the text that `fuse` runs, for readers."""
+    return _Emitter(layout).fused(hooks)
+
+
+def _bind(
+    layout: Layout, form: Literal["advance", "advance_terms", "fused"], hooks: frozenset[str] = frozenset()
+) -> Callable[..., Any]:
+    """Return the generated function of that name."""
+    emitter = _Emitter(layout)
+    source = emitter.fused(hooks) if form == "fused" else emitter.advance(form)
+    namespace = dict(emitter.namespace)
+    exec(compile(source, f"<rewardspec {form}>", "exec"), namespace)  # our own text: see the module's head
+    made: Callable[..., Any] = namespace[form]
+    return made
 
 
 @dataclass(frozen=True)
@@ -107,7 +191,7 @@ class _Emitter:
     def __init__(self, layout: Layout) -> None:
         self.layout, self.program = layout, layout.program
         self.lines: list[str] = []
-        self.namespace: dict[str, Any] = {"__builtins__": {"float": float, "int": int, "bool": bool}, **_HELPERS}
+        self.namespace: dict[str, Any] = {"__builtins__": _BUILTINS, **HELPERS}
         self.known: dict[Expr, _Value] = {}
         self.bases: dict[tuple[Any, ...], str] = {}
         self.uses = _count_uses(self.program)
@@ -117,47 +201,132 @@ class _Emitter:
         self.counter = 0
         self.params = {p.name: i for i, p in enumerate(self.program.params)}
         self.checked: list[str] = []
+        self.unpacked: list[tuple[int, str, list[str]]] = []
+        self.tables = _tables(self.program)
+        self.slots = [
+            *(f"u{i}" for i in range(len(self.program.machines))),
+            *(f"f{i}" for i in range(len(self.program.folds))),
+            *(f"s{i}" for i in range(len(self.program.terms))),
+        ]
 
-    # -- the function ----------------------------------------------------------------------------
+    # -- the functions ---------------------------------------------------------------------------
 
-    def function(self, name: str, *, with_terms: bool) -> str:
+    def advance(self, name: Literal["advance", "advance_terms"]) -> str:
+        """Return the text of the pure function."""
+        terms, news, flags = self.body()
+        unfelt = self.unfelt()
+        if unfelt:
+            # One sum finds a NaN in any value read; infinities of both signs make one too, so look again.
+            self.emit(f"c = {' + '.join(unfelt)}")
+            self.emit(f"if c != c: _refuse_nan({_tuple(unfelt)})")
+        extra = f", {_tuple(terms)}" if name == "advance_terms" else ""
+        result = [_tuple(news), self.reward(terms), flags["terminated"], flags["truncated"]]
+        self.emit(f"return {', '.join(result)}{extra}")
+        arguments = f"state, obs, {PARTS}, labels, params, future=None"
+        unpack = [f"{', '.join(self.slots)}, = state"] if self.slots else []
+        return _text(f"def {name}({arguments}):", [*unpack, *self.finished()])
+
+    def fused(self, hooks: frozenset[str]) -> str:
+        """Return the text of a function that makes `step`, `begin` and `read` of `FusedStep`."""
+        terms, news, flags = self.body()
+        unfelt = self.unfelt()
+        self.emit(f"paid = {self.reward(terms)}")
+        # The reward is NaN with every value it feels; the others are added, so that one question finds all.
+        self.emit(f"if ({' + '.join([*unfelt, 'paid'])}) * 0.0 != 0.0: _refuse({_tuple(unfelt)}, paid)")
+        obs = "obs" if "remember" in hooks else "None"
+        labels = "labels" if "read_labels" in hooks else "()"
+        state = _tuple(self.slots)  # before the assignments that end the step, and after them
+        ended = " or ".join(flags[how] for how in ("terminated", "truncated"))
+        kept = [*self.slots, "steps", *(["obs"] if "remember" in hooks else [])]
+        returned = "next_obs"
+        step = ["next_obs, reward, terminated, truncated, info = env_step(action)"]
+        if "read_labels" in hooks:
+            step.append(f"labels = read_labels({obs}, {PARTS})")
+        step += [
+            "try:",
+            *(f"    {line}" for line in self.finished()),
+            "except Exception as error:",
+            f"    raise explain(error, steps, {state}, {obs}, {PARTS}, {labels}) from error",
+            "steps += 1",
+            *_assignments(self.slots, news),
+        ]
+        step.append(f"if {ended}: info = report(info, {state})")
+        if "remember" in hooks:
+            step.append("obs = remember(next_obs)")
+        if "extend" in hooks:
+            returned = f"extend(next_obs, {state})"
+        step.append(f"return {returned}, paid, {flags['terminated']}, {flags['truncated']}, info")
+        unpack = [f"{', '.join(self.slots)}, = state"] if self.slots else []
+        return _text(
+            f"def fused({', '.join(['params', *sorted(hooks)])}):",
+            [
+                " = ".join(dict.fromkeys(["env_step", "obs", *kept, "None"])),
+                "def step(action):",
+                f"    nonlocal {', '.join(kept)}",
+                *(f"    {line}" for line in step),
+                "def begin(new_env_step, state, new_steps, new_obs):",
+                f"    nonlocal {', '.join(['env_step', *kept])}",
+                "    env_step, steps = new_env_step, new_steps",
+                *(["    obs = new_obs"] if "remember" in hooks else []),
+                *(f"    {line}" for line in unpack),
+                "def read():",
+                f"    return {state}, steps, obs",
+                "return step, begin, read",
+            ],
+        )
+
+    def body(self) -> tuple[list[str], list[str], dict[str, str]]:
+        """Emit the step; return code of the terms, of the next state's slots and of the two flags."""
         program = self.program
-        machines = [f"u{i}" for i in range(len(program.machines))]
-        folds = [f"f{i}" for i in range(len(program.folds))]
-        totals = [f"s{i}" for i in range(len(program.terms))]
-        slots = [*machines, *folds, *totals]
-        if slots:
-            self.emit(f"{', '.join(slots)}, = state")
         for machine in program.machines:
             self.step_machine(machine)
-        terms = []
-        for i, term in enumerate(program.terms):
-            value = self.scalar(term.expr)
-            self.emit(f"t{i} = {value}")
-            terms.append(f"t{i}")
-        news = []
-        for i, fold in enumerate(program.folds):
-            news.append(self.name(self.value(fold.update), f"g{i}"))
+        terms = [self.named(self.value(term.expr), f"t{i}") for i, term in enumerate(program.terms)]
+        folds = [self.name(self.value(fold.update), f"g{i}") for i, fold in enumerate(program.folds)]
         flags = {how: self.ended(how) for how in ("terminated", "truncated")}
-        if self.checked:
-            # One sum finds a NaN in any value read; infinities of both signs make one too, so look again.
-            self.emit(f"c = {' + '.join(self.checked)}")
-            self.emit(f"if c != c: _refuse_nan(({', '.join(self.checked)},))")
-        reward = " + ".join(terms) if terms else "0.0"
-        if len(terms) < 2:
-            reward += " + 0.0"
-        after = [
-            *(f"v{i}" for i in range(len(machines))),
-            *news,
-            *(f"s{i} + t{i}" for i in range(len(terms))),
-        ]
-        state = f"({', '.join(after)},)" if after else "()"
-        extra = f", ({', '.join(terms)},)" if with_terms else ""
-        self.emit(f"return {state}, {reward}, {flags['terminated']}, {flags['truncated']}{extra}")
-        head = (
-            f"def {name}(state, obs, action, next_obs, reward, terminated, truncated, info, labels, params, future=None):"
-        )
-        return "\n".join([head, *(f"    {line}" for line in self.lines)])
+        machines = [f"v{i}" for i in range(len(program.machines))]
+        return terms, [*machines, *folds, *(f"s{i} + {code}" for i, code in enumerate(terms))], flags
+
+    def reward(self, terms: list[str]) -> str:
+        """Return code for the sum of the terms, a float."""
+        if not any(_is_float(term.expr) for term in self.program.terms):
+            terms = [*terms, "0.0"]
+        return " + ".join(terms)
+
+    def finished(self) -> list[str]:
+        """Return the statements; what was unpacked and never read has no name."""
+        read = set(self.checked)
+        for line, listed, names in self.unpacked:
+            targets = ", ".join(name if name in read else "_" for name in names)
+            self.lines[line] = f"{targets}, = {listed}"
+        return self.lines
+
+    def unfelt(self) -> list[str]:
+        """Return the values read whose NaN would not make the reward NaN."""
+        felt: set[str] = set()
+
+        def feel(expr: Expr) -> None:
+            match expr:
+                case ir.Field():
+                    value = self.known[expr]
+                    felt.update(value.items or (value.code, f"_sum_array({value.code})"))
+                case (
+                    ir.Binary("pow") | ir.Unary("not") | ir.Combine("min" | "max") | ir.Reduce("min" | "max")
+                ):
+                    pass  # 1 ** NaN is 1; the others may drop a NaN, too
+                case (
+                    ir.Binary()
+                    | ir.Unary()
+                    | ir.Combine()
+                    | ir.Vector()
+                    | ir.Call()
+                    | ir.Reduce("sum" | "mean")
+                ):
+                    for child in ir.children(expr):
+                        feel(child)
+
+        for term in self.program.terms:
+            feel(term.expr)
+        return [code for code in self.checked if code not in felt]
 
     def emit(self, line: str) -> None:
         self.lines.append(line)
@@ -177,35 +346,67 @@ class _Emitter:
         if value.code.isidentifier() and name is None:
             return value.code
         name = name or self.fresh()
-        self.emit(f"{name} = {value.code}")
+        self.emit(f"{name} = {bare(value.code)}")
         return name
+
+    def named(self, value: _Value, name: str) -> str:
+        """Return the code itself where it is a name or a number, else a local name that holds it."""
+        return value.code if value.code.isidentifier() or _is_number(value.code) else self.name(value, name)
 
     # -- machines --------------------------------------------------------------------------------
 
     def step_machine(self, machine: Machine) -> None:
-        """Emit the machine's label, next state `v<i>` and, where read, its output `o<i>`."""
-        i = self.machines[machine.name]
+        """Emit the machine's next state `v<i>` and what its output decides."""
+        if machine.name in self.stepped:
+            return
+        self.stepped.add(machine.name)
+        trees = decision_trees(machine)
         # Conditions first: a proposition may need other values, which are emitted on the way.
         conditions = [self.condition(p) for p in machine.propositions]
+        if trees is not None:
+            short = [c if len(c) <= INLINE_LENGTH else self.name(_Value(c)) for c in conditions]
+            self.decide(machine, trees, short)
+        else:
+            self.look_up(machine, conditions)
+
+    def decide(self, machine: Machine, trees: tuple[Tree, ...], conditions: list[str]) -> None:
+        """Emit a machine as nested `if`s, whose leaves set the next state and the entries of tables."""
+        i = self.machines[machine.name]
+        tables = {f"y{i}_{n}": table for n, table in enumerate(self.tables.get(machine.name, ()))}
+        defaults = {name: _usual(table) for name, table in tables.items()}
+
+        def assignments(state: int, leaf: Leaf) -> list[str]:
+            lines = [f"v{i} = {leaf.target}"] if leaf.target != state else []
+            for name, table in tables.items():
+                entry = _entry(table.values[leaf.target if isinstance(table, ir.StateTable) else leaf.output])
+                if entry != defaults[name]:
+                    lines.append(f"{name} = {entry}")
+            return lines
+
+        self.emit(f"v{i} = u{i}")
+        for name, table in tables.items():
+            self.emit(f"{name} = {defaults[name]}")
+            self.known[table] = _Value(name)
+        cases = [
+            tree_lines(tree, conditions, lambda leaf, state=state: assignments(state, leaf))  # type: ignore[misc]
+            for state, tree in enumerate(trees)
+        ]
+        for line in dispatch_lines(f"v{i}", cases):  # a local name is read faster than the state's
+            self.emit(line)
+
+    def look_up(self, machine: Machine, conditions: list[str]) -> None:
+        """Emit a machine as a table over (state, label), or as a dictionary that grows as labels are met."""
+        i = self.machines[machine.name]
         label = f"l{i}"
-        self.emit(f"{label} = {conditions and f'1 if {conditions[0]} else 0' or '0'}")
+        self.emit(f"{label} = {f'1 if {conditions[0]} else 0' if conditions else '0'}")
         for bit, condition in enumerate(conditions[1:], 1):
-            self.emit(f"if {condition}: {label} += {1 << bit}")
+            self.emit(f"if {bare(condition)}: {label} += {1 << bit}")
         if len(conditions) <= TABLED:
             width = 1 << len(conditions)
             cells = [machine.step(u, label_) for u in range(len(machine.states)) for label_ in range(width)]
-            nexts = self.bound([target for target, _ in cells], "n")
-            outputs = self.bound([output for _, output in cells], "n")
-            self.emit(f"i{i} = u{i} * {width} + {label}")
-            self.emit(f"v{i} = {nexts}[i{i}]")
-            if any(output for _, output in cells):
-                self.emit(f"o{i} = {outputs}[i{i}]")
-            else:
-                self.emit(f"o{i} = 0")
+            self.emit(f"v{i}, o{i} = {self.bound(cells, 'n')}[u{i} * {width} + {label}]")
         else:
-            edges = self.bound(_Edges(machine), "n")
-            self.emit(f"v{i}, o{i} = {edges}[u{i}, {label}]")
-        self.stepped.add(machine.name)
+            self.emit(f"v{i}, o{i} = {self.bound(_Edges(machine), 'n')}[u{i}, {label}]")
 
     def condition(self, proposition: str) -> str:
         declared = next(p for p in self.program.propositions if p.name == proposition)
@@ -213,8 +414,18 @@ class _Emitter:
             return self.scalar(ir.Holds(proposition))
         return self.scalar(declared.expr)
 
-    def table(self, machine: str, values: tuple[float | bool, ...], index: str) -> str:
-        return f"{self.bound([v if isinstance(v, bool) else float(v) for v in values])}[{index}{self.machines[machine]}]"
+    def table(self, table: ir.StateTable | ir.OutputTable) -> _Value:
+        """Return the entry of a table for a machine's state or output."""
+        i = self.machines[table.machine]
+        if isinstance(table, ir.StateTable) and not table.after:
+            index = f"u{i}"
+        else:
+            self.step_machine(self.program.machines[i])
+            if table in self.known:  # the machine's decisions have set it
+                return self.known[table]
+            index = f"v{i}" if isinstance(table, ir.StateTable) else f"o{i}"
+        values = [v if isinstance(v, bool) else float(v) for v in table.values]
+        return _Value(f"{self.bound(values)}[{index}]")
 
     def ended(self, how: str) -> str:
         """Return a name for the joined flag."""
@@ -269,10 +480,8 @@ class _Emitter:
             case ir.Memory(name, after):
                 i = self.folds[name]
                 return self.value(self.program.folds[i].update) if after else _Value(f"f{i}")
-            case ir.StateTable(machine, values, after):
-                return _Value(self.table(machine, values, "v" if after else "u"))
-            case ir.OutputTable(machine, values):
-                return _Value(self.table(machine, values, "o"))
+            case ir.StateTable() | ir.OutputTable():
+                return self.table(expr)
             case ir.Ended(how):
                 return _Value(self.ended(how))
             case ir.Reduce(op, x, "B"):
@@ -290,7 +499,9 @@ class _Emitter:
         if shape:
             size = math.prod(shape)
             columns = [o.items if o.items is not None else (self.name(o),) * size for o in operands]
-            cells = tuple(self.short(_code(expr, list(column), self)) for column in zip(*columns, strict=True))
+            cells = tuple(
+                self.short(_code(expr, list(column), self)) for column in zip(*columns, strict=True)
+            )
             return _Value("", cells, shape)
         return _Value(_code(expr, [operand.code for operand in operands], self), None, (), depth)
 
@@ -357,7 +568,7 @@ class _Emitter:
         if root in ("terminated", "truncated"):
             return _Value(root)
         if root == "reward":
-            return _Value(self.name(_Value("float(reward)"), self.fresh("r")))
+            return self.number("reward if reward.__class__ is float else float(reward)", "r")
         if root == "info":
             return self.info(field)
         keys = next(path[:n] for n in range(len(path) + 1) if (root, path[:n]) in self.layout.arrays)
@@ -389,49 +600,59 @@ class _Emitter:
             self.bases[root, keys] = code
         return self.bases[root, keys]
 
+    def number(self, code: str, prefix: str) -> _Value:
+        """Emit a number that comes from the transition; a NaN in it is refused."""
+        name = self.name(_Value(code), self.fresh(prefix))
+        self.checked.append(name)
+        return _Value(name)
+
     def scalar_base(self, base: str) -> _Value:
         key = ("scalar", base)
         if key not in self.bases:
-            name = self.fresh("b")
-            self.emit(f"{name} = {base}.item() if hasattr({base}, 'item') else {base}")
-            self.namespace["hasattr"] = hasattr
-            self.bases[key] = name
+            self.bases[key] = self.number(f"{base} if {base}.__class__ is int else _plain({base})", "b").code
         return _Value(self.bases[key])
 
     def read(self, base: str, shape: Shape, items: tuple[ir.Item, ...]) -> _Value:
         """Return an array's part as a scalar, as separate scalars or as an array."""
         subscript = tuple(i.slice if isinstance(i, ir.Span) else i for i in items)
         cells = np.arange(math.prod(shape)).reshape(shape)[subscript]
-        if math.prod(shape) <= LISTED:
-            key = ("list", base)
-            if key not in self.bases:
-                name = self.fresh("b")
-                self.emit(f"{name} = {base}.tolist()")
-                self.bases[key] = name
-            listed = self.bases[key]
-            if cells.size <= UNROLLED:
-                codes = [self.cell(listed, np.unravel_index(int(c), shape)) for c in cells.ravel()]
-                return _Value(codes[0]) if cells.ndim == 0 else _Value("", tuple(codes), cells.shape)
+        if math.prod(shape) <= LISTED and cells.size <= UNROLLED:
+            listed = self.listed(base, shape)
+            codes = [self.cell(listed, np.unravel_index(int(c), shape)) for c in cells.ravel()]
+            return _Value(codes[0]) if cells.ndim == 0 else _Value("", tuple(codes), cells.shape)
         bound = self.bound(subscript)
         if cells.ndim == 0:
-            name = self.name(_Value(f"float({base}[{bound}])"))
-            self.checked.append(name)
-            return _Value(name)
+            return self.number(f"float({base}[{bound}])", "x")
         if cells.size <= UNROLLED:
             name = self.fresh("b")
             self.emit(f"{name} = {base}[{bound}].ravel().tolist()")
+            self.checked.append(f"_sum({name})")
             return _Value("", tuple(f"{name}[{i}]" for i in range(cells.size)), cells.shape)
         name = self.fresh("a")
         self.emit(f"{name} = _float_array({base}[{bound}])")
         self.checked.append(f"_sum_array({name})")
         return _Value(name, None, cells.shape)
 
+    def listed(self, base: str, shape: Shape) -> str:
+        """Return a name for an array as a list; short vectors are unpacked at once."""
+        key = ("list", base)
+        if key not in self.bases:
+            name = self.bases[key] = self.fresh("b")
+            if len(shape) == 1 and shape[0] <= UNPACKED:
+                names = [self.fresh() for _ in range(shape[0])]
+                self.bases.update({("name", name, (i,)): cell for i, cell in enumerate(names)})
+                self.unpacked.append((len(self.lines), f"{base}.tolist()", names))
+            self.emit(f"{name} = {base}.tolist()")
+        return self.bases[key]
+
     def cell(self, listed: str, index: tuple[Any, ...]) -> str:
         """Return a name for one entry of a list made from an array."""
-        key = ("cell", listed, tuple(int(i) for i in index))
+        position = tuple(int(i) for i in index)
+        key = ("cell", listed, position)
         if key not in self.bases:
-            name = self.fresh()
-            self.emit(f"{name} = {listed}{''.join(f'[{int(i)}]' for i in index)}")
+            name = self.bases.get(("name", listed, position))
+            if name is None:
+                name = self.name(_Value(f"{listed}{''.join(f'[{i}]' for i in position)}"), self.fresh())
             self.bases[key] = name
             self.checked.append(name)
         return self.bases[key]
@@ -445,7 +666,9 @@ class _Emitter:
         for step in field.path[1:]:
             part = step if isinstance(step, str) else step if len(step) > 1 else step[0]
             code += f"[{self.bound(part)}]"
-        return _Value(self.name(_Value(f"_plain({code})")))
+        name = self.number(code, "x").code
+        self.emit(f"if {name}.__class__ is not float: {name} = _plain({name})")
+        return _Value(name)
 
 
 class _Edges(dict[tuple[int, int], tuple[int, int]]):
@@ -493,6 +716,63 @@ def _count_uses(program: Program) -> dict[Expr, int]:
     return counts
 
 
+def _tables(program: Program) -> dict[str, list[ir.StateTable | ir.OutputTable]]:
+    """Return, per machine, the tables over its next state or output that the program reads, each once."""
+    found: dict[str, dict[ir.StateTable | ir.OutputTable, None]] = {}
+    for root in program.roots():
+        for node in ir.walk(root):
+            if isinstance(node, ir.OutputTable) or (isinstance(node, ir.StateTable) and node.after):
+                found.setdefault(node.machine, {}).setdefault(node)
+    return {machine: list(tables) for machine, tables in found.items()}
+
+
+def _usual(table: ir.StateTable | ir.OutputTable) -> str:
+    """Return the entry that holds where a decision tree says nothing: that of silence, or the commonest."""
+    if isinstance(table, ir.OutputTable):
+        return _entry(table.values[0])
+    return _entry(Counter(table.values).most_common(1)[0][0])
+
+
+def _entry(value: float | bool) -> str:
+    return repr(value) if isinstance(value, bool) else _number(float(value))
+
+
+def _is_float(expr: Expr) -> bool:
+    """Return whether a value is a Python float by its form alone, so that a sum with it is one."""
+    match expr:
+        case ir.Const(value):
+            return not isinstance(value, bool)
+        case ir.StateTable() | ir.OutputTable():
+            return not ir.is_boolean(expr)
+        case ir.Binary(_, a, b):
+            return _is_float(a) or _is_float(b)
+        case ir.Combine("sum" | "product", args):
+            return any(_is_float(arg) for arg in args)
+        case ir.Combine(_, args) | ir.Call("abs", args):
+            return all(_is_float(arg) for arg in args)
+        case ir.Where(_, a, b):
+            return _is_float(a) and _is_float(b)
+        case ir.Unary("neg", x):
+            return _is_float(x)
+        case ir.Call():
+            return True
+    return False
+
+
+def _tuple(items: list[str]) -> str:
+    return f"({', '.join(items)},)" if items else "()"
+
+
+def _assignments(names: list[str], values: list[str]) -> list[str]:
+    """Return statements that give the slots their next values: totals first, which read what others change."""
+    lines = [f"{name} = {value}" for name, value in zip(names, values, strict=True)]
+    return sorted(lines, key=lambda line: not line.startswith("s"))
+
+
+def _text(head: str, lines: list[str]) -> str:
+    return "\n".join([head, *(f"    {line}" for line in lines)])
+
+
 def _number(value: float) -> str:
     """Return a number's text; the only text that a user's number ever becomes."""
     if math.isfinite(value):
@@ -509,7 +789,19 @@ def _is_number(code: str) -> bool:
     return True
 
 
-_SIGNS = {"add": "+", "sub": "-", "mul": "*", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
+_BUILTINS = {"float": float, "int": int, "bool": bool, "Exception": Exception}
+
+_SIGNS = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "lt": "<",
+    "le": "<=",
+    "gt": ">",
+    "ge": ">=",
+    "eq": "==",
+    "ne": "!=",
+}
 
 
 def _code(expr: Expr, args: list[str], emitter: _Emitter) -> str:
@@ -557,179 +849,3 @@ def _array_code(expr: Expr, args: list[str]) -> str:
         case ir.Call(name, _):
             return f"_array_{name}({args[0]})"
     raise TypeError(f"not an operation: {expr!r}")
-
-
-# -- scalar arithmetic with IEEE 754 results instead of exceptions --------------------------------
-
-
-class NanReadError(ArithmeticError):
-    """A value that the program read from the transition is NaN."""
-
-
-def _refuse_nan(values: tuple[float, ...]) -> None:
-    if any(value != value for value in values):
-        raise NanReadError
-
-
-def _div(a: float, b: float) -> float:
-    try:
-        return a / b
-    except ZeroDivisionError:
-        return float(np.float64(a) / np.float64(b))
-
-
-def _floor(x: float) -> float:
-    return math.floor(x) + 0.0 if x - x == 0 else x
-
-
-def _ceil(x: float) -> float:
-    return math.ceil(x) + 0.0 if x - x == 0 else x
-
-
-def _floordiv(a: float, b: float) -> float:
-    return _floor(_div(a, b))
-
-
-def _mod(a: float, b: float) -> float:
-    return a - b * _floor(_div(a, b))
-
-
-def _pow(a: float, b: float) -> float:
-    try:
-        return math.pow(a, b)
-    except (OverflowError, ValueError):
-        return float(np.float64(a) ** np.float64(b))
-
-
-def _exp(x: float) -> float:
-    return math.exp(x) if x < 709.0 else float(np.exp(x))
-
-
-def _log(x: float) -> float:
-    return math.log(x) if x > 0 else (-math.inf if x == 0 else math.nan)
-
-
-def _sqrt(x: float) -> float:
-    return math.sqrt(x) if x >= 0 else math.nan
-
-
-def _sigmoid(x: float) -> float:
-    if x >= 0:
-        return 1.0 / (1.0 + math.exp(-x))
-    e = math.exp(x)
-    return e / (1.0 + e)
-
-
-def _log_sigmoid(x: float) -> float:
-    return (x if x < 0 else x * 0.0) - math.log1p(math.exp(-abs(x))) if x - x == 0 else float(-np.logaddexp(0.0, -x))
-
-
-def _sin(x: float) -> float:
-    return math.sin(x) if x - x == 0 else math.nan
-
-
-def _cos(x: float) -> float:
-    return math.cos(x) if x - x == 0 else math.nan
-
-
-def _arctanh(x: float) -> float:
-    return math.atanh(x) if -1 < x < 1 else float(np.arctanh(np.float64(x)))
-
-
-def _sign(x: float) -> float:
-    return 1.0 if x > 0 else -1.0 if x < 0 else x * 0.0 if x == 0 else math.nan
-
-
-def _plain(value: Any) -> Any:
-    """Return an info value as a Python number."""
-    if isinstance(value, bool | float | int):
-        return value
-    if hasattr(value, "item"):
-        return value.item()
-    return float(value)
-
-
-def _quiet(function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return function(*args)
-
-    return call
-
-
-def _array_sigmoid(x: Any) -> Any:
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1.0, e) / (1.0 + e)
-
-
-_HELPERS: Mapping[str, Any] = {
-    "_refuse_nan": _refuse_nan,
-    "_nan": math.nan,
-    "_inf": math.inf,
-    "_abs": abs,
-    "_tanh": math.tanh,
-    "_div": _div,
-    "_floor": _floor,
-    "_ceil": _ceil,
-    "_floordiv": _floordiv,
-    "_mod": _mod,
-    "_pow": _pow,
-    "_exp": _exp,
-    "_log": _log,
-    "_sqrt": _sqrt,
-    "_sigmoid": _sigmoid,
-    "_log_sigmoid": _log_sigmoid,
-    "_sin": _sin,
-    "_cos": _cos,
-    "_arctanh": _arctanh,
-    "_sign": _sign,
-    "_plain": _plain,
-    "_array": np.array,
-    "_float_array": lambda x: np.asarray(x, dtype=np.float64),
-    "_sum_array": lambda x: float(np.sum(x)),
-    "_mean_array": lambda x: float(np.mean(x)),
-    "_min_array": lambda x: float(np.min(x)),
-    "_max_array": lambda x: float(np.max(x)),
-    "_any_array": lambda x: bool(np.any(x)),
-    "_all_array": lambda x: bool(np.all(x)),
-    "_count_array": lambda x: float(np.count_nonzero(x)),
-    "_array_where": np.where,
-    "_array_neg": lambda x: -_as_float(x),
-    "_array_not": np.logical_not,
-    "_array_and": np.logical_and,
-    "_array_or": np.logical_or,
-    "_array_add": _quiet(lambda a, b: _as_float(a) + b),
-    "_array_sum": _quiet(lambda a, b: _as_float(a) + b),
-    "_array_sub": _quiet(lambda a, b: _as_float(a) - b),
-    "_array_mul": _quiet(lambda a, b: _as_float(a) * b),
-    "_array_product": _quiet(lambda a, b: _as_float(a) * b),
-    "_array_div": _quiet(lambda a, b: np.divide(_as_float(a), b)),
-    "_array_floordiv": _quiet(lambda a, b: np.floor(np.divide(_as_float(a), b))),
-    "_array_mod": _quiet(lambda a, b: _as_float(a) - b * np.floor(np.divide(_as_float(a), b))),
-    "_array_pow": _quiet(lambda a, b: np.power(_as_float(a), b)),
-    "_array_min": np.minimum,
-    "_array_max": np.maximum,
-    "_array_lt": np.less,
-    "_array_le": np.less_equal,
-    "_array_gt": np.greater,
-    "_array_ge": np.greater_equal,
-    "_array_eq": np.equal,
-    "_array_ne": np.not_equal,
-    "_array_abs": lambda x: np.abs(_as_float(x)),
-    "_array_sign": lambda x: np.sign(_as_float(x)),
-    "_array_floor": np.floor,
-    "_array_ceil": np.ceil,
-    "_array_exp": _quiet(lambda x: np.exp(_as_float(x))),
-    "_array_log": _quiet(lambda x: np.log(_as_float(x))),
-    "_array_sqrt": _quiet(lambda x: np.sqrt(_as_float(x))),
-    "_array_tanh": lambda x: np.tanh(_as_float(x)),
-    "_array_sigmoid": _quiet(_array_sigmoid),
-    "_array_log_sigmoid": _quiet(lambda x: -np.logaddexp(0.0, -_as_float(x))),
-    "_array_sin": _quiet(lambda x: np.sin(_as_float(x))),
-    "_array_cos": _quiet(lambda x: np.cos(_as_float(x))),
-    "_array_arctanh": _quiet(lambda x: np.arctanh(_as_float(x))),
-}
-
-
-def _as_float(x: Any) -> Any:
-    return np.asarray(x, dtype=np.float64)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from rewardspec.backends import oracle
-from rewardspec.backends.scalar import NanReadError, compile_scalar
+from rewardspec.backends.arithmetic import NotFiniteError
+from rewardspec.backends.scalar import FusedStep, State, compile_scalar, fuse
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import (
     MismatchError,
@@ -98,6 +100,9 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         layout: The program bound to the environment's spaces.
         state: The program's state: machine states, folds, totals of the episode by term.
         last_transition: The last step as the program read it, labels included; kept with `detail` only.
+
+    Without `detail`, `step` is one generated function that steps the environment and holds the state in its own
+    variables (`fuse` in `backends/scalar.py`): an attribute of the instance, made at the first reset or step.
     """
 
     def __init__(
@@ -121,100 +126,109 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         self._detail = detail
         self._params = [param.initial for param in program.params]
         self._scalar = compile_scalar(self.layout)
-        self.state = self._scalar.start
         self._reads_obs = any(f.root == "obs" for f in self.layout.shapes) or callable(label) or detail
-        self._obs: Any = None
-        self.last_transition: Transition | None = None
-        self._steps = 0
-        self._bind_functions()
-
-    def _bind_functions(self) -> None:
-        self._extension = extension(self.program, self.env.observation_space, self._observe)
+        self._extension = extension(self.program, env.observation_space, self._observe)
         if self._extension is not None:
             self.observation_space = self._extension.space
-        self._advance = self._scalar.advance_terms if self._detail else self._scalar.advance
-        self._plain = (
-            not self._detail and self._labels is None and self._extension is None and not self._reads_obs
-        )
+        self._fused: FusedStep | None = None
+        self._kept: tuple[State, int, Any] = (self._scalar.start, 0, None)
+        self.last_transition: Transition | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the generated functions out: they are made anew."""
-        state = dict(self.__dict__)
-        del state["_advance"], state["_extension"]
+        state = {**self.__dict__, "_fused": None, "_kept": self._progress()}
+        del state["_extension"]
+        state.pop("step", None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Make the generated functions anew."""
+        """Take up where the pickled wrapper was."""
         self.__dict__.update(state)
-        self._bind_functions()
+        self._extension = extension(self.program, self.env.observation_space, self._observe)
 
     # -- gymnasium -------------------------------------------------------------------------------
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environment and begin a new episode of the program."""
         obs, info = self.env.reset(seed=seed, options=options)
-        self.state = self._scalar.reset(self.state)
-        self._steps = 0
-        if self._reads_obs:
-            self._obs = copied(obs)
+        state = self._scalar.reset(self.state)
+        self._go_on(state, 0, copied(obs) if self._reads_obs else None)
         if self._extension is not None:
-            obs = self._extension.extend(obs, self.state)
+            obs = self._extension.extend(obs, state)
         if self._detail:
             info = {**info, "rewardspec": {**self._describe(None, None), **_inner(info)}}
         return obs, info
 
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Step the environment and pay by the program."""
-        next_obs, reward, terminated, truncated, info = self.env.step(action)
-        if not self._plain:
-            return self._step_fully(action, next_obs, reward, terminated, truncated, info)
-        before = self.state
-        try:
-            self.state, paid, ended, cut = self._advance(
-                before, None, action, next_obs, reward, terminated, truncated, info, (), self._params
-            )
-        except Exception as error:
-            raise self._explain(error, None, action, next_obs, reward, terminated, truncated, info, ()) from error
-        if paid - paid != 0.0:
-            self.state = before
-            raise self._explain(None, None, action, next_obs, reward, terminated, truncated, info, ())
-        if ended or cut:
-            info = self._report(info)
-        self._steps += 1
-        return next_obs, paid, ended, cut, info
+        if self._detail:
+            return self._step_in_detail(action)
+        if self._fused is None:
+            self._go_on(*self._kept)
+            assert self._fused is not None
+        return self._fused.step(action)
 
-    def _step_fully(
-        self, action: Any, next_obs: Any, reward: Any, terminated: bool, truncated: bool, info: dict[str, Any]
-    ) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Do the same as `step`, with labels, an extended observation and details as asked for."""
-        obs, labels = self._obs, ()
+    def _go_on(self, state: State, steps: int, obs: Any) -> None:
+        """Continue an episode from there, with the environment's present `step`."""
+        self._kept = (state, steps, obs)
+        if self._detail:
+            return
+        if self._fused is None:
+            self._fused = self._fuse()
+            if type(self).step is RewardSpecWrapper.step:  # a subclass may do more in its own
+                self.__dict__["step"] = self._fused.step
+        self._fused.begin(self.env.step, state, steps, obs)
+
+    def _fuse(self) -> FusedStep:
+        """Return the generated step. It holds what it needs and not the wrapper, which would keep itself alive."""
+        return fuse(
+            self.layout,
+            self._params,
+            explain=partial(_explain, self.layout, self._params),
+            report=partial(_report, self.program),
+            read_labels=self._labels,
+            remember=copied if self._reads_obs else None,
+            extend=self._extension.extend if self._extension is not None else None,
+        )
+
+    def _progress(self) -> tuple[State, int, Any]:
+        """Return the state, the number of steps in this episode, and the observation before the next step."""
+        return self._fused.read() if self._fused is not None else self._kept
+
+    def _step_in_detail(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Do the same as the generated step, and tell all about it."""
+        before, steps, obs = self._kept
+        next_obs, reward, terminated, truncated, info = self.env.step(action)
+        labels: tuple[bool, ...] = ()
         if self._labels is not None:
             labels = self._labels(obs, action, next_obs, reward, terminated, truncated, info)
-        before = self.state
+        parts = (obs, action, next_obs, reward, terminated, truncated, info, labels)
         try:
-            result = self._advance(
-                before, obs, action, next_obs, reward, terminated, truncated, info, labels, self._params
-            )
+            state, paid, ended, cut, terms = self._scalar.advance_terms(before, *parts, self._params)
+            if paid - paid != 0.0:
+                raise NotFiniteError
         except Exception as error:
-            raise self._explain(error, obs, action, next_obs, reward, terminated, truncated, info, labels) from error
-        self.state, paid, ended, cut = result[:4]
-        if paid - paid != 0.0:
-            self.state = before
-            raise self._explain(None, obs, action, next_obs, reward, terminated, truncated, info, labels)
-        self._steps += 1
-        if self._detail:
-            transition = self._transition(obs, action, next_obs, reward, terminated, truncated, info, labels)
-            self.last_transition = transition
-            info = {**info, "rewardspec": {**self._describe((before, transition), result[4]), **_inner(info)}}
+            raise _explain(self.layout, self._params, error, steps, before, *parts) from error
+        self._kept = (state, steps + 1, copied(next_obs))
+        transition = self.last_transition = _transition(self.layout, *parts)
+        info = {**info, "rewardspec": {**self._describe((before, transition), terms), **_inner(info)}}
         if ended or cut:
-            info = self._report(info)
-        if self._reads_obs:
-            self._obs = copied(next_obs)
+            info = _report(self.program, info, state, info["rewardspec"])
         if self._extension is not None:
-            next_obs = self._extension.extend(next_obs, self.state)
+            next_obs = self._extension.extend(next_obs, state)
         return next_obs, paid, ended, cut, info
 
     # -- what users change and look at ------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """The program's state: machine states, folds, totals of the episode by term."""
+        return self._progress()[0]
+
+    @state.setter
+    def state(self, state: State) -> None:
+        _, steps, obs = self._progress()
+        self._go_on(state, steps, obs)
 
     @property
     def params(self) -> dict[str, float]:
@@ -243,21 +257,17 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
     @property
     def machine_states(self) -> dict[str, str]:
         """The name of each machine's present state."""
-        return {m.name: m.states[u] for m, u in zip(self.program.machines, self.state, strict=False)}
+        return _machine_states(self.program, self.state)
 
     @property
     def verdicts(self) -> dict[str, str]:
         """The four-valued verdict of each formula on the episode so far."""
-        position = {m.name: i for i, m in enumerate(self.program.machines)}
-        return {
-            v.term: v.word(tuple(self.state[position[name]] for name in v.machines))
-            for v in self.program.verdicts
-        }
+        return _verdicts(self.program, self.state)
 
     def run_state(self) -> dict[str, float]:
         """Return what outlives episodes (running statistics, counted steps, parameters), for a checkpoint."""
-        first = len(self.program.machines)
-        folds = {f.name: self.state[first + i] for i, f in enumerate(self.program.folds) if f.scope == "run"}
+        state, first = self.state, len(self.program.machines)
+        folds = {f.name: state[first + i] for i, f in enumerate(self.program.folds) if f.scope == "run"}
         return {**folds, **{f"param:{name}": value for name, value in self.params.items()}}
 
     def load_run_state(self, saved: Mapping[str, float]) -> None:
@@ -271,19 +281,6 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         for i, param in enumerate(self.program.params):
             self._params[i] = saved.get(f"param:{param.name}", self._params[i])
 
-    # -- reports and errors ------------------------------------------------------------------------
-
-    def _report(self, info: dict[str, Any]) -> dict[str, Any]:
-        """Return the last step's info with the episode's totals where loggers look."""
-        first = len(self.program.machines) + len(self.program.folds)
-        totals = dict(zip((term.name for term in self.program.terms), self.state[first:], strict=True))
-        summary = info["rewardspec"] if self._detail else _inner(info)
-        summary |= {"return": totals, "state": self.machine_states}
-        if self.program.verdicts:
-            summary["verdict"] = self.verdicts
-        # A new dict: an environment may hand out the same one again and again.
-        return {**info, "rewardspec": summary, **{f"return/{name}": value for name, value in totals.items()}}
-
     def _describe(self, step: tuple[Any, Transition] | None, terms: tuple[float, ...] | None) -> dict[str, Any]:
         """Return the details of one step: `state` and `verdict` after it, `terms` paid, propositions `true` on it."""
         described: dict[str, Any] = {"state": self.machine_states, "verdict": self.verdicts}
@@ -293,24 +290,57 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
             described["true"] = true_propositions(self.program, before, transition)
         return described
 
-    def _transition(
-        self,
-        obs: Any,
-        action: Any,
-        next_obs: Any,
-        reward: Any,
-        terminated: Any,
-        truncated: Any,
-        info: Any,
-        labels: tuple[bool, ...],
-    ) -> Transition:
-        label = dict(zip(self.layout.labels, labels, strict=True)) if labels else {}
-        return Transition(obs, action, next_obs, reward, terminated, truncated, info, label)
 
-    def _explain(self, error: Exception | None, *parts: Any) -> RewardSpecError:
-        """Return what went wrong in a step, in the spec's terms."""
-        transition = self._transition(*parts)
-        return explain_step(self.program, self.layout, self._steps, transition, self.state, error, self.params)
+# -- reports and errors ----------------------------------------------------------------------------
+
+
+def _machine_states(program: Program, state: State) -> dict[str, str]:
+    return {m.name: m.states[u] for m, u in zip(program.machines, state, strict=False)}
+
+
+def _verdicts(program: Program, state: State) -> dict[str, str]:
+    position = {m.name: i for i, m in enumerate(program.machines)}
+    return {v.term: v.word(tuple(state[position[name]] for name in v.machines)) for v in program.verdicts}
+
+
+def _report(
+    program: Program, info: dict[str, Any], state: State, summary: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the last step's info with the episode's totals where loggers look; `summary` is what was told before."""
+    first = len(program.machines) + len(program.folds)
+    totals = dict(zip((term.name for term in program.terms), state[first:], strict=True))
+    told = {
+        **(_inner(info) if summary is None else summary),
+        "return": totals,
+        "state": _machine_states(program, state),
+    }
+    if program.verdicts:
+        told["verdict"] = _verdicts(program, state)
+    # A new dict: an environment may hand out the same one again and again.
+    return {**info, "rewardspec": told, **{f"return/{name}": value for name, value in totals.items()}}
+
+
+def _transition(
+    layout: Layout,
+    obs: Any,
+    action: Any,
+    next_obs: Any,
+    reward: Any,
+    terminated: Any,
+    truncated: Any,
+    info: Any,
+    labels: tuple[bool, ...],
+) -> Transition:
+    label = dict(zip(layout.labels, labels, strict=True)) if labels else {}
+    return Transition(obs, action, next_obs, reward, terminated, truncated, info, label)
+
+
+def _explain(
+    layout: Layout, params: list[float], error: Exception, steps: int, state: State, *parts: Any
+) -> RewardSpecError:
+    """Return what went wrong in a step, in the spec's terms."""
+    values = {param.name: value for param, value in zip(layout.program.params, params, strict=True)}
+    return explain_step(layout.program, layout, steps, _transition(layout, *parts), state, error, values)
 
 
 def _inner(info: Mapping[str, Any]) -> dict[str, Any]:
@@ -440,7 +470,7 @@ def explain_step(
         if problem is not None:
             kind = NonFiniteRewardError if problem.code == "nan-observation" else MismatchError
             return kind(problem)
-    if error is not None and not isinstance(error, NanReadError):
+    if error is not None and not isinstance(error, NotFiniteError):
         return MismatchError(
             Problem("unreadable-transition", f"step {step}: the program cannot read this transition: {error}")
         )
