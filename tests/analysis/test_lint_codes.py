@@ -30,7 +30,11 @@ def test_example_trips_its_code_with_its_severity_at_a_place(code: str) -> None:
     found = [problem for problem in findings(LINT_CODES[code].example) if problem.code == code]
     assert found, "the example does not trip it"
     assert LINT_CODES[code].severity in {problem.severity for problem in found}
-    assert all(problem.place.line for problem in found)
+    for problem in found:
+        assert problem.place.line
+        assert all(
+            isinstance(line, str) and line.strip() == line != "" for line in (problem.message, *problem.hints)
+        )
 
 
 @pytest.mark.parametrize("code", [code for code in LINT_CODES if code not in ENVIRONMENT])

@@ -264,13 +264,18 @@ def lint_scales(subject: Subject) -> Iterator[Problem]:
                 "warning",
                 f"'{name}' ({shown}) is worth at most {amount:.2g}{over}, '{largest}' "
                 f"({worth[largest][2]}) up to "
-                f"{worth[largest][0]:.3g}: {worth[largest][0] / amount:,.0f} times as much",
+                f"{_short(worth[largest][0])}: {worth[largest][0] / amount:,.0f} times as much",
                 path,
                 (
-                    f"A weight of about {worth[largest][0] / amount / 10:.2g} on '{name}' would let it be "
+                    f"A weight of about {_short(worth[largest][0] / amount / 10)} on '{name}' would let it be "
                     "felt.",
                 ),
             )
+
+
+def _short(number: float) -> str:
+    """Return a number with three digits, large ones without an exponent."""
+    return f"{number:,.0f}" if 1_000 <= number < 1e9 else f"{number:.3g}"
 
 
 def lint_potential_terms(subject: Subject) -> Iterator[Problem]:

@@ -26,9 +26,8 @@ def lint_finite(subject: Subject) -> Iterator[Problem]:
                 f"in '{name}' {what}: the reward would not be finite, and the run would stop",
                 path,
                 (
-                    (
-                        "Keep it away from there, as in max(x, 0.01) or where(x > 0, ..., 0); or correct the range.",
-                    ),
+                    "Keep it away from there, as in max(x, 0.01) or where(x > 0, ..., 0), "
+                    "or correct the `range`.",
                 ),
                 place=place if place is not None and place.line else None,
             )
