@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import pickle
 import warnings
-from functools import partial
 from typing import Any
 
 import gymnasium as gym
