@@ -68,7 +68,7 @@ class SpecReader:
         Raises:
             SpecError: With every problem found.
         """
-        self.refuse_wide_mappings()
+        self.refuse_odd_mappings()
         data = dict(self.data)
         if "reward" in data:
             terms = self.read_terms(data["reward"], ("reward",), 0)
@@ -91,8 +91,8 @@ class SpecReader:
         spec._places = self.places
         return spec
 
-    def refuse_wide_mappings(self) -> None:
-        """Refuse a mapping with more keys than a spec has use for, before each key becomes a complaint."""
+    def refuse_odd_mappings(self) -> None:
+        """Refuse a mapping with more keys than a spec has use for, or with keys that are no texts, before all else."""
         opened: list[tuple[Path, Iterator[tuple[str | int, Any]]]] = [((), iter([("", self.data)]))]
         while opened:
             around, items = opened[-1]
@@ -109,8 +109,14 @@ class SpecReader:
                     message = f"{len(value)} keys in one mapping; the limit here is {limit}"
                     self.fail("document-too-large", message, path)
                     raise SpecError(self.problems)
+                for key in value:
+                    if not isinstance(key, str):  # only data from Python has such keys
+                        self.fail("non-string-key", f"a key must be a text; this is {kind_of(key)}", path)
+                        raise SpecError(self.problems)
             if len(opened) > MAX_DEPTH:  # data from Python can even hold itself
-                self.fail("document-too-deep", f"lists and mappings nest more than {MAX_DEPTH} levels deep", ())
+                self.fail(
+                    "document-too-deep", f"lists and mappings nest more than {MAX_DEPTH} levels deep", ()
+                )
                 raise SpecError(self.problems)
             # One iterator a level and no list of what is to come: there may be a million items.
             inside = value.items() if isinstance(value, dict) else enumerate(value)
