@@ -1,8 +1,8 @@
 """Why each reward of an episode was paid: labels, edges, values read, and payments by term, step by step.
 
-    env = rewardspec.wrap(gymnasium.make("CartPole-v1"), "cartpole.yaml", detail=True)
-    episode = record(env, policy)
-    print(show_episode(explain_episode(rewardspec.load("cartpole.yaml"), episode)))
+env = rewardspec.wrap(gymnasium.make("CartPole-v1"), "cartpole.yaml", detail=True)
+episode = record(env, policy)
+print(show_episode(explain_episode(rewardspec.load("cartpole.yaml"), episode)))
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import gymnasium as gym
 import numpy as np
 
 from rewardspec.analysis.columns import align
+from rewardspec.analysis.recorded import find_unreadable, write_episode
 from rewardspec.analysis.recorded import read_episode as _read_episode
-from rewardspec.analysis.recorded import write_episode
 from rewardspec.backends import oracle
 from rewardspec.compiler import compile_spec
-from rewardspec.errors import Place
+from rewardspec.errors import MismatchError, Place, Problem
 from rewardspec.ir import expr as ir
 from rewardspec.ir.layout import bind_to_values
 from rewardspec.ir.program import Machine, Program
@@ -65,7 +65,7 @@ class Move:
         machine: Its name.
         before: Name of its state before the step.
         after: Name of its state after it.
-        guard: Guard of the edge that it took; None when no guard held, so that it stayed.
+        guard: Guard of the edge that it took; None when it stayed where it was and the machine paid nothing.
     """
 
     machine: str
@@ -81,7 +81,7 @@ class Move:
     def __str__(self) -> str:
         if self.guard is None:
             return f"{show_name(self.before)} stays"
-        reason = "" if self.guard == "true" else f"  ({self.guard})"
+        reason = "" if self.guard == "true" else f"  when {self.guard}"
         return f"{show_name(self.before)} -> {show_name(self.after)}{reason}"
 
 
@@ -136,7 +136,7 @@ class EpisodeReport:
 
 
 def explain_episode(spec: Spec | Program, transitions: Sequence[Transition]) -> EpisodeReport:
-    """Return why each reward of an episode was paid.
+    r"""Return why each reward of an episode was paid.
 
     The oracle pays, with weights and parameters as they are at the start of a run.
 
@@ -150,7 +150,7 @@ def explain_episode(spec: Spec | Program, transitions: Sequence[Transition]) -> 
 
     Example:
         >>> from rewardspec.vocabulary import loads
-        >>> spec = loads("name: up\\npropositions: {high: 'next_obs[0] > 1'}\\nreward: {once: high}")
+        >>> spec = loads("name: up\npropositions: {high: 'next_obs[0] > 1'}\nreward: {once: high}")
         >>> episode = [Transition(next_obs=np.array([x])) for x in (0.5, 2.0, 3.0)]
         >>> [(step.true, step.reward) for step in explain_episode(spec, episode).steps]
         [((), 0.0), (('high',), 1.0), (('high',), 0.0)]
@@ -160,8 +160,15 @@ def explain_episode(spec: Spec | Program, transitions: Sequence[Transition]) -> 
         return EpisodeReport(program, (), 0)
     labels = label_names(program)
     if not all(set(labels) <= set(t.label or {}) for t in transitions):
-        transitions = [replace(t, label={**dict.fromkeys(labels, False), **(t.label or {})}) for t in transitions]
+        transitions = [
+            replace(t, label={**dict.fromkeys(labels, False), **(t.label or {})}) for t in transitions
+        ]
     program = bind_to_values(program, transitions[0]).program
+    unreadable = find_unreadable(program, transitions)
+    if unreadable is not None:
+        t, read = unreadable
+        message = f"step {t} of the episode has no number for {read}, which the spec reads"
+        raise MismatchError(Problem("unreadable-transition", message))
     ended = [t for t, transition in enumerate(transitions) if transition.terminated or transition.truncated]
     within = transitions[: ended[0] + 1] if ended else transitions
     steps = tuple(_steps(program, within))
@@ -196,7 +203,10 @@ def _steps(program: Program, transitions: Sequence[Transition]) -> Iterator[Step
         yield StepReport(
             transition,
             true,
-            tuple(_move(m, before.machines[0][m.name], state.machines[0][m.name], true) for m in program.machines),
+            tuple(
+                _move(m, before.machines[0][m.name], state.machines[0][m.name], true)
+                for m in program.machines
+            ),
             {f.name: (before.folds[0][f.name], state.folds[0][f.name]) for f in program.folds},
             {t.name: float(paid) for t, paid in zip(program.terms, outcome.terms, strict=True)},
             {v.term: v.word(tuple(state.machines[0][name] for name in v.machines)) for v in program.verdicts},
@@ -210,12 +220,11 @@ def _steps(program: Program, transitions: Sequence[Transition]) -> Iterator[Step
 def _move(machine: Machine, before: int, after: int, true: Sequence[str]) -> Move:
     label = sum(1 << bit for bit, name in enumerate(machine.propositions) if name in true)
     guard = None
-    for edge in machine.edges[before]:
-        if label & edge.mask == edge.value:
-            guard = next(
-                arrow.guard for arrow in arrows(machine, before) if (arrow.target, arrow.output) == (edge.target, edge.output)
-            )
-            break
+    taken = machine.step(before, label)
+    if taken != (before, 0):
+        guard = next(
+            arrow.guard for arrow in arrows(machine, before) if (arrow.target, arrow.output) == taken
+        )
     return Move(machine.name, machine.states[before], machine.states[after], guard)
 
 
@@ -225,7 +234,7 @@ def _move(machine: Machine, before: int, after: int, true: Sequence[str]) -> Mov
 def record(
     env: gym.Env[Any, Any], policy: Policy | None = None, *, seed: int = 0, max_steps: int = MAX_EPISODE
 ) -> list[Transition]:
-    """Play one episode and return its transitions as the program read them, labels included.
+    r"""Play one episode and return its transitions as the program read them, labels included.
 
     Args:
         env: An environment that `wrap(..., detail=True)` made, with any wrappers around it.
@@ -238,7 +247,7 @@ def record(
 
     Example:
         >>> from rewardspec.vocabulary import loads
-        >>> env = wrap(gym.make("CartPole-v1"), loads("name: up\\nreward: 1"), detail=True)
+        >>> env = wrap(gym.make("CartPole-v1"), loads("name: up\nreward: 1"), detail=True)
         >>> episode = record(env, lambda obs: int(obs[2] > 0))
         >>> write_episode(episode)[:10]
         '{"obs": [0'
@@ -270,7 +279,9 @@ def _find_wrapper(env: gym.Env[Any, Any]) -> RewardSpecWrapper:
     inner: Any = env
     while not isinstance(inner, RewardSpecWrapper):
         if not isinstance(inner, gym.Wrapper):
-            raise ValueError("this environment does not pay by a spec: make it with rewardspec.wrap(..., detail=True)")
+            raise ValueError(
+                "this environment does not pay by a spec: make it with rewardspec.wrap(..., detail=True)"
+            )
         inner = inner.env
     if not inner.keeps_details:
         raise ValueError("this environment keeps no details: make it with rewardspec.wrap(..., detail=True)")
@@ -289,7 +300,9 @@ def _keep(transition: Transition) -> Transition:
 
     return replace(
         transition,
-        **{name: copied(getattr(transition, name)) for name in ("obs", "action", "next_obs", "info", "label")},
+        **{
+            name: copied(getattr(transition, name)) for name in ("obs", "action", "next_obs", "info", "label")
+        },
     )
 
 
@@ -308,7 +321,14 @@ def show_episode(report: EpisodeReport, limit: int | None = 40) -> str:
     lines: list[str] = []
     watched = _watched(report)
     rows = [_row(report, first, last, watched) for first, last in _runs(report.steps)]
-    header = ["step", "true", *(name for name in watched), *(t.name for t in report.program.terms), "reward", ""]
+    header = [
+        "step",
+        "true",
+        *(name for name in watched),
+        *(t.name for t in report.program.terms),
+        "reward",
+        "",
+    ]
     paid = range(2 + len(watched), len(header) - 1)
     if limit is not None and len(rows) > limit:
         hidden = len(rows) - limit + 1
@@ -318,7 +338,8 @@ def show_episode(report: EpisodeReport, limit: int | None = 40) -> str:
         lines.append(f"... {hidden} lines left out; --all shows them")
     lines += ["", *_summary(report)]
     if report.left:
-        lines += ["", f"{report.left} recorded transitions come after the end of the episode; they are not explained."]
+        more = "1 more was" if report.left == 1 else f"{report.left} more were"
+        lines += ["", f"The episode ends at step {len(report.steps) - 1}; {more} recorded after it."]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -330,7 +351,9 @@ def _watched(report: EpisodeReport) -> list[str]:
 def _runs(steps: Sequence[StepReport]) -> Iterator[tuple[int, int]]:
     """Yield first and last step of each run of steps on which the same happened."""
     t = 0
-    for _, group in itertools.groupby(steps, key=lambda s: (s.true, s.moves, tuple(s.terms.values()), s.terminated, s.truncated)):
+    for _, group in itertools.groupby(
+        steps, key=lambda s: (s.true, s.moves, tuple(s.terms.values()), s.terminated, s.truncated)
+    ):
         length = len(list(group))
         yield t, t + length - 1
         t += length
@@ -370,8 +393,8 @@ def _summary(report: EpisodeReport) -> list[str]:
     for term in report.program.terms:
         paid = [t for t, step in enumerate(report.steps) if step.terms[term.name]]
         ends = (str(paid[0]), str(paid[-1])) if paid else ("-", "-")
-        total = show_paid(report.totals[term.name])
-        rows.append([term.name, total, f"{len(paid)} of {len(report.steps)}", *ends, show_place(term.place)])
+        amount = show_paid(report.totals[term.name])
+        rows.append([term.name, amount, f"{len(paid)} of {len(report.steps)}", *ends, show_place(term.place)])
     total = math.fsum(report.totals.values())
     if len(report.program.terms) > 1:
         rows.append(["reward", show_paid(total), "", "", "", ""])
@@ -397,22 +420,45 @@ def show_step(report: EpisodeReport, index: int) -> str:
         IndexError: The episode has no such step.
     """
     step, program = report.steps[index], report.program
-    lines = [f"step {index}: {show_paid(step.reward) if step.reward else '0'}" + (f", {_end(step)}" if _end(step) else "")]
+    lines = [
+        f"step {index}: {show_paid(step.reward) if step.reward else '0'}"
+        + (f", {_end(step)}" if _end(step) else "")
+    ]
 
     def section(title: str, rows: Sequence[Sequence[str]]) -> None:
         if rows:
             lines.extend(["", title, *(f"  {line}" for line in align(rows))])
 
-    section("read", [(show_expr(field), "=", _value(field, step.transition)) for field in program.fields() if field.root != "future"])
+    section(
+        "read",
+        [
+            (show_expr(field), "=", _value(field, step.transition))
+            for field in program.fields()
+            if field.root != "future"
+        ],
+    )
     section(
         "propositions",
-        [(p.name, "true" if p.name in step.true else "false", _short(show_expr(p.expr, program.machines))) for p in program.propositions],
+        [
+            (p.name, "true" if p.name in step.true else "false", _short(show_expr(p.expr, program.machines)))
+            for p in program.propositions
+        ],
     )
     section("machines", [(move.machine, str(move)) for move in step.moves])
-    section("memory", [(name, f"{show_number(a)} -> {show_number(b)}") for name, (a, b) in step.memory.items()])
+    section(
+        "memory", [(name, f"{show_number(a)} -> {show_number(b)}") for name, (a, b) in step.memory.items()]
+    )
     section(
         "paid",
-        [(t.name, show_paid(step.terms[t.name]), _short(show_expr(t.expr, program.machines)), show_place(t.place)) for t in program.terms],
+        [
+            (
+                t.name,
+                show_paid(step.terms[t.name]),
+                _short(show_expr(t.expr, program.machines)),
+                show_place(t.place),
+            )
+            for t in program.terms
+        ],
     )
     section("verdicts", list(step.verdicts.items()))
     return "\n".join(line.rstrip() for line in lines)
@@ -420,6 +466,8 @@ def show_step(report: EpisodeReport, index: int) -> str:
 
 def _value(field: ir.Field, transition: Transition) -> str:
     value = oracle.read_field(field, transition)
+    if isinstance(value, bool):
+        return str(value).lower()
     return _short(f"{value:.6g}" if isinstance(value, float) else str(value))
 
 

@@ -1,4 +1,4 @@
-"""The start of a spec for an environment: its spaces, labels and time limit, read and written down as YAML."""
+"""The start of a spec for an environment: its spaces, labels and time limit, written as YAML."""
 
 from __future__ import annotations
 
@@ -6,123 +6,34 @@ import contextlib
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from rewardspec.analysis.known_environments import (
+    ACTIONS,
+    BASE_REWARD,
+    BLSTATS,
+    ENDS_EARLY,
+    FIRST,
+    NAMES,
+    OWN_REWARD,
+    First,
+)
 from rewardspec.environments import make_environment
 from rewardspec.ir import expr as ir
 from rewardspec.ir.show import show_field
 from rewardspec.labels import load_labeller
-
-LANDER = ("x", "y", "velocity_x", "velocity_y", "angle", "angular_velocity", "left_leg_touches", "right_leg_touches")
-
-NAMES: dict[str, tuple[str, ...]] = {
-    "CartPole": ("position", "velocity", "angle", "angular_velocity"),
-    "MountainCar": ("position", "velocity"),
-    "MountainCarContinuous": ("position", "velocity"),
-    "Pendulum": ("cos_angle", "sin_angle", "angular_velocity"),
-    "Acrobot": ("cos_1", "sin_1", "cos_2", "sin_2", "angular_velocity_1", "angular_velocity_2"),
-    "LunarLander": LANDER,
-    "LunarLanderContinuous": LANDER,
-    "Blackjack": ("player_sum", "dealer_card", "usable_ace"),
-}
-"""What the entries of the observation are, by the id's name; from gymnasium's documentation."""
-
-BLSTATS = tuple(
-    "x y strength_percentage strength dexterity constitution intelligence wisdom charisma score hitpoints max_hitpoints "
-    "depth gold energy max_energy armour_class monster_level experience_level experience_points time hunger burden "
-    "dungeon_number dungeon_level conditions alignment".split()
-)
-"""What NetHack's bottom lines hold, in the order of `nle.nethack.NLE_BL_*`."""
-
-BASE_REWARD: dict[str, tuple[float, float]] = {
-    "MiniGrid": (0, 1),
-    "BabyAI": (0, 1),
-    "FrozenLake": (0, 1),
-    "FrozenLake8x8": (0, 1),
-    "Taxi": (-10, 20),
-    "CliffWalking": (-100, 0),
-    "MountainCarContinuous": (-0.1, 100),
-}
-"""Least and greatest reward of the environment itself, by the id's name or its beginning, where random play misses them."""
-
-ENDS_EARLY: dict[str, bool] = {
-    **dict.fromkeys(("Pendulum", "HalfCheetah", "Swimmer", "Reacher", "Pusher", "HumanoidStandup"), False),
-    **dict.fromkeys(("MountainCar", "MountainCarContinuous", "Acrobot", "Taxi", "CliffWalking", "MiniGrid", "BabyAI"), True),
-}
-"""Whether episodes can end before the time limit, likewise."""
+from rewardspec.spec.model import RESERVED
 
 JOINTS = {0: ("x", "y", "z", "qw", "qx", "qy", "qz"), 1: ("qw", "qx", "qy", "qz")}
 """What MuJoCo keeps of the position of a free joint and of a ball joint, which have more than one number."""
 
 TURNS = {0: ("vx", "vy", "vz", "wx", "wy", "wz"), 1: ("wx", "wy", "wz")}
 """And of their velocity."""
-
-ACTIONS: dict[str, tuple[str, ...]] = {
-    "CartPole": ("push left", "push right"),
-    "MountainCar": ("push left", "nothing", "push right"),
-    "Acrobot": ("torque -1", "nothing", "torque 1"),
-    "FrozenLake": ("left", "down", "right", "up"),
-    "FrozenLake8x8": ("left", "down", "right", "up"),
-    "CliffWalking": ("up", "right", "down", "left"),
-    "Taxi": ("down", "up", "right", "left", "pick up", "drop off"),
-    "Blackjack": ("stick", "hit"),
-    "LunarLander": ("nothing", "left engine", "main engine", "right engine"),
-    "MiniGrid": ("turn left", "turn right", "forward", "pick up", "drop", "toggle", "done"),
-    "BabyAI": ("turn left", "turn right", "forward", "pick up", "drop", "toggle", "done"),
-}
-"""What discrete actions do, by the id's name (of MiniGrid's and BabyAI's, by its beginning)."""
-
-
-@dataclass(frozen=True)
-class First:
-    """A first reward for an environment that we know.
-
-    Attributes:
-        propositions: By name, its expression; null when a labelling function gives it.
-        terms: The lines of `reward:`.
-        tests: The lines of `tests:`.
-    """
-
-    terms: str
-    tests: str
-    propositions: Mapping[str, str] = field(default_factory=dict)
-
-
-FIRST: dict[str, First] = {
-    "CartPole": First(
-        "  - markov: 1 - abs(position) / 4.8   # 1 a step, less when the cart is off the centre\n    name: centred\n",
-        "  - name: the centre pays 1, half way to the edge 0.75\n"
-        "    transitions: [{next_obs: [0, 0, 0, 0]}, {next_obs: [1.2, 0, 0, 0]}]\n"
-        "    rewards: [1, 0.75]\n",
-    ),
-    "MountainCar": First(
-        "  - markov: -1                        # every step costs\n    name: time\n"
-        "  - potential: abs(obs[0] + 0.5)      # a hint: away from the valley, up either hill\n    name: height\n",
-        "  - name: moving up the hill pays more than the step costs\n"
-        "    transitions:\n"
-        "      - {obs: [-0.5, 0], next_obs: [0.5, 0]}\n"
-        "    return: {time: -1, height: 0.99}\n",
-    ),
-    "Pendulum": First(
-        "  - markov: cos_angle                 # 1 when upright, -1 when hanging\n    name: upright\n"
-        "  - markov: -0.01 * torque ** 2\n    name: effort\n",
-        "  - name: upright and at rest pays 1\n"
-        "    transitions: [{next_obs: [1, 0, 0], action: [0]}, {next_obs: [-1, 0, 0], action: [1]}]\n"
-        "    rewards: [1, -1.01]\n",
-    ),
-    "Acrobot": First(
-        "  - markov: -cos_1 - (cos_1 * cos_2 - sin_1 * sin_2) - 2   # height of the tip, 0 at the top\n    name: height\n",
-        "  - name: hanging pays -4, standing 0\n"
-        "    transitions: [{next_obs: [1, 0, 1, 0, 0, 0]}, {next_obs: [-1, 0, 1, 0, 0, 0]}]\n"
-        "    rewards: [-4, 0]\n",
-    ),
-}
-"""First rewards, by the id's name."""
 
 LISTED = 40
 """Entries of an observation that become signals; of a longer one, the first of them."""
@@ -170,7 +81,7 @@ def start_spec(env_id: str) -> str:
         try:
             return "\n".join(_Draft(env_id, env).lines()) + "\n"
         finally:
-            env.close()
+            env.close()  # type: ignore[no-untyped-call]
 
 
 PLAYED = 300
@@ -203,8 +114,10 @@ class _Draft:
     def lines(self) -> Iterator[str]:
         """Yield the document, line by line."""
         yield f"# A first spec for {self.env_id}. Change it to say what you want, then:"
-        yield "#   rewardspec check FILE   looks for mistakes;   rewardspec test FILE   runs the tests below;"
-        yield "#   rewardspec show FILE    prints what it means;   rewardspec train FILE   trains an agent on it."
+        yield "#   rewardspec check FILE   looks for mistakes"
+        yield "#   rewardspec test FILE    runs the tests below"
+        yield "#   rewardspec show FILE    prints what it means"
+        yield "#   rewardspec train FILE   trains an agent on it"
         yield "rewardspec: 1"
         yield f"name: {self.name.lower()}"
         yield f"discount: {DISCOUNT}   # train with the same"
@@ -219,7 +132,7 @@ class _Draft:
         yield "reward:"
         yield from self.first.terms.rstrip("\n").split("\n")
         if self.first is not OWN_REWARD:
-            yield "  # - markov: 0.1 * reward   # a share of the environment's own reward; without it, that is not paid"
+            yield "  # - markov: 0.1 * reward   # a share of the environment's own reward, else not paid"
         yield ""
         yield "tests:"
         yield from self.first.tests.rstrip("\n").split("\n")
@@ -250,7 +163,7 @@ class _Draft:
         return table.get(self.name, table.get(self.family))
 
     def signal_lines(self) -> Iterator[str]:
-        """Yield a signal for each entry of the observation; those that the first reward does not read, commented."""
+        """Yield a signal for each entry of the observation; those that nothing reads yet, commented."""
         signals, notes = self.signals()
         used = " ".join((self.first.terms, *self.first.propositions.values()))
         read = [signal for signal in signals if signal.name in _names(used)]
@@ -270,8 +183,8 @@ class _Draft:
         """Return the observation's numbers, and notes on what is not one."""
         space = self.env.observation_space
         names = NAMES.get(self.name) or _mujoco_names(self.env)
-        read, notes = _signals(space, ("next_obs", ()), names)
-        acted, _ = _signals(self.env.action_space, ("action", ()), _actuators(self.env), "action")
+        read, notes = _signals(space, ir.Field("next_obs"), names)
+        acted, _ = _signals(self.env.action_space, ir.Field("action"), _actuators(self.env), "action")
         if isinstance(self.env.action_space, spaces.Box):
             taken = {signal.name for signal in read}
             read += [replace(s, name=f"{s.name}_action") if s.name in taken else s for s in acted]
@@ -285,12 +198,13 @@ class _Draft:
             words = tuple(action.name.lower() for action in getattr(self.env.unwrapped, "actions", ()))
         if isinstance(space, spaces.Discrete):
             shown = ", ".join(f"{i} {word}" for i, word in enumerate(words)) if len(words) == space.n else ""
-            yield f"# action: a whole number from {space.start} to {space.start + space.n - 1}{': ' + shown if shown else ''}"
+            last = space.start + space.n - 1
+            yield f"# action: a whole number from {space.start} to {last}{': ' + shown if shown else ''}"
         elif isinstance(space, spaces.Box):
             low, high = np.min(space.low), np.max(space.high)
             size = "x".join(str(n) for n in space.shape)
             numbers = "a number" if size == "1" else f"{size} numbers"
-            yield f"# action: {numbers} from {low:g} to {high:g}, as in action[0]; norm(action) is the length of all"
+            yield f"# action: {numbers} from {low:g} to {high:g}, as in action[0]; norm(action) is its length"
         else:
             yield f"# action: {space}"
 
@@ -319,15 +233,6 @@ class _Draft:
 def _without_lists(meaning: str) -> str:
     """Return a label's meaning without the list of words that it may end in."""
     return meaning.partition(" (types:")[0].partition(" (features:")[0].partition(" (conditions:")[0]
-
-
-OWN_REWARD = First(
-    "  - markov: reward   # the environment's own; put yours in its place\n    name: own\n",
-    "  - name: the environment's own reward is paid as it is\n"
-    "    transitions: [{reward: 1}, {reward: -0.5}]\n"
-    "    return: {own: 0.5}\n",
-)
-"""The first reward for an environment of which nothing is known."""
 
 
 # -- the environment's own numbers -------------------------------------------------------------------
@@ -366,38 +271,68 @@ def _horizon(env: gym.Env[Any, Any]) -> int | None:
 
 
 def _signals(
-    space: spaces.Space[Any], where: tuple[str, tuple[ir.Step, ...]], names: Sequence[str] = (), name: str = ""
+    space: spaces.Space[Any], read: ir.Field, names: Sequence[str] = (), name: str = ""
 ) -> tuple[list[Signal], list[str]]:
-    """Return the numbers of a space as signals, and notes on what is left out."""
-    root, path = where
-    text = show_field(ir.Field(root, path))  # type: ignore[arg-type]
+    """Return the numbers of a space as signals, and notes on what is left out.
+
+    Args:
+        space: A space or a part of one.
+        read: How it is read.
+        names: What its entries are called, where that is known.
+        name: What it is called itself.
+    """
     if isinstance(space, spaces.Dict):
-        parts = [_signals(part, (root, (*path, key)), BLSTATS if key == "blstats" else (), _as_name(key)) for key, part in space.spaces.items()]
-        return [s for part, _ in parts for s in part], [n for _, notes in parts for n in notes]
-    if isinstance(space, spaces.Tuple):
+        known = {"blstats": BLSTATS}
+        parts = [
+            _signals(part, _enter(read, key), known.get(key, ()), _as_name(key))
+            for key, part in space.spaces.items()
+        ]
+    elif isinstance(space, spaces.Tuple):
         called = names if len(names) == len(space.spaces) else [f"part_{i}" for i in range(len(space.spaces))]
-        parts = [_signals(part, (root, (*path, (i,))), (), called[i]) for i, part in enumerate(space.spaces)]
-        return [s for part, _ in parts for s in part], [n for _, notes in parts for n in notes]
+        parts = [_signals(part, _enter(read, (i,)), (), called[i]) for i, part in enumerate(space.spaces)]
+    else:
+        return _numbers(space, read, names, name)
+    return [s for signals, _ in parts for s in signals], [note for _, notes in parts for note in notes]
+
+
+def _numbers(
+    space: spaces.Space[Any], read: ir.Field, names: Sequence[str], name: str
+) -> tuple[list[Signal], list[str]]:
+    """Do the same for a space that has no parts."""
+    text = show_field(read)
     if isinstance(space, spaces.Discrete):
         low = int(space.start)
         return [Signal(name or "state", text, low, low + int(space.n) - 1)], []
-    if isinstance(space, spaces.Box) and not space.shape:
+    shape = tuple(space.shape or ())
+    if isinstance(space, spaces.Box) and not shape:
         return [Signal(name or "value", text, *_bounds(space.low, space.high))], []
-    if isinstance(space, spaces.Box | spaces.MultiBinary | spaces.MultiDiscrete) and len(space.shape) == 1:
-        size = space.shape[0]
-        called = names if len(names) == size else [f"{name or 'obs'}_{i}" for i in range(size)]
-        if size > LISTED and called is not names:
-            return [], [f"{text}: {size} numbers, read as in {show_field(ir.Field(root, (*path, (0,))))}"]  # type: ignore[arg-type]
-        notes = [f"{text} has {size} numbers; the first {LISTED} are listed."] if size > LISTED else []
-        low, high = (space.low, space.high) if isinstance(space, spaces.Box) else (np.zeros(size), np.full(size, np.inf))
-        return [
-            Signal(called[i], show_field(ir.Field(root, (*path, (i,)))), *_bounds(low[i], high[i]))  # type: ignore[arg-type]
-            for i in range(min(size, LISTED))
-        ], notes
-    shape = getattr(space, "shape", None)
-    what = f"{type(space).__name__} of shape {tuple(shape)}" if shape else type(space).__name__
-    example = f", read as in {show_field(ir.Field(root, (*path, (0,) * len(shape))))}" if shape else ", which has no numbers"  # type: ignore[arg-type]
-    return [], [f"{text}: {what}{example}"]
+    if not isinstance(space, spaces.Box | spaces.MultiBinary | spaces.MultiDiscrete):
+        return [], [f"{text}: {type(space).__name__}, which has no numbers"]
+    first = show_field(_enter(read, (0,) * len(shape)))
+    if len(shape) > 1:
+        return [], [f"{text}: {'x'.join(str(n) for n in shape)} numbers, read as in {first}"]
+    size = shape[0]
+    if size > LISTED and len(names) != size:
+        return [], [f"{text}: {size} numbers, read as in {first}"]
+    called = names if len(names) == size else [f"{name or 'obs'}_{i}" for i in range(size)]
+    signals = [
+        Signal(called[i], show_field(_enter(read, (i,))), *_bounds_of_entry(space, i))
+        for i in range(min(size, LISTED))
+    ]
+    return signals, [f"{text}: {size} numbers, the first {LISTED} listed here"] if size > LISTED else []
+
+
+def _enter(read: ir.Field, step: ir.Step) -> ir.Field:
+    """Return the field of a part."""
+    return replace(read, path=(*read.path, step))
+
+
+def _bounds_of_entry(space: spaces.Space[Any], i: int) -> tuple[float | None, float | None]:
+    if isinstance(space, spaces.Box):
+        return _bounds(space.low[i], space.high[i])
+    if isinstance(space, spaces.MultiDiscrete):
+        return _bounds(space.start[i], space.start[i] + space.nvec[i] - 1)
+    return 0.0, 1.0
 
 
 def _bounds(low: Any, high: Any) -> tuple[float | None, float | None]:
@@ -409,7 +344,9 @@ def _bounds(low: Any, high: Any) -> tuple[float | None, float | None]:
 def _as_name(key: Any) -> str:
     """Return a key as a name that expressions may use."""
     name = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in str(key))
-    return name if name[:1].isalpha() or name[:1] == "_" else f"obs_{name}"
+    if not (name[:1].isalpha() or name[:1] == "_"):
+        return f"obs_{name}"
+    return f"{name}_" if name in RESERVED else name
 
 
 def _names(text: str) -> set[str]:
@@ -452,7 +389,9 @@ def _actuators(env: gym.Env[Any, Any]) -> tuple[str, ...]:
 def _driven(model: Any, actuator: int) -> str:
     """Return the name of an actuator, or of the joint that it drives."""
     joint = int(model.actuator_trnid[actuator][0])
-    return str(model.actuator(actuator).name or (0 <= joint < model.njnt and model.joint(joint).name) or actuator)
+    return str(
+        model.actuator(actuator).name or (0 <= joint < model.njnt and model.joint(joint).name) or actuator
+    )
 
 
 # -- milestones --------------------------------------------------------------------------------------

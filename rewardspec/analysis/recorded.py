@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from rewardspec.backends import oracle
 from rewardspec.errors import Place, Problem, SpecError, list_names, near_miss
+from rewardspec.ir.program import Program
+from rewardspec.ir.show import show_field
 from rewardspec.transition import Transition
 
 KEYS = tuple(field.name for field in fields(Transition) if field.name != "future")
@@ -38,8 +41,8 @@ def transition_of(data: Mapping[str, Any], labels: Collection[str] = ()) -> Tran
     """Return the transition that plain data stands for.
 
     Args:
-        data: Any of obs, action, next_obs, reward, terminated, truncated, info, label. Lists of numbers become
-            arrays. `label` is a mapping to truth values, or the list of the names that are true.
+        data: Any of obs, action, next_obs, reward, terminated, truncated, info, label. Lists of numbers
+            become arrays. `label` is a mapping to truth values, or the list of the names that are true.
         labels: Names that the program reads from the label: those that a list does not name are false.
 
     Raises:
@@ -52,7 +55,9 @@ def transition_of(data: Mapping[str, Any], labels: Collection[str] = ()) -> Tran
     for key in data:
         if key not in KEYS:
             raise RecordedError(
-                str(key), f"a transition has no '{key}'", f"It has: {list_names(KEYS)}.{near_miss(str(key), KEYS)}"
+                str(key),
+                f"a transition has no '{key}'",
+                f"It has: {list_names(KEYS)}.{near_miss(str(key), KEYS)}",
             )
     values: dict[str, Any] = {key: as_arrays(data[key]) if key in ARRAYS else data[key] for key in data}
     label = values.get("label")
@@ -63,7 +68,9 @@ def transition_of(data: Mapping[str, Any], labels: Collection[str] = ()) -> Tran
             raise RecordedError(key, f"'{key}' must be a mapping", "As in {success: true}.")
     for key in ("reward", "terminated", "truncated"):
         if key in values and not isinstance(values[key], int | float):
-            raise RecordedError(key, f"'{key}' must be a single value", "One transition is one step of one environment.")
+            raise RecordedError(
+                key, f"'{key}' must be a single value", "One transition is one step of one environment."
+            )
     return Transition(**{**values, "label": label or {}, "info": values.get("info") or {}})
 
 
@@ -93,6 +100,31 @@ def data_of(transition: Transition) -> dict[str, Any]:
             continue
         data[key] = _plain(value)
     return data
+
+
+def find_unreadable(program: Program, transitions: Sequence[Transition]) -> tuple[int, str] | None:
+    r"""Return the first step of which a program cannot read something, and what; None when it can read all.
+
+    Example:
+        >>> from rewardspec.compiler import compile_spec
+        >>> from rewardspec.vocabulary import loads
+        >>> program = compile_spec(loads("name: up\nreward: next_obs[0]"))
+        >>> find_unreadable(program, [Transition(next_obs=np.zeros(2)), Transition(next_obs={"x": 1})])
+        (1, 'next_obs[0]')
+    """
+    for field in program.fields():
+        if field.root == "future":
+            continue
+        shape: tuple[int, ...] | None = None
+        for t, transition in enumerate(transitions):
+            try:
+                value = np.asarray(oracle.read_field(field, transition), dtype=np.float64)
+            except (KeyError, IndexError, TypeError, ValueError):
+                return t, show_field(field)
+            shape = value.shape if shape is None else shape
+            if value.shape != shape:
+                return t, show_field(field)
+    return None
 
 
 class _Opaque(TypeError):
@@ -128,11 +160,11 @@ def write_episode(transitions: Sequence[Transition]) -> str:
 
 
 def read_episode(path: str | Path, labels: Collection[str] = ()) -> list[Transition]:
-    """Read an episode from JSON lines (one transition a line) or from an .npz file (one array of T rows per part).
+    """Read an episode from JSON lines (one transition a line) or an .npz file (one array of T rows per part).
 
     Args:
-        path: The file. In an .npz file `obs.image`, `info.success` and `label.door` name parts of a mapping, and
-            `obs` with T + 1 rows needs no `next_obs`.
+        path: The file. In an .npz file `obs.image`, `info.success` and `label.door` name parts of a
+            mapping, and `obs` with T + 1 rows needs no `next_obs`.
         labels: Names that the program reads from the label.
 
     Raises:
@@ -203,7 +235,9 @@ def _rows_of_arrays(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
         if not array.ndim or len(array) != steps:
             shape = "a single value" if not array.ndim else f"{len(array)} rows"
             raise SpecError(
-                Problem("unreadable-transition", f"'{name}' has {shape}; other arrays have {steps} rows", place)
+                Problem(
+                    "unreadable-transition", f"'{name}' has {shape}; other arrays have {steps} rows", place
+                )
             )
     if steps > MAX_STEPS:
         raise _unreadable_file(path, f"it has more than {MAX_STEPS} steps")

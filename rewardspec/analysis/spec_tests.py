@@ -1,13 +1,14 @@
-"""The `tests:` block of a spec: traces and recorded transitions with what they must earn, run by the oracle."""
+"""The `tests:` block of a spec: traces and recorded transitions with what they must earn."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rewardspec.analysis.columns import align
-from rewardspec.analysis.recorded import KEYS, RecordedError, transition_of
+from rewardspec.analysis.recorded import KEYS, RecordedError, find_unreadable, transition_of
 from rewardspec.backends import oracle
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import Problem, SpecError, list_names, near_miss
@@ -94,10 +95,11 @@ def run_tests(spec: Spec, program: Program | None = None) -> tuple[TestResult, .
 def decide_by_labels(program: Program) -> tuple[Program, tuple[str, ...]]:
     """Return the part of a program that labels alone decide, and the names of the terms that they do not.
 
-    Declared propositions are read from the label; ends and terms that read more of the transition are left out.
+    Declared propositions are read from the label; ends and terms that read more are left out.
     """
     propositions = tuple(
-        p if _only_memory(p.expr) else replace(p, expr=ir.Field("label", (p.name,))) for p in program.propositions
+        p if _only_memory(p.expr) else replace(p, expr=ir.Field("label", (p.name,)))
+        for p in program.propositions
     )
     folds = {f.name: f.update for f in program.folds}
     decided: dict[str, bool] = {}
@@ -137,7 +139,8 @@ def _only_memory(expr: ir.Expr) -> bool:
 class _Run:
     def __init__(self, spec: Spec, program: Program, test: TestSpec, index: int) -> None:
         self.spec, self.test, self.index = spec, test, index
-        self.program, self.undecided = program, ()
+        self.program = program
+        self.undecided: tuple[str, ...] = ()
         if test.trace is not None:
             self.program, self.undecided = decide_by_labels(program)
 
@@ -149,7 +152,8 @@ class _Run:
         self.check_expectations()
         transitions = self.trace() if self.test.trace is not None else self.recorded()
         if self.test.end is not None and transitions:
-            transitions[-1] = replace(transitions[-1], **{self.test.end: True})
+            ended: dict[str, Any] = {self.test.end: True}
+            transitions[-1] = replace(transitions[-1], **ended)
         program = self.program
         if self.test.trace is None and transitions:
             program = bind_to_values(program, transitions[0]).program
@@ -166,7 +170,9 @@ class _Run:
             for k, name in enumerate(names):
                 if name not in declared:
                     hint = f"declared here: {list_names(declared)}.{near_miss(name, declared)}"
-                    raise self.fail("unknown-proposition", f"unknown proposition '{name}'", "trace", t, k, hint=hint)
+                    raise self.fail(
+                        "unknown-proposition", f"unknown proposition '{name}'", "trace", t, k, hint=hint
+                    )
             transitions.append(Transition(label={name: name in names for name in declared}, info={}))
         return transitions
 
@@ -179,26 +185,24 @@ class _Run:
             except RecordedError as error:
                 code = "unknown-key" if error.key not in KEYS else "wrong-value"
                 raise self.fail(code, error.message, "transitions", t, error.key, hint=error.hint) from None
-        for field in self.program.fields():
-            if field.root in ("terminated", "truncated", "reward", "future"):
-                continue
-            for t, transition in enumerate(transitions):
-                try:
-                    oracle.read_field(field, transition)
-                except (KeyError, IndexError, TypeError):
-                    where = field.root + "".join(f".{s}" if isinstance(s, str) else str(list(s)) for s in field.path)
-                    raise self.fail(
-                        "unreadable-transition", f"the spec reads {where}, which this transition does not have", "transitions", t
-                    ) from None
+        unreadable = find_unreadable(self.program, transitions)
+        if unreadable is not None:
+            t, read = unreadable
+            message = f"the spec reads {read}, which this transition does not have"
+            raise self.fail("unreadable-transition", message, "transitions", t)
         return transitions
 
     # -- what comes out --------------------------------------------------------------------------
 
-    def rows(self, program: Program, transitions: Sequence[Transition], outcomes: Sequence[Outcome]) -> list[Row]:
+    def rows(
+        self, program: Program, transitions: Sequence[Transition], outcomes: Sequence[Outcome]
+    ) -> list[Row]:
         state = oracle.init(program)
         rows: list[Row] = []
         for transition, outcome in zip(transitions, outcomes, strict=True):
-            known = replace(transition, future=transition.future or {name: 0.0 for name, _ in program.futures})
+            known = replace(
+                transition, future=transition.future or {name: 0.0 for name, _ in program.futures}
+            )
             true = tuple(oracle.true_propositions(program, state, known))
             state, _ = oracle.step(program, state, [known])
             names = {m.name: m.states[state.machines[0][m.name]] for m in program.machines}
@@ -216,14 +220,16 @@ class _Run:
                 if name in self.undecided:
                     raise self.fail(
                         "undecided-term",
-                        f"a trace of propositions does not decide '{name}', which reads more of the transition",
+                        f"a trace of propositions does not decide '{name}', which reads more",
                         "return",
                         name,
                         hint="Give the test `transitions:` with what the term reads, or leave the term out.",
                     )
                 if name not in terms:
                     hint = f"Terms here: {list_names(terms)}.{near_miss(name, terms)}"
-                    raise self.fail("unknown-term", f"there is no term named '{name}'", "return", name, hint=hint)
+                    raise self.fail(
+                        "unknown-term", f"there is no term named '{name}'", "return", name, hint=hint
+                    )
         machines = {m.name: m for m in self.program.machines}
         for name, state in self.expected_states().items():
             if name not in machines:
@@ -240,7 +246,12 @@ class _Run:
                 raise self.fail("unknown-term", f"there is no formula named '{name}'", "verdict", hint=hint)
             words = (*VERDICTS, "open")
             if verdict not in words:
-                raise self.fail("wrong-value", f"'{verdict}' is no verdict", "verdict", hint=f"One of: {list_names(words)}.")
+                raise self.fail(
+                    "wrong-value",
+                    f"'{verdict}' is no verdict",
+                    "verdict",
+                    hint=f"One of: {list_names(words)}.",
+                )
 
     def expected_states(self) -> dict[str, str]:
         expected = self.test.state
@@ -250,7 +261,9 @@ class _Run:
             ]
             if len(written) != 1:
                 raise self.fail(
-                    "unknown-machine", f"the spec has {len(written)} machines: say which, as in {{name: {expected}}}", "state"
+                    "unknown-machine",
+                    f"the spec has {len(written)} machines: say which, as in {{name: {expected}}}",
+                    "state",
                 )
             return {written[0]: expected}
         return dict(expected or {})
@@ -260,7 +273,9 @@ class _Run:
         if isinstance(expected, str):
             formulas = [v.term for v in self.program.verdicts]
             if len(formulas) != 1:
-                raise self.fail("unknown-term", f"the spec has {len(formulas)} formulas: say which", "verdict")
+                raise self.fail(
+                    "unknown-term", f"the spec has {len(formulas)} formulas: say which", "verdict"
+                )
             return {formulas[0]: expected}
         return dict(expected or {})
 
@@ -284,13 +299,14 @@ class _Run:
                     found.append(f"reward of step {t}: expected {expected:g}, got {got:g}")
         last = rows[-1] if rows else None
         for name, state in self.expected_states().items():
-            got = last.states[name] if last else program.machine(name).states[program.machine(name).start]
-            if state not in got.split("|"):
-                found.append(f"state of {name}: expected {state}, got {got}")
+            machine = program.machine(name)
+            reached = last.states[name] if last else machine.states[machine.start]
+            if state not in reached.split("|"):
+                found.append(f"state of {name}: expected {state}, got {reached}")
         for name, verdict in self.expected_verdicts().items():
-            got = self.verdict(program, name, last)
-            if verdict != got:
-                found.append(f"verdict of {name}: expected {verdict}, got {got}")
+            said = self.verdict(program, name, last)
+            if verdict != said:
+                found.append(f"verdict of {name}: expected {verdict}, got {said}")
         over = last is not None and last.terminated
         if test.terminated is not None and over != test.terminated:
             found.append(f"terminated: expected {str(test.terminated).lower()}, got {str(over).lower()}")
@@ -299,7 +315,9 @@ class _Run:
             found.append(f"ends_at: expected {test.ends_at}, got {'no end' if ended is None else ended}")
         given = len(test.trace if test.trace is not None else test.transitions or ())
         if ended is not None and ended + 1 < given and test.ends_at is None:
-            found.append(f"the episode ended at step {ended}, and the test goes on for {given - ended - 1} more")
+            found.append(
+                f"the episode ended at step {ended}, and the test goes on for {given - ended - 1} more"
+            )
         return found
 
     def verdict(self, program: Program, name: str, last: Row | None) -> str:
@@ -315,15 +333,14 @@ def _equal(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 
-
 def show_result(result: TestResult) -> list[str]:
-    """Return a result as lines: what was expected and what came, then the steps.
+    r"""Return a result as lines: what was expected and what came, then the steps.
 
     Example:
         >>> from rewardspec.vocabulary import loads
         >>> test = "{name: opened, trace: [[], [door]], return: 2}"
-        >>> spec = loads(f"propositions: {{door: null}}\\nreward: {{once: door}}\\ntests: [{test}]")
-        >>> print(*show_result(run_tests(spec)[0]), sep="\\n")
+        >>> spec = loads(f"propositions: {{door: null}}\nreward: {{once: door}}\ntests: [{test}]")
+        >>> print(*show_result(run_tests(spec)[0]), sep="\n")
         return: expected 2, got 1 (once 1)
         <BLANKLINE>
         step  true  once

@@ -1,7 +1,7 @@
 """The command `rewardspec`: what each group of commands is called and in which order they are listed.
 
-Commands import what they need when they run, so that `rewardspec --help` is there at once. An error that rewardspec
-raises on purpose becomes its message on stderr and exit status 1; a usage error gives 2.
+Commands import what they need when they run, so that `rewardspec --help` is there at once. An error that
+rewardspec raises on purpose becomes its message on stderr and exit status 1; a usage error gives 2.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rewardspec.errors import RewardSpecError
 class _Commands(TyperGroup):
     """The group of all commands; it turns the library's errors into messages."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
             return super().invoke(ctx)

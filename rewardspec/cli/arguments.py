@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from rewardspec.spec.model import Spec
 
-SpecPath = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec in YAML; `-` reads stdin.", show_default=False)]
+SpecPath = Annotated[
+    Path, typer.Argument(metavar="SPEC", help="A spec in YAML; `-` reads stdin.", show_default=False)
+]
 SpecPaths = Annotated[
     list[Path], typer.Argument(metavar="SPEC", help="Specs in YAML; `-` reads stdin.", show_default=False)
 ]
@@ -50,9 +52,11 @@ def open_environment(spec: Spec | None, env_id: str) -> Iterator[gym.Env[Any, An
         raise MismatchError(Problem("no-environment", "no environment was named", hints=(hint,)))
     if not env_id and ":" in name:  # it would import a module that whoever wrote the spec has chosen
         hint = f"If you trust it, say so: --env {name}"
-        raise MismatchError(Problem("no-environment", f"the spec's environment '{name}' names a module", hints=(hint,)))
+        raise MismatchError(
+            Problem("no-environment", f"the spec's environment '{name}' names a module", hints=(hint,))
+        )
     env = make_environment(name, **(own.kwargs if own and own.id == name else {}))
     try:
         yield env
     finally:
-        env.close()
+        env.close()  # type: ignore[no-untyped-call]

@@ -12,14 +12,14 @@ import typer
 
 from rewardspec.cli.arguments import SpecPaths, read_spec
 from rewardspec.cli.printing import STYLES, Part, count, problem_data, say, say_problem, write
-from rewardspec.errors import Problem, RewardSpecError, near_miss
+from rewardspec.errors import Problem, RewardSpecError, Severity, near_miss
 
 if TYPE_CHECKING:
     from rewardspec.analysis.probe import EnvReport
     from rewardspec.analysis.spec_tests import TestResult
     from rewardspec.spec.model import Spec
 
-SEVERITIES = ("error", "warning", "info")
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
 
 # -- check -------------------------------------------------------------------------------------------
@@ -43,15 +43,16 @@ def check(
         float | None, typer.Option(min=0, max=1, help="The agent's discount, to compare with the spec's.")
     ] = None,
     ignore: Annotated[
-        list[str] | None, typer.Option(metavar="CODE", help="Leave findings with this code out (repeat for more).")
+        list[str] | None,
+        typer.Option(metavar="CODE", help="Leave findings with this code out (repeat for more)."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Look for mistakes in specs before anything is trained.
 
-    Reports unreachable states, formulas that cannot hold, rewards that can be farmed, incentives to die early,
-    and much else; each finding has a place and a code that `rewardspec explain` tells more about.
+    Reports unreachable states, formulas that cannot hold, rewards that can be farmed, incentives to die
+    early, and much else; each finding has a place and a code that `rewardspec explain` tells more about.
     Exits with 1 when there are errors.
 
     \b
@@ -59,11 +60,15 @@ def check(
       rewardspec check office.yaml
       rewardspec check --strict --gamma 0.99 specs/*.yaml
       rewardspec check office.yaml --env CartPole-v1
-    """
+    """  # noqa: D301 (\b keeps the lines of the example apart)
     ignored = ignore or []
     _refuse_unknown_codes(ignored)
     if record is not None and not env:
-        raise typer.BadParameter("needs --env: there is no episode to keep without one", param_hint="--record")
+        raise typer.BadParameter(
+            "needs --env: there is no episode to keep without one", param_hint="--record"
+        )
+    if record is not None and record.suffix != ".jsonl":
+        raise typer.BadParameter(f"'{record}' must end in .jsonl", param_hint="--record")
     findings: list[Problem] = []
     for path in specs:
         found, report = _check_one(path, env, episodes, seed, gamma, record)
@@ -88,7 +93,9 @@ def _refuse_unknown_codes(codes: Sequence[str]) -> None:
 
     for code in codes:
         if code not in CODES:
-            raise typer.BadParameter(f"no finding has the code '{code}'.{near_miss(code, CODES)}", param_hint="--ignore")
+            raise typer.BadParameter(
+                f"no finding has the code '{code}'.{near_miss(code, CODES)}", param_hint="--ignore"
+            )
 
 
 def _check_one(
@@ -142,13 +149,15 @@ def _say_ranges(report: EnvReport) -> None:
             say(f"   {line}")
 
 
-def _say_summary(specs: int, counts: Counter[str], findings: Sequence[Problem]) -> None:
+def _say_summary(specs: int, counts: Counter[Severity], findings: Sequence[Problem]) -> None:
     parts: list[Part] = []
     for severity in SEVERITIES:
         if counts[severity]:
-            parts += [", " if parts else "", (count(counts[severity], severity), STYLES[severity])]  # type: ignore[index]
+            parts += [", " if parts else "", (count(counts[severity], severity), STYLES[severity])]
     say(f"{count(specs, 'spec')}: ", *(parts or [("no findings", "bold green")]))
-    codes = dict.fromkeys(p.code for p in sorted(findings, key=lambda p: SEVERITIES.index(p.severity)) if p.code)
+    codes = dict.fromkeys(
+        p.code for p in sorted(findings, key=lambda p: SEVERITIES.index(p.severity)) if p.code
+    )
     if codes:
         say(f"`rewardspec explain {next(iter(codes))}` shows an example and the fix.")
 
@@ -161,7 +170,9 @@ def test(
     only: Annotated[
         str, typer.Option("--only", "-k", metavar="TEXT", help="Run the tests whose name contains this.")
     ] = "",
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the steps of passing tests too.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the steps of passing tests too.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Run the `tests:` of specs: traces, with what they must earn.
@@ -173,7 +184,7 @@ def test(
     Example:
       rewardspec test office.yaml
       rewardspec test -k "never" specs/*.yaml
-    """
+    """  # noqa: D301 (\b keeps the lines of the example apart)
     from rewardspec.analysis.spec_tests import run_tests
 
     results: list[tuple[Path, TestResult]] = []
@@ -258,12 +269,13 @@ def schema(
 ) -> None:
     """Print the JSON Schema of the language, for completion in an editor.
 
-    With the YAML extension of VS Code, begin a spec with `# yaml-language-server: $schema=rewardspec.schema.json`.
+    With the YAML extension of VS Code, begin a spec with
+    `# yaml-language-server: $schema=rewardspec.schema.json`.
 
     \b
     Example:
       rewardspec schema -o rewardspec.schema.json
-    """
+    """  # noqa: D301 (\b keeps the lines of the example apart)
     from rewardspec.spec.schema import json_schema
     from rewardspec.vocabulary import VOCABULARY
 

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 def show(
     spec: SpecPath,
     source: Annotated[
-        bool, typer.Option("--source", help="Print the Python that runs on every step instead; needs an environment.")
+        bool,
+        typer.Option(
+            "--source", help="Print the Python that runs on every step instead; needs an environment."
+        ),
     ] = False,
     env: Annotated[
         str, typer.Option(metavar="ID", help="The environment for --source; the spec's own without.")
@@ -35,7 +38,7 @@ def show(
     Example:
       rewardspec show office.yaml
       rewardspec show cartpole.yaml --source --env CartPole-v1
-    """
+    """  # noqa: D301 (\b keeps the lines of the example apart)
     from rewardspec.compiler import compile_spec
     from rewardspec.ir.show import show_program
 
@@ -43,7 +46,9 @@ def show(
     program = compile_spec(read)
     if not source:
         if env:
-            raise typer.BadParameter("is for --source: the program is the same in every environment", param_hint="--env")
+            raise typer.BadParameter(
+                "is for --source: the program is the same in every environment", param_hint="--env"
+            )
         write(None, show_program(program))
         return
     from rewardspec.backends.scalar import compile_scalar
@@ -59,7 +64,8 @@ def show(
 def draw(
     spec: SpecPath,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to: a name that ends in .svg or .png.")
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to: a name that ends in .svg or .png."),
     ],
     machine: Annotated[str, typer.Option(metavar="NAME", help="Draw this machine alone.")] = "",
 ) -> None:
@@ -71,7 +77,7 @@ def draw(
     Example:
       rewardspec draw office.yaml -o office.svg
       rewardspec draw office.yaml -o machine.png --machine reward_machine
-    """
+    """  # noqa: D301 (\b keeps the lines of the example apart)
     form = output.suffix.lower()
     if form not in (".svg", ".png"):
         raise typer.BadParameter(f"'{output}' must end in .svg or .png", param_hint="--output")
@@ -100,23 +106,29 @@ def _choose_machine(program: Program, name: str) -> Program | Machine:
 def explain(
     what: Annotated[
         list[str] | None,
-        typer.Argument(metavar="CODE | SPEC [EPISODE]", help="A code, or a spec and a recorded episode.", show_default=False),
+        typer.Argument(
+            metavar="CODE | SPEC [EPISODE]",
+            help="A code, or a spec and a recorded episode.",
+            show_default=False,
+        ),
     ] = None,
     list_codes: Annotated[bool, typer.Option("--list", help="List all codes.")] = False,
     step: Annotated[
-        int | None, typer.Option(min=0, metavar="T", help="Explain this step alone, with every value that it read.")
+        int | None,
+        typer.Option(min=0, metavar="T", help="Explain this step alone, with every value that it read."),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Print every step of a long episode.")] = False,
     env: Annotated[
-        str, typer.Option(metavar="ID", help="Without EPISODE: play one with random actions in this environment.")
+        str,
+        typer.Option(metavar="ID", help="Without EPISODE: play one with random actions in this environment."),
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Seed of that episode.")] = 0,
 ) -> None:
     """Tell what an error code means, or why each reward of an episode was paid.
 
-    An episode is a .jsonl file with one transition a line (obs, action, next_obs, reward, terminated, truncated,
-    info, label: as far as the spec reads them), or an .npz file with an array of each. Without one, an episode of
-    random actions is played in the environment.
+    An episode is a .jsonl file with one transition a line (obs, action, next_obs, reward, terminated,
+    truncated, info, label: as far as the spec reads them), or an .npz file with an array of each. Without
+    one, an episode of random actions is played in the environment.
 
     \b
     Example:
@@ -124,16 +136,20 @@ def explain(
       rewardspec explain office.yaml episode.jsonl
       rewardspec explain office.yaml episode.jsonl --step 12
       rewardspec explain cartpole.yaml --env CartPole-v1
-    """
+    """  # noqa: D301 (\b keeps the lines of the example apart)
     words = what or []
     if list_codes:
         _list_codes()
     elif not words:
-        raise typer.BadParameter("say which code, or which spec and episode; --list lists the codes", param_hint="CODE")
+        raise typer.BadParameter(
+            "say which code, or which spec and episode; --list lists the codes", param_hint="CODE"
+        )
     elif len(words) == 1 and not _is_file_name(words[0]):
         _explain_code(words[0])
     elif len(words) > 2:
-        raise typer.BadParameter("takes a code, or a spec and one episode", param_hint="CODE | SPEC [EPISODE]")
+        raise typer.BadParameter(
+            "takes a code, or a spec and one episode", param_hint="CODE | SPEC [EPISODE]"
+        )
     else:
         _explain_episode(Path(words[0]), Path(words[1]) if len(words) == 2 else None, env, seed, step, every)
 
@@ -146,7 +162,10 @@ def _list_codes() -> None:
     from rewardspec.analysis.columns import align
     from rewardspec.codes import CODES
 
-    rows = [(code, page.severity, page.summary.partition(". ")[0].rstrip(".")) for code, page in sorted(CODES.items())]
+    rows = [
+        (code, page.severity, page.summary.partition(". ")[0].rstrip("."))
+        for code, page in sorted(CODES.items())
+    ]
     for line in align(rows):
         say(line)
 

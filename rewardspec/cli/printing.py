@@ -22,7 +22,7 @@ _CARETS = re.compile(r"\s*\|\s*\^+$")
 
 
 def say(*parts: Part, err: bool = False) -> None:
-    """Write one text and a line's end: coloured on a terminal (where `NO_COLOR` is not set), plain elsewhere."""
+    """Write one text and a line's end: coloured on a terminal unless `NO_COLOR` is set, plain elsewhere."""
     stream = sys.stderr if err else sys.stdout
     if not stream.isatty():
         typer.echo("".join(part if isinstance(part, str) else part[0] for part in parts), err=err)

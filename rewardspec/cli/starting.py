@@ -44,7 +44,7 @@ def new(
     Example:
       rewardspec new CartPole-v1 -o cartpole.yaml
       rewardspec new MiniGrid-DoorKey-8x8-v0 -o doorkey.yaml
-    """
+    """  # noqa: D301 (\b keeps the lines of the example apart)
     from rewardspec.analysis.new import start_spec
 
     if output is not None and output.exists() and not force:
@@ -57,7 +57,9 @@ def new(
 def convert(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="A spec (.yaml), or a reward machine in Toro Icarte's text format (.txt)."),
+        typer.Argument(
+            metavar="FILE", help="A spec (.yaml), or a reward machine in Toro Icarte's text format (.txt)."
+        ),
     ],
     output: Output = None,
     to: Annotated[
@@ -67,14 +69,16 @@ def convert(
         str, typer.Option(metavar="NAME", help="The reward machine to write, where the spec has several.")
     ] = "",
 ) -> None:
-    """Turn reward machines of Toro Icarte's repository into specs, and specs into that format, Python or plain YAML.
+    """Turn Toro Icarte's reward machines into specs, and specs into other forms.
+
+    Reads specs and the text format of his repository; writes YAML, Python and that format.
 
     \b
     Example:
       rewardspec convert t1.txt -o t1.yaml
       rewardspec convert office.yaml --to python
       rewardspec convert office.yaml -o office.txt --term delivery
-    """
+    """  # noqa: D301 (\b keeps the lines of the example apart)
     form = to or (SUFFIXES.get(output.suffix.lower()) if output is not None else None) or Form.YAML
     spec = _read_text_format(file) if file.suffix.lower() == ".txt" else read_spec(file)
     if form is Form.YAML:
@@ -102,10 +106,14 @@ def _read_text_format(path: Path) -> Spec:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise SpecError(Problem("not-utf8", f"the file is not UTF-8: {error.reason}", Place(str(path)))) from None
+        raise SpecError(
+            Problem("not-utf8", f"the file is not UTF-8: {error.reason}", Place(str(path)))
+        ) from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise SpecError(Problem("unreadable-file", f"cannot read the file: {reason}", Place(str(path)))) from None
+        raise SpecError(
+            Problem("unreadable-file", f"cannot read the file: {reason}", Place(str(path)))
+        ) from None
     body = read_toro_icarte(text, str(path))
     return from_data(
         {
@@ -122,11 +130,21 @@ def _choose_term(spec: Spec, name: str) -> Term:
     """Return the reward machine of that name, or the only one."""
     from rewardspec.compiler import term_names
 
-    machines = {n: term for n, term in zip(term_names(spec), spec.reward, strict=True) if term.kind == "reward_machine"}
+    machines = {
+        n: term
+        for n, term in zip(term_names(spec), spec.reward, strict=True)
+        if term.kind == "reward_machine"
+    }
     if name and name not in machines:
         hint = f" There are: {list_names(machines)}.{near_miss(name, machines)}"
         raise typer.BadParameter(f"the spec has no reward machine '{name}'.{hint}", param_hint="--term")
     if not name and len(machines) != 1:
-        found = f"{len(machines)} reward machines: say which. There are: {list_names(machines)}." if machines else "none"
-        raise typer.BadParameter(f"the text format holds one reward machine, and the spec has {found}", param_hint="--term")
+        found = (
+            f"{len(machines)} reward machines: say which. There are: {list_names(machines)}."
+            if machines
+            else "none"
+        )
+        raise typer.BadParameter(
+            f"the text format holds one reward machine, and the spec has {found}", param_hint="--term"
+        )
     return machines[name or next(iter(machines))]

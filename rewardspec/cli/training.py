@@ -27,18 +27,28 @@ class Algo(StrEnum):
 
 def train(
     spec: Annotated[
-        Path, typer.Argument(metavar="SPEC", help="A spec in YAML; with --resume, or its run folder.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="SPEC", help="A spec in YAML; with --resume, or its run folder.", show_default=False
+        ),
     ],
     algo: Annotated[Algo, typer.Option(help="Algorithm of stable-baselines3.")] = Algo.PPO,
     steps: Annotated[int, typer.Option(min=1, help="Environment steps, over all environments.")] = 100_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     n_envs: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Environments side by side.", show_default="by algorithm")
+        int | None,
+        typer.Option(min=1, max=1024, help="Environments side by side.", show_default="by algorithm"),
     ] = None,
-    env: Annotated[str, typer.Option(metavar="ID", help="Environment; the one that the spec names without.")] = "",
+    env: Annotated[
+        str, typer.Option(metavar="ID", help="Environment; the one that the spec names without.")
+    ] = "",
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Argument of the algorithm, as in learning_rate=3e-4 (repeat)."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Argument of the algorithm, as in learning_rate=3e-4 (repeat).",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Run folder.", show_default="runs/<spec>-<algo>-<seed>")
@@ -57,7 +67,7 @@ def train(
       rewardspec train doorkey.yaml --algo ppo --seed 1 --out runs/first
       rewardspec train runs/first --resume
       tensorboard --logdir runs
-    """
+    """  # noqa: D301 (\b keeps the lines of the example apart)
     from rewardspec.training.loop import resume as go_on
     from rewardspec.training.loop import train as begin
 
@@ -86,7 +96,9 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
     for pair in pairs:
         name, sign, text = pair.partition("=")
         if not name or not sign:
-            raise typer.BadParameter(f"'{pair}' is not NAME=VALUE, as in learning_rate=3e-4", param_hint="--set")
+            raise typer.BadParameter(
+                f"'{pair}' is not NAME=VALUE, as in learning_rate=3e-4", param_hint="--set"
+            )
         try:
             settings[name] = json.loads(text)
         except ValueError:
@@ -105,7 +117,9 @@ def _say_result(run: RunFolder) -> None:
 
 
 def watch(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `rewardspec train`.", show_default=False)],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Run folder of `rewardspec train`.", show_default=False)
+    ],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="The page.", show_default="RUN/episode.html"),
@@ -120,7 +134,7 @@ def watch(
     \b
     Example:
       rewardspec watch runs/first -o episode.html
-    """
+    """  # noqa: D301 (\b keeps the lines of the example apart)
     from rewardspec.training.watch import watch as render
 
     page = output or run / "episode.html"
