@@ -11,9 +11,10 @@ import numpy as np
 
 from rewardspec.analysis.subject import Subject, inspect
 from rewardspec.compiler import compile_spec
+from rewardspec.environments import make_environment
 from rewardspec.errors import MismatchError, Problem, RewardSpecError, SpecError
 from rewardspec.kinds.markov import Markov
-from rewardspec.spec.model import Spec, Term
+from rewardspec.spec.model import Schedule, Spec, Term
 from rewardspec.wrappers.single import Label, wrap
 
 SIGNAL = "signal "
@@ -135,12 +136,7 @@ def make_env(spec: Spec, env: str | None) -> gym.Env[Any, Any]:
         hint = "Name one, or add `env: {id: ...}` to the spec."
         raise MismatchError(Problem("no-environment", "no environment was named", hints=(hint,)))
     arguments = spec.env.kwargs if spec.env and (env is None or env == spec.env.id) else {}
-    try:
-        return gym.make(name, **arguments)
-    except Exception as error:  # whatever the environment's own code raises
-        reason = str(error).strip().splitlines()
-        shown = reason[0] if reason else type(error).__name__
-        raise MismatchError(Problem("no-environment", f"'{name}' cannot be made: {shown}")) from error
+    return make_environment(name, **arguments)
 
 
 def with_measurements(spec: Spec) -> Spec:
@@ -279,7 +275,7 @@ class _Run:
                     ("A goal may be too far for random actions; anything else may be misread.",),
                 )
         for i, name in enumerate(subject.names):
-            if not self.terms[name].total:
+            if not self.terms[name].total and not isinstance(self.spec.reward[i].weight, Schedule):
                 yield subject.finding(
                     "term-never-paid",
                     "info",
@@ -289,7 +285,12 @@ class _Run:
                 )
 
     def _dwarfed(self, subject: Subject) -> Iterator[Problem]:
-        felt = {name: m.total for name, m in self.terms.items() if m.total > 0 and name in subject.names}
+        steady = [
+            name
+            for name, term in zip(subject.names, self.spec.reward, strict=True)
+            if not isinstance(term.weight, Schedule)
+        ]
+        felt = {name: self.terms[name].total for name in steady if self.terms[name].total > 0}
         if len(felt) < 2:
             return
         largest = max(felt, key=lambda name: felt[name])

@@ -160,9 +160,10 @@ reward:
 
 MACHINES: dict[str, Explanation] = {
     "guard-gap": Explanation(
-        "For some label a state of the machine has no edge. The machine stays there and pays 0, which is "
-        "often what is meant (an info then). It is a warning where the state has an edge that says when it "
-        "stays: then the labels that no edge names were probably forgotten.",
+        "For some label a state of the machine has no edge. The machine stays there and pays 0, which "
+        "is often what is meant: an info then, and nothing at all where the label has nothing true. It is a "
+        "warning where the state has an edge that says when it stays: then the labels that no edge "
+        "names were probably forgotten.",
         """\
 propositions: {key: info.key, door: info.door}
 reward:

@@ -151,10 +151,8 @@ def lint_shaping(subject: Subject) -> Iterator[Problem]:
         return
     changing: dict[str, str] = {}
     for dense in wealth.dense:
-        if dense.term != goal.term and not (dense.each.is_constant and dense.each.low == 0):
-            changing[dense.term] = (
-                "paid step by step" if not dense.each.is_constant else "paid for every step"
-            )
+        if dense.term != goal.term and not dense.each.is_constant:  # constants: see the incentives
+            changing[dense.term] = "paid step by step"
     for path, _, body in subject.of_kind(Diff):
         if not body.discounted:
             changing[subject.name(path)] = "`diff` without discount, whose last value is kept"
@@ -217,6 +215,8 @@ def _find_conflict(machine: Machine) -> tuple[int, float, float] | None:
             paid = machine.payments[edge.output]
             if edge.target in machine.terminal or not isinstance(paid, ir.Const):
                 continue
+            if edge.target == state and float(paid.value) <= 0:
+                continue  # a penalty for what is better left, on any way
             total = sums[state] + float(paid.value)
             if edge.target not in sums:
                 sums[edge.target] = total

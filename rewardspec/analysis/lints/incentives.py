@@ -267,8 +267,8 @@ def lint_scales(subject: Subject) -> Iterator[Problem]:
                 f"{_short(worth[largest][0])}: {worth[largest][0] / amount:,.0f} times as much",
                 path,
                 (
-                    f"A weight of about {_short(worth[largest][0] / amount / 10)} on '{name}' would let it be "
-                    "felt.",
+                    f"A weight of about {_short(worth[largest][0] / amount / 10)} on '{name}' "
+                    "would let it be felt.",
                 ),
             )
 

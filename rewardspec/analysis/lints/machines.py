@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from rewardspec.analysis.cycles import find_positive_cycle
 from rewardspec.analysis.economy import Economy, economy
@@ -92,10 +94,14 @@ def _gaps(
                 dead.setdefault(case.index, case)
         if gap is None or any(is_otherwise(case.edge) for case in leaving):
             continue
-        gaps[state] = gap
         silent = next((case for case in leaving if case.stays_in_silence), None)
         if silent is not None:
-            spelt_out[state] = silent
+            gaps[state], spelt_out[state] = gap, silent
+            continue
+        # That nothing happens where nothing is true needs no saying.
+        something = find_gap([*covered, (_bits_read(covered), 0)])
+        if something is not None:
+            gaps[state] = something
     for index, case in dead.items():
         reason = (
             "the other guards leave nothing over" if is_otherwise(case.edge) else "its guard is never true"
@@ -130,6 +136,11 @@ def _gaps(
             (*path, "edges"),
             ("It stays there and pays 0. To say so in the spec, add an edge with `when: otherwise`.",),
         )
+
+
+def _bits_read(cubes: Sequence[Cube]) -> int:
+    """Return the bits that some cube looks at."""
+    return reduce(or_, (mask for mask, _ in cubes), 0)
 
 
 def _complete(leaving: list[Case], names: tuple[str, ...]) -> str:
