@@ -25,8 +25,8 @@ from rewardspec.ir.layout import Layout, space_of
 from rewardspec.ir.program import Observe, Term
 from rewardspec.transition import Transition
 from rewardspec.wrappers.memory import extension
-from rewardspec.wrappers.rows import row_of, row_of_infos
-from rewardspec.wrappers.single import SpecLike, as_program, explain_step
+from rewardspec.wrappers.rows import row_of, rows_of
+from rewardspec.wrappers.single import SpecLike, as_program, explain_step, ordered_labels
 from rewardspec.wrappers.stored import NAMES, Data, bind_data, minari_episodes
 
 Label = Callable[[None, Transition], "Mapping[str, bool] | Iterable[str]"]
@@ -197,7 +197,7 @@ class Relabeller:
         after = np.zeros((length, self.slots))
         before = np.zeros((length, self.slots))
         for number, steps in enumerate(data.episodes()):
-            rows = [self._row(data, t) for t in steps]
+            rows = self._rows(data, steps)
             done = 0
             while done < len(rows):
                 done = self._segment(
@@ -222,22 +222,26 @@ class Relabeller:
         self.state = self.scalar.reset(self.state)
         future = self._futures(rows[start:]) if self.ahead is not None else None
         advance, state, params = self.scalar.advance_terms, self.state, self.params
+        results: list[tuple[Any, ...]] = []
         for i in range(start, len(rows)):
-            t = offset + i
-            before[t] = state[: self.slots]
             try:
-                news, reward, terminated, truncated, each = advance(state, *rows[i], params, future)
+                result = advance(state, *rows[i], params, future)
             except Exception as error:
                 raise self._explain(rows[i], i, state, error, episode) from error
-            if reward - reward != 0.0:
+            if result[1] - result[1] != 0.0:
                 raise self._explain(rows[i], i, state, None, episode)
-            state = news
-            paid[t], terms[t], flags[0, t], flags[1, t], valid[t] = reward, each, terminated, truncated, True
-            after[t] = state[: self.slots]
-            if terminated or truncated:
+            state = result[0]
+            results.append(result)
+            if result[2] or result[3]:
                 break
+        states, rewards, terminated, truncated, each = zip(*results, strict=True)
+        taken = slice(offset + start, offset + start + len(results))
+        paid[taken], terms[taken], flags[0, taken], flags[1, taken] = rewards, each, terminated, truncated
+        valid[taken] = True
+        after[taken] = [news[: self.slots] for news in states]
+        before[taken] = [old[: self.slots] for old in (self.state, *states[:-1])]
         self.state = state
-        return i + 1
+        return start + len(results)
 
     def _futures(self, rows: list[tuple[Any, ...]]) -> dict[str, float]:
         """Return what is known at the end of an episode: the values of the futures on its last step."""
@@ -252,40 +256,26 @@ class Relabeller:
                 break
         return dict(zip(self.blank, map(float, values), strict=True))
 
-    def _row(self, data: Data, t: int) -> tuple[Any, ...]:
-        """Return the arguments of a step that come from the data; parts that nobody reads are left out."""
-        reads = self.reads
-        info: Any = {}
-        if "info" in reads:
-            info = data.info[t] if isinstance(data.info, list) else row_of_infos(data.info or {}, t)
-        row = (
-            row_of(data.obs, t) if "obs" in reads else None,
-            row_of(data.action, t) if "action" in reads else None,
-            row_of(data.next_obs, t) if "next_obs" in reads else None,
-            data.reward[t].item(),
-            bool(data.terminated[t]),
-            bool(data.truncated[t]),
-            info,
-        )
-        return (*row, self._labels(data, t, row))
+    def _rows(self, data: Data, steps: range) -> list[tuple[Any, ...]]:
+        """Return what an episode's steps read from the data; None for parts that nobody reads."""
+        reads, which = self.reads, slice(steps.start, steps.stop)
+        columns = [
+            rows_of(getattr(data, name), which, len(steps)) if name in reads else [None] * len(steps)
+            for name in ("obs", "action", "next_obs")
+        ]
+        flags = (data.reward[which].tolist(), data.terminated[which].tolist(), data.truncated[which].tolist())
+        infos = data.infos(which, len(steps)) if "info" in reads else [{}] * len(steps)
+        rows = list(zip(*columns, *flags, infos, strict=True))
+        if not self.layout.labels:
+            return [(*row, ()) for row in rows]
+        return [(*row, self._labels(data, t, row)) for t, row in zip(steps, rows, strict=True)]
 
     def _labels(self, data: Data, t: int, row: tuple[Any, ...]) -> tuple[bool, ...]:
         names = self.layout.labels
-        if not names:
-            return ()
         if all(name in data.label for name in names):
             return tuple(bool(data.label[name][t]) for name in names)
         assert self.label is not None
-        said = self.label(None, Transition(*row))
-        if isinstance(said, Mapping):
-            missing = [name for name in names if name not in said]
-            if missing:
-                hint = f"It gave: {list_names(said)}.{near_miss(missing[0], list(said))}"
-                text = f"the labelling function says nothing about '{missing[0]}'"
-                raise MismatchError(Problem("missing-label", text, hints=(hint,)))
-            return tuple(bool(said[name]) for name in names)
-        true = frozenset(said)
-        return tuple(name in true for name in names)
+        return ordered_labels(self.label(None, Transition(*row)), names)
 
     def _refuse_labels(self, data: Data) -> None:
         missing = [name for name in self.layout.labels if name not in data.label]

@@ -89,6 +89,24 @@ def row_of(value: Any, i: int) -> Any:
     return None if value is None else value[i]
 
 
+def rows_of(value: Any, which: slice, count: int) -> list[Any]:
+    """Return the parts of batched data one by one, leaves `[T, ...]`; single numbers become Python's own.
+
+    Example:
+        >>> rows_of({"n": np.array([4, 5, 6])}, slice(1, 3), 2)
+        [{'n': 5}, {'n': 6}]
+    """
+    if isinstance(value, Mapping):
+        columns = [rows_of(part, which, count) for part in value.values()]
+        return [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)] or [{}] * count
+    if isinstance(value, tuple):
+        return list(zip(*(rows_of(part, which, count) for part in value), strict=True))
+    if value is None:
+        return [None] * count
+    array = np.asarray(value)[which]
+    return array.tolist() if array.ndim == 1 else list(array)
+
+
 def row_of_infos(infos: Mapping[str, Any], i: int) -> dict[str, Any]:
     """Return one environment's info from gymnasium's vector infos."""
     row: dict[str, Any] = {}

@@ -407,20 +407,33 @@ class _UserLabels:
     def __call__(
         self, obs: Any, action: Any, next_obs: Any, reward: Any, terminated: Any, truncated: Any, info: Any
     ) -> tuple[bool, ...]:
-        said = self.label(self.env, Transition(obs, action, next_obs, reward, terminated, truncated, info))
-        if isinstance(said, Mapping):
-            missing = [name for name in self.names if name not in said]
-            if missing:
-                raise MismatchError(
-                    Problem(
-                        "missing-label",
-                        f"the labelling function says nothing about '{missing[0]}'",
-                        hints=(f"It gave: {list_names(said)}.{near_miss(missing[0], list(said))}",),
-                    )
+        step = Transition(obs, action, next_obs, reward, terminated, truncated, info)
+        return ordered_labels(self.label(self.env, step), self.names)
+
+
+def ordered_labels(said: Mapping[str, bool] | Iterable[str], names: tuple[str, ...]) -> tuple[bool, ...]:
+    """Return what a labelling function said as truth values in the order of `names`.
+
+    Raises:
+        MismatchError: `missing-label` when a mapping leaves one out.
+
+    Example:
+        >>> ordered_labels(["office"], ("coffee", "office"))
+        (False, True)
+    """
+    if isinstance(said, Mapping):
+        missing = [name for name in names if name not in said]
+        if missing:
+            raise MismatchError(
+                Problem(
+                    "missing-label",
+                    f"the labelling function says nothing about '{missing[0]}'",
+                    hints=(f"It gave: {list_names(said)}.{near_miss(missing[0], list(said))}",),
                 )
-            return tuple(bool(said[name]) for name in self.names)
-        true = frozenset(said)
-        return tuple(name in true for name in self.names)
+            )
+        return tuple(bool(said[name]) for name in names)
+    true = frozenset(said)
+    return tuple(name in true for name in names)
 
 
 class _ReadyLabels:

@@ -14,7 +14,7 @@ from rewardspec.errors import MismatchError, Problem, list_names, missing_extra,
 from rewardspec.ir.layout import Layout, bind, bind_to_values, space_of
 from rewardspec.ir.program import Program
 from rewardspec.transition import Transition
-from rewardspec.wrappers.rows import row_of, row_of_infos
+from rewardspec.wrappers.rows import row_of, row_of_infos, rows_of
 
 ALIASES = {
     "observations": "obs",
@@ -123,6 +123,14 @@ class Data:
             bool(self.truncated[t]),
             info,
         )
+
+    def infos(self, which: slice, count: int) -> list[Any]:
+        """Return the infos of some steps, one mapping a step."""
+        if isinstance(self.info, list):
+            return self.info[which]
+        if any(str(key).startswith("_") for key in self.info or {}):  # gymnasium's masks: keys come and go
+            return [row_of_infos(self.info, t) for t in range(which.start, which.stop)]
+        return rows_of(self.info or {}, which, count)
 
     def episodes(self) -> Iterator[range]:
         """Yield the steps of each episode."""

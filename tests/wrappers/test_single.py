@@ -396,7 +396,7 @@ def run_vec(subprocess: bool = False) -> tuple[list[Any], list[dict[str, Any]]]:
 
 
 def test_make_vec() -> None:
-    """Seeds reproduce; episodes that the spec ends are counted; totals by term and the task's own are told."""
+    """Seeds reproduce; episodes that the spec ends count; totals by term and the task's own are told."""
     one, ends = run_vec()
     np.testing.assert_array_equal(one, run_vec()[0])
     assert any(not info["TimeLimit.truncated"] for info in ends)
