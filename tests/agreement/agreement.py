@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -28,18 +31,87 @@ class Backends:
     """The functions under test; mutants replace one of them."""
 
     compile_scalar: Callable[..., Any] = scalar.compile_scalar
+    fuse: Callable[..., Any] = scalar.fuse
     compile_array: Callable[..., Any] = array.compile_array
 
 
-def check_agreement(data: dict[str, Any], seed: int, backends: Backends = Backends(), torch: bool = True) -> None:
+def check_agreement(
+    data: dict[str, Any], seed: int, backends: Backends = Backends(), torch: bool = True
+) -> None:
     """Raise when a backend pays, ends or remembers differently from the oracle."""
     program = compile_spec(from_data(data))
     layout = bind(program, worlds.OBSERVATION, worlds.ACTION)
     steps = worlds.batches(seed, STEPS, BATCH)
-    check_scalar(layout, steps, backends)
-    check_array(layout, steps, backends, "numpy")
-    if torch:
-        check_array(layout, steps, backends, "torch")
+    with small_tables(backends) if seed % 2 else nullcontext():
+        check_scalar(layout, steps, backends)
+        check_fused(layout, steps, backends)
+        check_array(layout, steps, backends, "numpy")
+        if torch:
+            check_array(layout, steps, backends, "torch")
+
+
+@contextmanager
+def small_tables(backends: Backends) -> Iterator[None]:
+    """Let every machine be too large for tables, and every vector for separate scalars."""
+    limits = [
+        (backends.compile_scalar, {"TABLED": 0, "UNROLLED": 1, "LISTED": 1, "UNPACKED": 1}),
+        (backends.compile_array, {"TABLED_CELLS": 1}),
+    ]
+    with ExitStack() as stack:
+        for function, values in limits:
+            module = sys.modules[function.__module__]
+            stack.enter_context(mock.patch.multiple(module, **values))
+        yield
+
+
+def check_fused(layout: Layout, steps: list[worlds.Batch], backends: Backends) -> None:
+    """Compare the closure that steps an environment itself with the oracle, in the first environment."""
+    program = layout.program
+    rows = iter([step.rows()[0] for step in steps])
+    now: list[Transition] = []
+
+    def env_step(action: Any) -> tuple[Any, ...]:
+        row = next(rows)
+        now[:] = [row]
+        return row.next_obs, row.reward, row.terminated, row.truncated, row.info
+
+    fused = backends.fuse(
+        layout,
+        [p.initial for p in program.params],
+        explain=lambda error, *parts: NotFinite(),
+        report=lambda info, state: info,
+        read_labels=(lambda *parts: tuple(now[0].label[name] for name in layout.labels))
+        if layout.labels
+        else None,
+        remember=lambda obs: obs,
+    )
+    start = backends.compile_scalar(layout).start
+    reference = oracle.init(program)
+    fused.begin(env_step, start, 0, steps[0].rows()[0].obs)
+    for t, step in enumerate(steps):
+        row = step.rows()[0]
+        before = fused.read()
+        after, (expected,) = oracle.step(program, reference, [row])
+        try:
+            _, reward, terminated, truncated, _ = fused.step(row.action)
+        except NotFinite:
+            if math.isfinite(expected.reward):
+                raise DisagreementError(f"fused, step {t}: refuses {expected.reward}") from None
+            same(f"fused, step {t}, state after a refusal", float(fused.read()[0] == before[0]), 1.0)
+            return
+        compare(f"fused, step {t}", Outcome(reward, terminated, truncated, expected.terms), expected, program)
+        for slot, value in zip(
+            fused.read()[0], [*after.machines[0].values(), *after.folds[0].values()], strict=False
+        ):
+            same(f"fused, step {t}, memory", slot, value)
+        reference = after
+        if expected.terminated or expected.truncated:
+            reference = oracle.reset(program, reference)
+            fused.begin(env_step, backends.compile_scalar(layout).reset(fused.read()[0]), 0, row.next_obs)
+
+
+class NotFinite(Exception):  # noqa: N818 - not an error here
+    """Stands for the explanation that a host would raise."""
 
 
 def check_scalar(layout: Layout, steps: list[worlds.Batch], backends: Backends) -> None:
@@ -53,7 +125,16 @@ def check_scalar(layout: Layout, steps: list[worlds.Batch], backends: Backends) 
             row = step.rows()[b]
             labels = tuple(row.label[name] for name in layout.labels)
             reference, (expected,) = oracle.step(program, reference, [row])
-            arguments = (row.obs, row.action, row.next_obs, row.reward, row.terminated, row.truncated, row.info, labels)
+            arguments = (
+                row.obs,
+                row.action,
+                row.next_obs,
+                row.reward,
+                row.terminated,
+                row.truncated,
+                row.info,
+                labels,
+            )
             params = [p.initial for p in program.params]
             state_plain, reward, terminated, truncated = compiled.advance(state, *arguments, params)
             state, reward_2, _, _, terms = compiled.advance_terms(state, *arguments, params)
@@ -89,12 +170,17 @@ def check_array(layout: Layout, steps: list[worlds.Batch], backends: Backends, l
             active[t % BATCH] = False
         rows = step.rows()
         reference, expected = step_active(program, reference, rows, active)
-        state, got = compiled.step(state, convert_transition(step.transition, convert), active=convert(active))
+        state, got = compiled.step(
+            state, convert_transition(step.transition, convert), active=convert(active)
+        )
         where = f"{library}, step {t}"
         for b in range(BATCH):
             if active[b]:
                 mine = Outcome(
-                    float(got.reward[b]), bool(got.terminated[b]), bool(got.truncated[b]), tuple(float(x[b]) for x in got.terms)
+                    float(got.reward[b]),
+                    bool(got.terminated[b]),
+                    bool(got.truncated[b]),
+                    tuple(float(x[b]) for x in got.terms),
                 )
                 compare(f"{where}, environment {b}", mine, expected[b], program)
             else:
@@ -103,7 +189,9 @@ def check_array(layout: Layout, steps: list[worlds.Batch], backends: Backends, l
             names = [m.name for m in program.machines] + [f.name for f in program.folds]
             for name, slot, value in zip(names, state, values, strict=False):
                 same(f"{where}, environment {b}, memory {name}", float(slot[b]), value)
-        over = np.array([active[b] and (expected[b].terminated or expected[b].truncated) for b in range(BATCH)])
+        over = np.array(
+            [active[b] and (expected[b].terminated or expected[b].truncated) for b in range(BATCH)]
+        )
         reference, state = oracle.reset(program, reference, list(over)), compiled.reset(state, convert(over))
 
 
@@ -129,7 +217,9 @@ def compare(where: str, got: Outcome, expected: Outcome, program: Any) -> None:
         same(f"{where}, term {term.name}", mine, reference)
     same(f"{where}, reward", got.reward, expected.reward)
     if (bool(got.terminated), bool(got.truncated)) != (expected.terminated, expected.truncated):
-        raise DisagreementError(f"{where}: ends {got.terminated, got.truncated}, oracle {expected.terminated, expected.truncated}")
+        raise DisagreementError(
+            f"{where}: ends {got.terminated, got.truncated}, oracle {expected.terminated, expected.truncated}"
+        )
 
 
 def same(where: str, got: float, expected: float) -> None:

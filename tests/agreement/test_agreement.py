@@ -19,7 +19,13 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0")) or 2000 // PARTS
 @pytest.mark.parametrize("part", range(PARTS))
 def test_backends_agree_with_the_oracle(part: int) -> None:
     @seed(int(os.environ.get("FUZZ_SEED", "0")) * PARTS + part)
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=False, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=False,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(specs(), st.integers(0, 10**6))
     def agree(data: dict[str, Any], trace: int) -> None:
         check_agreement(data, trace)

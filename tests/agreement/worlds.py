@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from rewardspec.transition import Transition
 
 OBSERVATION = spaces.Dict(
-    {"x": spaces.Box(-3, 3, (4,), np.float64), "far": spaces.Box(-3, 3, (5, 8, 8), np.float64), "n": spaces.Discrete(4)}
+    {
+        "x": spaces.Box(-3, 3, (4,), np.float64),
+        "far": spaces.Box(-3, 3, (5, 8, 8), np.float64),
+        "n": spaces.Discrete(4),
+    }
 )
 ACTION = spaces.Box(-1, 1, (2,), np.float64)
 PROPOSITIONS = ("a", "b", "c", "d")
@@ -26,22 +30,64 @@ POSITIVE = st.sampled_from([0.1, 0.5, 1.0, 2.0])
 SCALARS = st.sampled_from(
     ["next_obs.x[0]", "obs.x[1]", "next_obs.x[-1]", "action[0]", "reward", "next_obs.n", "info.k", "s", "t"]
     + ["default(info.gone, 0.5)", "next_obs.far[0, 1, 2]", "a", "b", "0.5", "-1", "2"]
+    + [
+        "next_obs.x[::-1][0]",
+        "sum(next_obs.x[::-1] * [1, 2, 3, 4])",
+        "log(obs.x[2])",
+        "sqrt(next_obs.x[2])",
+        "sign(sqrt(obs.x[3]))",
+    ]
 )
 VECTORS = st.sampled_from(
     ["next_obs.x", "obs.x", "next_obs.x[::-1]", "next_obs.far[0:1, 0:2, 0:2]", "action", "[1, -2, 0.5, 0]"]
     + ["next_obs.far[1]", "next_obs.far"]
 )
 UNARY = st.sampled_from(
-    ["abs({})", "sign({})", "floor({})", "ceil({})", "exp({})", "log({})", "sqrt({})", "tanh({})", "sigmoid({})"]
+    [
+        "abs({})",
+        "sign({})",
+        "floor({})",
+        "ceil({})",
+        "exp({})",
+        "log({})",
+        "sqrt({})",
+        "tanh({})",
+        "sigmoid({})",
+    ]
     + ["log_sigmoid({})", "sin({})", "cos({})", "arctanh({})", "-{}", "tolerance({}, -1, 1, margin=0.5)"]
     + ["tolerance({}, 0, 1, margin=2, sigmoid='linear')", "clip({}, -1, 1.5)"]
 )
 BINARY = st.sampled_from(
-    ["({} + {})", "({} - {})", "({} * {})", "({} / {})", "({} // {})", "({} % {})", "({} ** {})", "min({}, {})", "max({}, {})"]
+    [
+        "({} + {})",
+        "({} - {})",
+        "({} * {})",
+        "({} / {})",
+        "({} // {})",
+        "({} % {})",
+        "({} ** {})",
+        "min({}, {})",
+        "max({}, {})",
+    ]
 )
 REDUCE = st.sampled_from(
-    ["sum({})", "mean({})", "min({})", "max({})", "any({} > 0)", "all({} <= 0.5)", "count({} == 1)", "norm({})"]
-    + ["sum(abs({}))", "max({} * 0.5 + 1)", "sum(where({} > 0, 1, s))", "mean(tanh({}))", "min(max({}, 0.25))"]
+    [
+        "sum({})",
+        "mean({})",
+        "min({})",
+        "max({})",
+        "any({} > 0)",
+        "all({} <= 0.5)",
+        "count({} == 1)",
+        "norm({})",
+    ]
+    + [
+        "sum(abs({}))",
+        "max({} * 0.5 + 1)",
+        "sum(where({} > 0, 1, s))",
+        "mean(tanh({}))",
+        "min(max({}, 0.25))",
+    ]
 )
 
 
@@ -62,7 +108,10 @@ CONDITIONS = st.recursive(
     st.one_of(
         st.sampled_from(["a", "b", "c", "d", "terminated", "truncated", "info.flag", "true"]),
         st.builds(
-            lambda x, op, y: f"({x}) {op} ({y})", SCALARS, st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), SCALARS
+            lambda x, op, y: f"({x}) {op} ({y})",
+            SCALARS,
+            st.sampled_from(["<", "<=", ">", ">=", "==", "!="]),
+            SCALARS,
         ),
     ),
     lambda inner: st.one_of(
@@ -72,11 +121,40 @@ CONDITIONS = st.recursive(
     max_leaves=3,
 )
 GUARDS = st.sampled_from(
-    ["a", "not a", "a and b", "a or c", "a xor d", "not (a and b)", "a implies c", "true", "b and not c and d"]
+    [
+        "a",
+        "not a",
+        "a and b",
+        "a or c",
+        "a xor d",
+        "not (a and b)",
+        "a implies c",
+        "true",
+        "b and not c and d",
+    ]
 )
 FORMULAS = st.sampled_from(
-    ["F a", "G !c", "F(a & X F b)", "a U b", "F a & F b & G !c", "(F a) | (F b)", "F(a & b) & G(c -> X d)", "G(a -> X b)"]
-    + ["X a", "WX a", "a R b", "F G a", "G F a", "F a & F b & F c & F d", "!c U (a & !c & X(!c U b))", "false", "true"]
+    [
+        "F a",
+        "G !c",
+        "F(a & X F b)",
+        "a U b",
+        "F a & F b & G !c",
+        "(F a) | (F b)",
+        "F(a & b) & G(c -> X d)",
+        "G(a -> X b)",
+    ]
+    + [
+        "X a",
+        "WX a",
+        "a R b",
+        "F G a",
+        "G F a",
+        "F a & F b & F c & F d",
+        "!c U (a & !c & X(!c U b))",
+        "false",
+        "true",
+    ]
 )
 INFINITE = st.sampled_from(["G F a & G F b", "G !c", "F a & G !c & G F b", "G(a -> F b)", "F a"])
 
@@ -89,7 +167,9 @@ def machines(draw: st.DrawFn) -> dict[str, Any]:
     for state in states:
         split = draw(st.sampled_from(PROPOSITIONS))
         for guard in draw(st.lists(st.sampled_from([split, f"not {split}"]), unique=True, max_size=2)):
-            extra = draw(st.sampled_from(["", " and many", *(f" and {p}" for p in PROPOSITIONS if p != split)]))
+            extra = draw(
+                st.sampled_from(["", " and many", *(f" and {p}" for p in PROPOSITIONS if p != split)])
+            )
             edge = {
                 "from": state,
                 "to": draw(st.sampled_from([*states, "over"])),
@@ -101,7 +181,12 @@ def machines(draw: st.DrawFn) -> dict[str, Any]:
             edges.append(edge)
     if not any(edge["from"] == "q0" for edge in edges):
         edges.append({"from": "q0", "to": states[-1], "when": draw(GUARDS)})
-    body: dict[str, Any] = {"start": "q0", "edges": edges, "counters": {"n": 0}, "propositions": {"many": "n >= 2"}}
+    body: dict[str, Any] = {
+        "start": "q0",
+        "edges": edges,
+        "counters": {"n": 0},
+        "propositions": {"many": "n >= 2"},
+    }
     if any(edge["to"] == "over" for edge in edges) and draw(st.booleans()):
         body["terminal"] = "over"
     return body
@@ -109,11 +194,15 @@ def machines(draw: st.DrawFn) -> dict[str, Any]:
 
 SCHEDULES = st.one_of(
     NUMBERS,
-    st.builds(lambda a, b, n: {"linear": {"from": a, "to": b, "over": n}}, NUMBERS, NUMBERS, st.integers(1, 9)),
+    st.builds(
+        lambda a, b, n: {"linear": {"from": a, "to": b, "over": n}}, NUMBERS, NUMBERS, st.integers(1, 9)
+    ),
     st.builds(lambda a, n: {"exponential": {"from": a, "half_life": n}}, NUMBERS, st.integers(1, 9)),
     st.builds(lambda a, b, c: {"piecewise": [[0, a], [3, b], [7, c]]}, NUMBERS, NUMBERS, NUMBERS),
     st.builds(
-        lambda a, b: {"performance": {"from": a, "to": b, "low": -1, "high": 2, "window": 2, "measure": "next_obs.x[0]"}},
+        lambda a, b: {
+            "performance": {"from": a, "to": b, "low": -1, "high": 2, "window": 2, "measure": "next_obs.x[0]"}
+        },
         NUMBERS,
         NUMBERS,
     ),
@@ -137,9 +226,17 @@ def _leaf_terms() -> st.SearchStrategy[dict[str, Any]]:
             st.sampled_from(["frontier", "every_visit"]),
             NUMBERS,
         ),
-        st.builds(lambda e: {"potential": e}, st.sampled_from(["-norm(obs.x)", "obs.x[0] * 2", "obs.n", "-abs(obs.far[0,0,0])"])),
+        st.builds(
+            lambda e: {"potential": e},
+            st.sampled_from(["-norm(obs.x)", "obs.x[0] * 2", "obs.n", "-abs(obs.far[0,0,0])"]),
+        ),
         st.builds(lambda c, v: {"once": c, "value": v}, CONDITIONS, EXPRESSIONS),
-        st.builds(lambda c, h, v: {"end": {"when": c, "how": h, "value": v}}, CONDITIONS, st.sampled_from(["terminated", "truncated"]), NUMBERS),
+        st.builds(
+            lambda c, h, v: {"end": {"when": c, "how": h, "value": v}},
+            CONDITIONS,
+            st.sampled_from(["terminated", "truncated"]),
+            NUMBERS,
+        ),
     )
 
 
@@ -151,9 +248,15 @@ def _operator_terms(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrate
     )
     return st.one_of(
         st.builds(lambda op, ts: {op: ts}, st.sampled_from(["sum", "product", "min", "max"]), several),
-        st.builds(lambda ts, n: {"lexicographic": {"terms": ts, "range": [-1, 1], "levels": n}}, several, st.integers(2, 9)),
+        st.builds(
+            lambda ts, n: {"lexicographic": {"terms": ts, "range": [-1, 1], "levels": n}},
+            several,
+            st.integers(2, 9),
+        ),
         st.builds(lambda t, a, b: {"affine": {"of": t, "scale": a, "shift": b}}, inner, NUMBERS, NUMBERS),
-        st.builds(lambda t, a, b: {"clip": {"of": t, "low": min(a, b), "high": max(a, b)}}, inner, NUMBERS, NUMBERS),
+        st.builds(
+            lambda t, a, b: {"clip": {"of": t, "low": min(a, b), "high": max(a, b)}}, inner, NUMBERS, NUMBERS
+        ),
         st.builds(lambda t, a: {"clip": {"of": t, "low": a}}, inner, NUMBERS),
         st.builds(
             lambda op, t, a, b: {op: {"of": t, "slope": a, "centre": b}},
@@ -162,13 +265,38 @@ def _operator_terms(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrate
             POSITIVE,
             NUMBERS,
         ),
-        st.builds(lambda t, a, b, c: {"threshold": {"of": t, "at": a, "above": b, "below": c}}, inner, NUMBERS, NUMBERS, NUMBERS),
-        st.builds(lambda t, d, s: {"diff": {"of": t, "discounted": d, "start": s}}, inner, st.booleans(), st.none() | NUMBERS),
+        st.builds(
+            lambda t, a, b, c: {"threshold": {"of": t, "at": a, "above": b, "below": c}},
+            inner,
+            NUMBERS,
+            NUMBERS,
+            NUMBERS,
+        ),
+        st.builds(
+            lambda t, d, s: {"diff": {"of": t, "discounted": d, "start": s}},
+            inner,
+            st.booleans(),
+            st.none() | NUMBERS,
+        ),
         st.builds(lambda t, c, how: {"gate": {"of": t, "when": c, **how}}, inner, CONDITIONS, timing),
         st.builds(lambda t, a, b: {"normalise": {"of": t, "mean": a, "std": b}}, inner, NUMBERS, POSITIVE),
-        st.builds(lambda t, c, n: {"normalise": {"of": t, "centre": c, "freeze_after": n}}, inner, st.booleans(), st.none() | st.integers(1, 20)),
-        st.builds(lambda t, f: {"discount_by_count": {"of": t, "factor": f}}, inner, st.sampled_from([0.5, 0.9, 1.0])),
-        st.builds(lambda t, c, p: {"discount_by_count": {"of": t, "when": c, "power": p}}, inner, CONDITIONS, POSITIVE),
+        st.builds(
+            lambda t, c, n: {"normalise": {"of": t, "centre": c, "freeze_after": n}},
+            inner,
+            st.booleans(),
+            st.none() | st.integers(1, 20),
+        ),
+        st.builds(
+            lambda t, f: {"discount_by_count": {"of": t, "factor": f}},
+            inner,
+            st.sampled_from([0.5, 0.9, 1.0]),
+        ),
+        st.builds(
+            lambda t, c, p: {"discount_by_count": {"of": t, "when": c, "power": p}},
+            inner,
+            CONDITIONS,
+            POSITIVE,
+        ),
     )
 
 
@@ -188,10 +316,22 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
     return {
         "name": "drawn",
         "discount": draw(st.sampled_from([0.5, 0.9, 1.0])),
-        "signals": {"s": "next_obs.x[0] - obs.x[0]", "t": draw(SCALARS.filter(lambda e: e not in ("t", "a", "b")))},
-        "propositions": {"a": "next_obs.x[0] > 0", "b": "s >= 0.5", "c": "info.flag and next_obs.n == 3", "d": None},
+        "signals": {
+            "s": "next_obs.x[0] - obs.x[0]",
+            "t": draw(SCALARS.filter(lambda e: e not in ("t", "a", "b"))),
+        },
+        "propositions": {
+            "a": "next_obs.x[0] > 0",
+            "b": "s >= 0.5",
+            "c": "info.flag and next_obs.n == 3",
+            "d": None,
+        },
         "reward": terms,
-        "end": draw(st.lists(st.builds(lambda c, v: {"when": f"({c}) and b", "value": v}, CONDITIONS, NUMBERS), max_size=1)),
+        "end": draw(
+            st.lists(
+                st.builds(lambda c, v: {"when": f"({c}) and b", "value": v}, CONDITIONS, NUMBERS), max_size=1
+            )
+        ),
     }
 
 
