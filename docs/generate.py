@@ -114,7 +114,7 @@ def schema_text() -> str:
 
 def errors_text() -> str:
     """Return the pages of the codes; the examples of the table are run for their messages."""
-    from rewardspec.codes.pages import document
+    from rewardspec.analysis.pages import document
 
     return document()
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from rewardspec.analysis.pages import NOT_A_SPEC, NOT_RUN, provoke
 from rewardspec.codes import CODES
-from rewardspec.codes.pages import NOT_A_SPEC, NOT_RUN, provoke
 from rewardspec.errors import Problem, SpecError, render_problems
 from rewardspec.spec.text import read_text
 

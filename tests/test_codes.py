@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import rewardspec
+from rewardspec.analysis.pages import NOT_A_SPEC, NOT_RUN, document, provoke
 from rewardspec.codes import CODES
 from rewardspec.codes.lints import LINT_CODES
-from rewardspec.codes.pages import NOT_A_SPEC, NOT_RUN, document, provoke
 
 PACKAGE = Path(rewardspec.__file__).parent
 DOCS = PACKAGE.parent / "docs" / "errors.md"
@@ -111,6 +111,8 @@ def test_a_page_says_something(code: str) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_docs_errors_is_made_from_the_table() -> None:
-    assert DOCS.read_text(encoding="utf-8") == document(), "run: python -m rewardspec.codes > docs/errors.md"
+    assert DOCS.read_text(encoding="utf-8") == document(), (
+        "run: python docs/generate.py"
+    )
     headings = re.findall(r"^## (.+)$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
     assert headings == sorted(CODES)

@@ -1,6 +1,6 @@
 """The table of codes: for each problem that rewardspec can report, what it means, an example and the fix.
 
-`rewardspec explain CODE` prints a page of it; `python -m rewardspec.codes` makes `docs/errors.md` from it.
+`rewardspec explain CODE` prints a page of it; `python docs/generate.py` makes `docs/errors.md` from it.
 """
 
 from __future__ import annotations

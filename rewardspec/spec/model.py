@@ -26,10 +26,12 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
-from rewardspec.errors import Place
+from rewardspec.errors import Place, Problem, SpecError
 from rewardspec.ir.program import Observe
+from rewardspec.spec.document import path_text
 from rewardspec.spec.places import Places
 from rewardspec.spec.scalars import short
+from rewardspec.spec.wording import word_findings
 
 if TYPE_CHECKING:
     from rewardspec.lowering import Scope
@@ -377,6 +379,20 @@ class Spec(Model):
     )
 
     _places: Places = PrivateAttr(default_factory=Places)
+
+    def __init__(self, /, **data: Any) -> None:
+        """Check and take the fields.
+
+        Raises:
+            SpecError: With what is wrong with them; places are paths only.
+        """
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            found = word_findings(error, type(self), lambda path: path)
+            raise SpecError(
+                [Problem(f.code, f.message, Place(path=path_text(f.path)), f.hints) for f in found]
+            ) from None
 
     def place(self, path: tuple[str | int, ...]) -> Place:
         """Return where the value at a path stands, or the nearest value that encloses it."""

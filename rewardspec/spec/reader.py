@@ -81,12 +81,12 @@ class SpecReader:
             self.places.move(("env", "id"), ("env",))
         if isinstance(data.get("signals"), dict):
             data["signals"] = {name: self.read_signal(name, value) for name, value in data["signals"].items()}
-        spec: Spec | None = None
+        spec = Spec.__new__(Spec)
         try:
-            spec = Spec.model_validate(data)
+            BaseModel.__init__(spec, **data)  # and not Spec's own, which words the findings without places
         except ValidationError as error:
             self.explain(error, (), Spec)
-        if spec is None or self.problems:
+        if self.problems:
             raise SpecError(sorted(self.problems, key=lambda p: (p.place.line, p.place.column)))
         spec._places = self.places
         return spec

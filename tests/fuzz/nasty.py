@@ -62,7 +62,8 @@ def lists() -> Iterator[tuple[str, str]]:
 
 
 def machines() -> Iterator[tuple[str, str]]:
-    head = "propositions: [p, q]\nreward:\n  reward_machine:\n    start: s0\n    counters: {n: 0}\n    edges:\n"
+    head = "propositions: [p, q]\nreward:\n  reward_machine:\n    start: s0\n    counters: {n: 0}\n"
+    head += "    edges:\n"
 
     def edges(count: int, more: str, states: int = 10**9) -> str:
         lines = (

@@ -1,4 +1,4 @@
-"""The pages of the codes, and the problems that a text provokes.
+"""The pages of the codes (docs/errors.md), and the problems that a text provokes.
 
 The examples of the table are run to make the pages, so that a page shows the very message that a user
 sees. A text may begin with comments that say what to do with it besides compiling it: `# env: CartPole-v1`
@@ -12,7 +12,7 @@ import re
 from rewardspec.analysis.check import check, check_discount
 from rewardspec.analysis.spec_tests import run_tests
 from rewardspec.codes import CODES
-from rewardspec.codes.lints import ENVIRONMENT
+from rewardspec.codes.lint_environment import ENVIRONMENT
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import Problem, RewardSpecError, render_problems
 from rewardspec.ir.program import Program
@@ -34,7 +34,7 @@ NOT_A_SPEC = frozenset(
 TITLE = """\
 # Errors and findings
 
-<!-- Made by `python -m rewardspec.codes > docs/errors.md`; edit the table in `rewardspec/codes/` instead. -->
+<!-- Made by `python docs/generate.py`; edit the table in `rewardspec/codes/` instead. -->
 
 Every problem that rewardspec reports carries a code. Errors stop a spec from compiling or an environment from
 being wrapped; warnings and infos come from `rewardspec check`. `rewardspec explain CODE` prints one of these
@@ -83,7 +83,7 @@ def _try_environment(program: Program, name: str, *, takes_step: bool) -> None:
             wrapped.action_space.seed(0)
             wrapped.step(wrapped.action_space.sample())
     finally:
-        env.close()
+        env.close()  # type: ignore[no-untyped-call]
 
 
 def message(code: str) -> str:
