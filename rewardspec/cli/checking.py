@@ -267,10 +267,10 @@ def schema(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it; stdout without.")
     ] = None,
 ) -> None:
-    """Print the JSON Schema of the language, for completion in an editor.
+    """Print the JSON Schema of the language, for editors.
 
-    With the YAML extension of VS Code, begin a spec with
-    `# yaml-language-server: $schema=rewardspec.schema.json`.
+    It completes and checks specs while they are written. With the YAML extension of VS Code, begin a spec
+    with `# yaml-language-server: $schema=rewardspec.schema.json`.
 
     \b
     Example:

@@ -32,7 +32,9 @@ def show(
         str, typer.Option(metavar="ID", help="The environment for --source; the spec's own without.")
     ] = "",
 ) -> None:
-    """Print the program that a spec compiles to: what it reads, remembers, pays and ends on.
+    """Print what a spec compiles to, for reading.
+
+    That is what the program reads, remembers, pays and ends on; with --source, the Python that runs.
 
     \b
     Example:
@@ -124,7 +126,7 @@ def explain(
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Seed of that episode.")] = 0,
 ) -> None:
-    """Tell what an error code means, or why each reward of an episode was paid.
+    """Explain a code, or why each reward of an episode was paid.
 
     An episode is a .jsonl file with one transition a line (obs, action, next_obs, reward, terminated,
     truncated, info, label: as far as the spec reads them), or an .npz file with an array of each. Without

@@ -36,9 +36,10 @@ def new(
     output: Output = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file.")] = False,
 ) -> None:
-    """Start a spec for an environment: its observation, actions, labels and time limit as commented YAML.
+    """Start a spec for an environment, by reading its spaces.
 
-    What comes out passes `rewardspec check` and `rewardspec test`; change it to say what you want.
+    Its observation, actions, labels and time limit become commented YAML, which passes `rewardspec check`
+    and `rewardspec test`; change it to say what you want.
 
     \b
     Example:
@@ -69,9 +70,9 @@ def convert(
         str, typer.Option(metavar="NAME", help="The reward machine to write, where the spec has several.")
     ] = "",
 ) -> None:
-    """Turn Toro Icarte's reward machines into specs, and specs into other forms.
+    """Turn Toro Icarte's reward machines into specs, and back.
 
-    Reads specs and the text format of his repository; writes YAML, Python and that format.
+    Reads specs and the text format of the repository `reward_machines`; writes YAML, Python and that format.
 
     \b
     Example:
@@ -90,7 +91,10 @@ def convert(
     else:
         from rewardspec.kinds.toro_icarte import write_toro_icarte
 
-        write(output, write_toro_icarte(_choose_term(spec, term)) + "\n")
+        name, machine = _choose_term(spec, term)
+        write(output, write_toro_icarte(machine) + "\n")
+        if len(spec.reward) > 1 or spec.end or spec.tests:
+            say(f"the text format holds '{name}' alone; the rest of the spec is left out", err=True)
 
 
 def _read_text_format(path: Path) -> Spec:
@@ -126,8 +130,8 @@ def _read_text_format(path: Path) -> Spec:
     )
 
 
-def _choose_term(spec: Spec, name: str) -> Term:
-    """Return the reward machine of that name, or the only one."""
+def _choose_term(spec: Spec, name: str) -> tuple[str, Term]:
+    """Return the reward machine of that name, or the only one, with its name."""
     from rewardspec.compiler import term_names
 
     machines = {
@@ -147,4 +151,5 @@ def _choose_term(spec: Spec, name: str) -> Term:
         raise typer.BadParameter(
             f"the text format holds one reward machine, and the spec has {found}", param_hint="--term"
         )
-    return machines[name or next(iter(machines))]
+    chosen = name or next(iter(machines))
+    return chosen, machines[chosen]
