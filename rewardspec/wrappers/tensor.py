@@ -1,0 +1,365 @@
+"""Environments that live on the device: B of them in torch tensors, paid without leaving it.
+
+Nothing in a step looks at a tensor's value from Python, so a step never waits for the device and CUDA can
+capture it in a graph: the program's state, the parameters and the remembered observation keep their memory
+from step to step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from gymnasium import spaces
+
+from rewardspec.backends.array import ArrayState, compile_array
+from rewardspec.errors import (
+    MismatchError,
+    NonFiniteRewardError,
+    Place,
+    Problem,
+    UnsupportedError,
+    list_names,
+    missing_extra,
+    near_miss,
+)
+from rewardspec.ir.layout import Layout, bind
+from rewardspec.ir.program import Observe
+from rewardspec.transition import Outcome, Transition
+from rewardspec.wrappers.memory import KEY, Extension, Memory, extension
+from rewardspec.wrappers.single import SpecLike, as_program, refuse_episode_scope, show_field
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Label = Callable[["TensorEnv", Transition], Mapping[str, Any]]
+"""A labelling function on the device: environment and batched transition -> `[B]` bool tensors by name."""
+
+
+class TensorEnv(Protocol):
+    """B environments in torch tensors; there is no base class to inherit from.
+
+    Observations are a tensor `[B, ...]` or a mapping of them. The environment does not reset by itself: the
+    wrapper calls `reset` after every step with a mask that may be empty, so both methods must do their work
+    by `torch.where` and without looking at values.
+
+    Attributes:
+        num_envs: B.
+        single_observation_space: Space of one environment's observation.
+        single_action_space: Space of one environment's action.
+    """
+
+    num_envs: int
+    single_observation_space: spaces.Space[Any]
+    single_action_space: spaces.Space[Any]
+
+    def reset(self, mask: Tensor) -> Any:
+        """Begin new episodes where `mask` (`[B]` bool) holds; return everyone's present observation."""
+        ...
+
+    def step(self, action: Tensor) -> tuple[Any, Tensor, Tensor, Tensor]:
+        """Return observation `[B, ...]`, reward `[B]`, terminated `[B]` bool, truncated `[B]` bool."""
+        ...
+
+
+def wrap_tensor(
+    tenv: TensorEnv,
+    spec: SpecLike,
+    *,
+    device: str = "cpu",
+    dtype: Any = "float32",
+    label: Label | None = None,
+    observe: Observe | None = None,
+) -> TensorWrapper:
+    """Return device-resident environments that pay by the spec.
+
+    The wrapper owns the resets: an environment whose episode is over, by its own word or the spec's, is reset
+    in the same step. A spec may therefore end episodes.
+
+    Args:
+        tenv: The environments; see `TensorEnv`.
+        spec: A spec, a compiled program or the path of a YAML file.
+        device: Torch device on which the environments live.
+        dtype: `float32` or `float64`, for rewards and memory.
+        label: Labelling function for propositions that the observation does not hold, called as
+            `label(tenv, transition)` in every step; returns `[B]` bool tensors by name.
+        observe: How memory enters the observation; the spec's own choice when not given.
+
+    Raises:
+        MissingExtraError: When torch is not installed.
+        SpecError: When the spec is wrong.
+        MismatchError: When the environments lack what the spec reads.
+        UnsupportedError: `vector-labeller` for ready-made labellers, which read live Python environments;
+            `needs-whole-episodes` when the spec pays only once episodes are over; `unknown-device`.
+    """
+    return TensorWrapper(tenv, spec, device=device, dtype=dtype, label=label, observe=observe)
+
+
+class TensorWrapper:
+    """B device-resident environments with a compiled program; make one with `wrap_tensor`.
+
+    Attributes:
+        program: The compiled spec.
+        layout: The program bound to the spaces of one environment.
+        state: The program's state, every slot `[B]` on the device.
+        num_envs: B.
+        single_observation_space: Space of one environment's observation, memory included.
+        single_action_space: Space of one environment's action.
+    """
+
+    def __init__(
+        self,
+        tenv: TensorEnv,
+        spec: SpecLike,
+        *,
+        device: str = "cpu",
+        dtype: Any = "float32",
+        label: Label | None = None,
+        observe: Observe | None = None,
+    ) -> None:
+        """See `wrap_tensor`."""
+        try:
+            import torch
+        except ImportError:
+            raise missing_extra("torch", "sb3", "device-resident environments") from None
+        program = as_program(spec)
+        refuse_episode_scope(program)
+        self.env, self.num_envs, self.device = tenv, tenv.num_envs, torch.device(device)
+        self.layout: Layout = bind(program, tenv.single_observation_space, tenv.single_action_space)
+        self.program = self.layout.program
+        _refuse_labels(self.layout, label)
+        self._label, self._torch = label, torch
+        self._array = compile_array(self.layout, self.num_envs, "torch", dtype=dtype, device=device)
+        self.single_action_space = tenv.single_action_space
+        self.single_observation_space = tenv.single_observation_space
+        added = extension(self.program, tenv.single_observation_space, observe or program.observe)
+        self._extend: Callable[[Any, ArrayState], Any] | None = None
+        if added is not None:
+            self.single_observation_space = added.space
+            self._extend = _extender(self.program, tenv.single_observation_space, added, self._array.backend)
+        self.state: ArrayState = self._array.init()
+        self._params: dict[str, Any] = {p.name: self._number(p.initial) for p in self.program.params}
+        self._reads_obs = label is not None or any(f.root == "obs" for f in self.layout.shapes)
+        self._obs: Any = None
+        self._everyone = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
+        self._steps = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
+        # What was NaN or infinite: the first such step of an episode, by term and then by field; -1 for never.
+        self._read = tuple(f for f in self.layout.shapes if f.root in ("obs", "action", "next_obs", "reward"))
+        shape = (len(self.program.terms) + len(self._read), self.num_envs)
+        self._broken = torch.full(shape, -1, dtype=torch.int64, device=self.device)
+
+    def _number(self, value: float) -> Tensor:
+        return self._torch.tensor(value, dtype=self._array.backend.float_type, device=self.device)
+
+    def reset(self) -> Any:
+        """Begin new episodes everywhere; return the observations `[B, ...]`."""
+        obs = self.env.reset(self._everyone)
+        self._keep(self._array.reset(self.state, self._everyone))
+        self._steps.zero_()
+        self._remember(obs)
+        return self._extended(obs)
+
+    def step(self, action: Tensor) -> tuple[Any, Tensor, Tensor, Tensor, dict[str, Any]]:
+        """Step the environments, pay by the program, and reset what has ended.
+
+        Returns:
+            Observation after the step, of the next episode where one has ended; reward `[B]`; terminated and
+            truncated `[B]`; and a dict with `final_obs`, the observation before any reset, `terms`, what each
+            term pays (`[B]` by name), and `return`, the totals of the episodes so far (`[B]` by name; where
+            an episode has ended, the episode's). A reward that is not finite is paid as 0 and remembered: see
+            `check`.
+        """
+        torch = self._torch
+        obs, reward, terminated, truncated = self.env.step(action)
+        transition = Transition(self._obs, action, obs, reward, terminated, truncated)
+        if self._label is not None:
+            labels = self._label(self.env, transition)
+            _refuse_missing(labels, self.layout.labels)
+            transition = Transition(self._obs, action, obs, reward, terminated, truncated, label=labels)
+        active = self._everyone if "active" in self._array.inputs else None
+        news, outcome = self._array.step(self.state, transition, self._params, active)
+        is_finite = torch.isfinite(outcome.reward)
+        paid = torch.where(is_finite, outcome.reward, torch.zeros_like(outcome.reward))
+        self._notice(transition, outcome)
+        ended = outcome.terminated | outcome.truncated
+        names = [term.name for term in self.program.terms]
+        infos = {
+            "final_obs": self._extended(obs, news),
+            "terms": dict(zip(names, outcome.terms, strict=True)),
+            "return": dict(zip(names, news[len(news) - len(names) :], strict=True)),
+        }
+        self._keep(self._array.reset(news, ended))
+        self._steps.copy_(torch.where(ended, torch.zeros_like(self._steps), self._steps + 1))
+        obs = self.env.reset(ended)
+        self._remember(obs)
+        return self._extended(obs), paid, outcome.terminated, outcome.truncated, infos
+
+    def _notice(self, transition: Transition, outcome: Outcome) -> None:
+        """Remember the first step on which a term was not finite or a value read was NaN."""
+        torch, read = self._torch, self._array.backend.read
+        bad = [~torch.isfinite(paid) for paid in outcome.terms]
+        for field in self._read:
+            values = read(field, transition, self.num_envs)
+            bad.append(torch.isnan(values).reshape(self.num_envs, -1).any(dim=1))
+        if bad:
+            is_first = torch.stack(bad) & (self._broken < 0)
+            self._broken.copy_(torch.where(is_first, self._steps, self._broken))
+
+    def _keep(self, news: ArrayState) -> None:
+        """Write the state into its own memory: a captured graph reads and writes the same addresses."""
+        for old, new in zip(self.state, news, strict=True):
+            old.copy_(new)
+
+    def _remember(self, obs: Any) -> None:
+        if not self._reads_obs:
+            return
+        if self._obs is None:
+            self._obs = _clone(obs)
+        else:
+            _copy_into(self._obs, obs)
+
+    def _extended(self, obs: Any, state: ArrayState | None = None) -> Any:
+        return obs if self._extend is None else self._extend(obs, self.state if state is None else state)
+
+    # -- what waits for the device -----------------------------------------------------------------
+
+    def check(self) -> None:
+        """Wait for the device and raise if a reward was not finite, or a value that was read was NaN.
+
+        A step cannot raise without waiting, so it pays 0 and remembers. Call this now and then: once a rollout.
+
+        Raises:
+            NonFiniteRewardError: With the term or the value, the environment and the step of its episode.
+        """
+        broken = self._broken.cpu().numpy()
+        found = np.argwhere(broken >= 0)
+        if not len(found):
+            return
+        # Values come before terms: a NaN that was read explains the term that was not finite.
+        which, row = (int(i) for i in found[-1])
+        step, terms = broken[which, row], self.program.terms
+        if which >= len(terms):
+            field = self._read[which - len(terms)]
+            text = f"environment {row}: {show_field(field)} was NaN at step {step} of the episode"
+            hint = "A NaN makes every comparison false without a word; mend the environment."
+            raise NonFiniteRewardError(Problem("nan-observation", text, field.place, (hint,)))
+        text = (
+            f"environment {row}: the term '{terms[which].name}' was not finite at step {step} of the episode"
+        )
+        hint = "The step was paid as 0. Guard the term, as in where(x > 0, log(x), 0), or clip what it reads."
+        raise NonFiniteRewardError(Problem("non-finite-reward", text, terms[which].place, (hint,)))
+
+    @property
+    def params(self) -> dict[str, float]:
+        """The numbers that can be changed while training runs, by name."""
+        return {name: float(value) for name, value in self._params.items()}
+
+    def set_param(self, name: str, value: float) -> None:
+        """Change a number of the program from the next step on, captured graphs included.
+
+        Raises:
+            UnsupportedError: When there is none of that name, or the value is not finite.
+        """
+        if name not in self._params:
+            hint = f"There are: {list_names(self._params)}.{near_miss(name, self._params)}"
+            raise UnsupportedError(
+                Problem("unknown-param", f"the program has no parameter '{name}'", hints=(hint,))
+            )
+        if not np.isfinite(value):
+            problem = Problem("unknown-param", f"'{name}' cannot become {value}: it must be finite")
+            raise UnsupportedError(problem)
+        self._params[name].fill_(value)
+
+    def run_state(self) -> dict[str, float]:
+        """Return what outlives episodes (running statistics, counted steps, parameters), for a checkpoint."""
+        first = len(self.program.machines)
+        folds = {
+            fold.name: float(self.state[first + i][0])
+            for i, fold in enumerate(self.program.folds)
+            if fold.scope == "run"
+        }
+        return {**folds, **{f"param:{name}": value for name, value in self.params.items()}}
+
+    def load_run_state(self, saved: Mapping[str, float]) -> None:
+        """Take up what `run_state` gave."""
+        first = len(self.program.machines)
+        for i, fold in enumerate(self.program.folds):
+            if fold.scope == "run" and fold.name in saved:
+                self.state[first + i].fill_(saved[fold.name])
+        for name, value in self._params.items():
+            if f"param:{name}" in saved:
+                value.fill_(saved[f"param:{name}"])
+
+
+def _refuse_labels(layout: Layout, label: Label | None) -> None:
+    if not layout.labels or label is not None:
+        return
+    place = next((p.place for p in layout.program.propositions), Place())
+    if layout.program.labels is not None:
+        text = f"the labels of '{layout.program.labels}' are read from live environments, not from tensors"
+        hint = "Write a labelling function over tensors and pass label=fn to wrap_tensor."
+        raise UnsupportedError(Problem("vector-labeller", text, place, (hint,)))
+    text = f"the spec leaves {list_names(layout.labels)} to a labelling function, and none is given"
+    hint = "Pass label=fn to wrap_tensor: fn(tenv, transition) -> [B] bool tensors by name."
+    raise MismatchError(Problem("missing-label-function", text, place, (hint,)))
+
+
+def _refuse_missing(labels: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    missing = [name for name in names if name not in labels]
+    if missing:
+        hint = f"It gave: {list_names(labels)}.{near_miss(missing[0], list(labels))}"
+        text = f"the labelling function says nothing about '{missing[0]}'"
+        raise MismatchError(Problem("missing-label", text, hints=(hint,)))
+
+
+# -- memory in observations, on the device -----------------------------------------------------------------
+
+
+def _extender(
+    program: Any, space: spaces.Space[Any], added: Extension, backend: Any
+) -> Callable[[Any, ArrayState], Any]:
+    """Return `(obs, state) -> obs` with memory: one-hot states are rows of an identity matrix, gathered."""
+    import torch
+
+    memory = Memory.of(program)
+    rows = {size: backend.constant(np.eye(size, dtype=np.float32)) for _, size in memory.machines}
+
+    def vector(state: ArrayState) -> Tensor:
+        columns = [rows[size][state[position]] for position, size in memory.machines]
+        columns += [state[position].to(torch.float32).unsqueeze(1) for position, _, _ in memory.folds]
+        return torch.cat(columns, dim=1)
+
+    def joint(state: ArrayState) -> Tensor:
+        index: Tensor = memory.index(state)
+        return index
+
+    if added.mode == "dict":
+        inner = space.spaces if isinstance(space, spaces.Dict) else {"obs": space}
+        assert isinstance(added.space, spaces.Dict)
+        key = next(name for name in added.space.spaces if name not in inner)
+        if isinstance(space, spaces.Dict):
+            return lambda obs, state: {**obs, key: vector(state)}
+        return lambda obs, state: {"obs": obs, KEY: vector(state)}
+    if isinstance(space, spaces.Discrete):
+        count, first = int(space.n), int(space.start)
+        if added.mode == "index":
+            return lambda obs, state: joint(state) * count + obs - first
+        places = backend.constant(np.eye(count, dtype=np.float32))
+        return lambda obs, state: torch.cat([places[obs - first], vector(state)], dim=1)
+    kind = torch.float64 if added.space.dtype == np.float64 else torch.float32
+    if added.mode == "index":
+        return lambda obs, state: torch.cat([obs.to(kind), joint(state).to(kind).unsqueeze(1)], dim=1)
+    return lambda obs, state: torch.cat([obs.to(kind), vector(state).to(kind)], dim=1)
+
+
+def _clone(obs: Any) -> Any:
+    return {key: part.clone() for key, part in obs.items()} if isinstance(obs, Mapping) else obs.clone()
+
+
+def _copy_into(kept: Any, obs: Any) -> None:
+    if isinstance(obs, Mapping):
+        for key, part in obs.items():
+            kept[key].copy_(part)
+    else:
+        kept.copy_(obs)
