@@ -192,7 +192,9 @@ def find_circles(program: Program) -> Iterator[Problem]:
 
     for node in edges:
         if node not in state and (circle := visit(node)):
-            shown = list_names(" ".join(str(part) for part in item) for item in circle if isinstance(item, tuple))
+            shown = list_names(
+                " ".join(str(part) for part in item) for item in circle if isinstance(item, tuple)
+            )
             yield Problem("circular", f"a value depends on itself within one step: {shown}")
             return
 

@@ -18,6 +18,10 @@ SHOWN = 5
 """How many problems a message shows before it only counts."""
 
 
+LONGEST = 400
+"""Characters of a message that are shown: a name in it may be a page long."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where in a spec something stands.
@@ -72,7 +76,8 @@ class Problem:
 
     def render(self) -> str:
         """Return the finding as text: headline, source line with carets, hints."""
-        headline = f"{self.message} [{self.code}]"
+        message = self.message if len(self.message) <= LONGEST else self.message[: LONGEST - 3] + "..."
+        headline = f"{message} [{self.code}]"
         lines = [headline if self.place == Place() else f"{self.place}: {headline}"]
         if self.place.line and self.place.excerpt:
             number = f"{self.place.line:4d}"
@@ -99,9 +104,7 @@ class RewardSpecError(Exception):
     def __init__(self, problems: Problem | Sequence[Problem] | str, *, code: str = "") -> None:
         if isinstance(problems, str):
             problems = Problem(code, problems)
-        self.problems: tuple[Problem, ...] = (
-            (problems,) if isinstance(problems, Problem) else tuple(problems)
-        )
+        self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__(render_problems(self.problems))
 
     def __reduce__(self) -> tuple[type, tuple[tuple[Problem, ...]]]:

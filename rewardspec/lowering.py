@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -209,7 +210,12 @@ class Scope:
     def term(self, term: Term, *path: str | int, owner: str | None = None) -> Expr:
         """Return what a term inside this one pays on a step, its weight included."""
         inner = Scope(
-            self.spec, self.vocabulary, self.draft, self.names, (*self.path, *path), owner or term.name or self.owner
+            self.spec,
+            self.vocabulary,
+            self.draft,
+            self.names,
+            (*self.path, *path),
+            owner or term.name or self.owner,
         )
         return inner.lower(term)
 
@@ -218,7 +224,9 @@ class Scope:
         kind = self.vocabulary.get(term.kind)
         if kind is None:
             self.problem(
-                "unknown-kind", f"'{term.kind}' is not a kind of reward", hints=(near_miss(term.kind, self.vocabulary),)
+                "unknown-kind",
+                f"'{term.kind}' is not a kind of reward",
+                hints=(near_miss(term.kind, self.vocabulary),),
             )
             return DUMMY
         paid = kind.lower(term.body, self)
@@ -268,14 +276,14 @@ class Scope:
     def _piecewise(self, points: tuple[tuple[int, float], ...]) -> Expr:
         steps = self.steps()
         value: Expr = ir.Const(points[-1][1])
-        for (x0, y0), (x1, y1) in reversed(list(zip(points, points[1:], strict=False))):
+        for (x0, y0), (x1, y1) in reversed(list(itertools.pairwise(points))):
             piece = _piece(steps, float(x0), y0, float(x1), y1)
             value = ir.Where(ir.Compare("lt", steps, ir.Const(float(x1))), piece, value)
         return value
 
     def _performance(self, form: Performance, *path: str | int) -> Expr:
         measure = self.expression(form.measure, *path, "performance", "measure")
-        earned, earned_now = self.fold(
+        _earned, earned_now = self.fold(
             "measure", 0.0, lambda before: ir.Binary("add", before, measure), observed=False
         )
         rate = ir.Const(1.0 / form.window)
@@ -291,6 +299,6 @@ class Scope:
 
 def _piece(x: Expr, x0: float, y0: float, x1: float, y1: float) -> Expr:
     """Return y0 up to x0, y1 from x1 on, and the line between them."""
-    share = ir.Binary("div", ir.Binary("sub", x, ir.Const(x0)), ir.Const(x1 - x0))
+    share: Expr = ir.Binary("div", ir.Binary("sub", x, ir.Const(x0)), ir.Const(x1 - x0))
     share = ir.Combine("min", (ir.Combine("max", (share, ir.ZERO)), ir.ONE))
     return ir.Binary("add", ir.Const(y0), ir.Binary("mul", ir.Const(y1 - y0), share))

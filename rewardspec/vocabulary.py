@@ -27,7 +27,7 @@ def load(path: str | Path) -> Spec:
 
 
 def loads(text: str | bytes, file: str = "<text>") -> Spec:
-    """Read a spec from YAML text.
+    r"""Read a spec from YAML text.
 
     Args:
         text: The document.
@@ -37,7 +37,7 @@ def loads(text: str | bytes, file: str = "<text>") -> Spec:
         SpecError: With every problem found, each with its place.
 
     Example:
-        >>> loads("name: effort\\nreward: -0.01 * abs(action)").reward[0].kind
+        >>> loads("name: effort\nreward: -0.01 * abs(action)").reward[0].kind
         'markov'
     """
     document = read_text(text, file)

@@ -74,7 +74,7 @@ class ArrayProgram:
         self,
         state: ArrayState,
         transition: Transition,
-        params: Mapping[str, float] | None = None,
+        params: Mapping[str, Any] | None = None,
         active: Any = None,
     ) -> tuple[ArrayState, Outcome]:
         """Return the next state and the outcome.
@@ -94,7 +94,9 @@ class ArrayProgram:
         regs: list[Any] = [None] * self.registers
         for register, value in self.constants.items():
             regs[register] = value
-        for register, value in zip(self.inputs.values(), self._inputs(transition, params, active), strict=True):
+        for register, value in zip(
+            self.inputs.values(), self._inputs(transition, params, active), strict=True
+        ):
             regs[register] = value
         for register, value in zip(self.outputs.state_inputs, state, strict=False):
             regs[register] = value
@@ -109,7 +111,9 @@ class ArrayProgram:
                 else:
                     regs[target] = run(*values)
         if not buffers and self.reusable:
-            buffers.update({target: regs[target] for target in self.reusable if getattr(regs[target], "ndim", 0)})
+            buffers.update(
+                {target: regs[target] for target in self.reusable if getattr(regs[target], "ndim", 0)}
+            )
         out = self.outputs
         terms = tuple(regs[r] for r in out.terms)
         machines, folds = len(program.machines), len(program.folds)
@@ -126,7 +130,7 @@ class ArrayProgram:
             terms = tuple(lib.where(active, t, lib.zeros(self.batch)) for t in terms)
         return news, Outcome(reward, regs[out.terminated], regs[out.truncated], terms)
 
-    def _inputs(self, transition: Transition, params: Mapping[str, float] | None, active: Any) -> list[Any]:
+    def _inputs(self, transition: Transition, params: Mapping[str, Any] | None, active: Any) -> list[Any]:
         lib, program = self.backend, self.layout.program
         given = params or {}
         values = [lib.flag(transition.terminated, self.batch), lib.flag(transition.truncated, self.batch)]
@@ -184,7 +188,9 @@ def _backend(library: str, dtype: str | None, device: str) -> Backend:
         from rewardspec.backends.torch_ops import torch_backend
 
         return torch_backend(dtype or "float32", device)
-    raise UnsupportedError(Problem("unknown-backend", f"there is no array library '{library}': numpy or torch"))
+    raise UnsupportedError(
+        Problem("unknown-backend", f"there is no array library '{library}': numpy or torch")
+    )
 
 
 @dataclass(frozen=True)
@@ -298,7 +304,12 @@ class _Compiler:
         )
         # Results that leave the step, and what they may share memory with, must be fresh every time.
         leaving = {*outputs.state_outputs, *terms, terminated, truncated}
-        passed = {a for run, arguments, target in self.tape if target in leaving and not self.lib.reuses(run) for a in arguments}
+        passed = {
+            a
+            for run, arguments, target in self.tape
+            if target in leaving and not self.lib.reuses(run)
+            for a in arguments
+        }
         reusable = frozenset(
             target for run, _, target in self.tape if self.lib.reuses(run) and target not in leaving | passed
         )
@@ -325,7 +336,11 @@ class _Compiler:
         return target
 
     def constant(self, value: Any) -> Register:
-        key = (type(value), repr(value)) if not isinstance(value, np.ndarray) else (value.dtype.str, value.tobytes(), value.shape)
+        key = (
+            (type(value), repr(value))
+            if not isinstance(value, np.ndarray)
+            else (value.dtype.str, value.tobytes(), value.shape)
+        )
         if key not in self.interned:
             self.interned[key] = self.fresh()
             self.constants[self.interned[key]] = self.lib.constant(value)
@@ -341,7 +356,9 @@ class _Compiler:
         if cells <= TABLED_CELLS:
             index = self.emit(lib.packer(len(conditions), cells, self.batch), before, *conditions)
             found = [
-                machine.step(u, label) for u in range(len(machine.states)) for label in range(1 << len(conditions))
+                machine.step(u, label)
+                for u in range(len(machine.states))
+                for label in range(1 << len(conditions))
             ]
             state_type = lib.state_type(len(machine.states))
             nexts = self.constant(np.array([target for target, _ in found], _np_type(state_type)))
@@ -373,7 +390,9 @@ class _Compiler:
         self.states[machine.name, True] = self.emit(lambda u: lib.cast(u, state_type), target)
         self.outputs_of[machine.name] = output
 
-    def table(self, machine: str, values: tuple[float | bool, ...], which: Literal["before", "after", "output"]) -> Register:
+    def table(
+        self, machine: str, values: tuple[float | bool, ...], which: Literal["before", "after", "output"]
+    ) -> Register:
         """Emit a look-up by a machine's state or output."""
         lib = self.lib
         all_bool = all(isinstance(value, bool) for value in values)
@@ -390,7 +409,9 @@ class _Compiler:
         key = ir.Ended(how)  # type: ignore[arg-type]
         if key not in self.known:
             if how == "last":
-                self.known[key] = self.emit(self.lib.ops["or"], self.ended("terminated"), self.ended("truncated"))
+                self.known[key] = self.emit(
+                    self.lib.ops["or"], self.ended("terminated"), self.ended("truncated")
+                )
             else:
                 register = self.inputs[how]
                 for end in self.program.ends:
@@ -446,24 +467,26 @@ class _Compiler:
                 return self.table(machine, values, "output")
             case ir.Ended(how):
                 return self.ended(how)
-            case ir.Reduce(op, x, "B"):
-                reduce, batch = lib.batch_reductions[op], self.batch
-                return self.emit(lambda v, active: reduce(v, active, batch), self.value(x), self.inputs["active"])
-            case ir.Reduce(op, x, _):
-                return self.emit(lib.reductions[op], self.value(x))
+            case ir.Reduce(reduction, x, "B"):
+                reduce, batch = lib.batch_reductions[reduction], self.batch
+                return self.emit(
+                    lambda v, active: reduce(v, active, batch), self.value(x), self.inputs["active"]
+                )
+            case ir.Reduce(reduction, x, _):
+                return self.emit(lib.reductions[reduction], self.value(x))
             case ir.Index(x, items):
                 subscript = (slice(None), *(i.slice if isinstance(i, ir.Span) else i for i in items))
                 return self.emit(lambda v: lib.index(v, subscript), self.value(x))
         operands = self.operands(expr)
         match expr:
-            case ir.Logic(op, _):
-                return self.chain(lib.ops[op], operands)
-            case ir.Combine(op, _):
-                return self.chain(lib.ops[{"sum": "add", "product": "mul"}.get(op, op)], operands)
+            case ir.Logic(joint, _):
+                return self.chain(lib.ops[joint], operands)
+            case ir.Combine(way, _):
+                return self.chain(lib.ops[{"sum": "add", "product": "mul"}.get(way, way)], operands)
             case ir.Where():
                 return self.emit(lib.where, *operands)
-            case ir.Unary(op, _) | ir.Binary(op, _, _) | ir.Compare(op, _, _):
-                return self.emit(lib.ops[op], *operands)
+            case ir.Unary() | ir.Binary() | ir.Compare():
+                return self.emit(lib.ops[expr.op], *operands)
             case ir.Call(name, _):
                 return self.emit(lib.ops[name], *operands)
         raise TypeError(f"not an expression: {expr!r}")
@@ -475,14 +498,16 @@ class _Compiler:
         axes = max((len(self.layout.shape(child)) for child in children), default=0)
         registers: list[Register] = []
         for position, child in enumerate(children):
-            wants_truth = isinstance(expr, ir.Logic) or (isinstance(expr, ir.Unary) and expr.op == "not") or (
-                isinstance(expr, ir.Where) and (position == 0 or ir.is_boolean(expr))
+            wants_truth = (
+                isinstance(expr, ir.Logic)
+                or (isinstance(expr, ir.Unary) and expr.op == "not")
+                or (isinstance(expr, ir.Where) and (position == 0 or ir.is_boolean(expr)))
             )
             if wants_truth:
                 register = self.truth(child)
             else:
                 register = self.value(child)
-                if ir.is_boolean(child) or isinstance(child, ir.Field) and child.root != "reward":
+                if ir.is_boolean(child) or (isinstance(child, ir.Field) and child.root != "reward"):
                     register = self.emit(lib.as_float, register)
             if axes and not self.layout.shape(child) and not isinstance(child, ir.Const | ir.Param):
                 register = self.emit(lambda x, n=axes: lib.expand(x, n), register)
@@ -499,7 +524,8 @@ class _Compiler:
 def _is_flat(expr: Expr) -> bool:
     """Return whether an expression's value may lack the batch axis."""
     return not any(
-        isinstance(node, ir.Field | ir.Memory | ir.StateTable | ir.OutputTable | ir.Ended | ir.Holds) for node in ir.walk(expr)
+        isinstance(node, ir.Field | ir.Memory | ir.StateTable | ir.OutputTable | ir.Ended | ir.Holds)
+        for node in ir.walk(expr)
     ) or any(isinstance(node, ir.Reduce) and node.axis == "B" for node in ir.walk(expr))
 
 

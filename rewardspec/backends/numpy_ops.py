@@ -87,23 +87,26 @@ def numpy_backend(dtype: str) -> Backend:
 
     def read(field: ir.Field, transition: Transition, batch: int) -> Any:
         value: Any = getattr(transition, field.root)
+        absent = field.default
         there: Any = True  # [B] where a key that comes and goes is present, in gymnasium's vector infos
         for step in field.path:
             if isinstance(step, str):
-                if field.root == "info" and field.default is not None and (value is None or step not in value):
-                    return np.full(batch, field.default, kind)
-                if field.root == "info" and field.default is not None and f"_{step}" in value:
+                if field.root == "info" and absent is not None and (value is None or step not in value):
+                    return np.full(batch, absent, kind)
+                if field.root == "info" and absent is not None and f"_{step}" in value:
                     there = there & np.asarray(value[f"_{step}"], np.bool_)
                 value = value[step]
             elif isinstance(value, tuple):
                 value = value[step[0]]  # type: ignore[index]
             else:
-                value = np.asarray(value)[(slice(None), *(i.slice if isinstance(i, ir.Span) else i for i in step))]
+                value = np.asarray(value)[
+                    (slice(None), *(i.slice if isinstance(i, ir.Span) else i for i in step))
+                ]
         array = np.asarray(value)
         if array.ndim == 0:
             array = np.broadcast_to(array, (batch,))
         if there is not True:
-            return np.where(there, array, field.default).astype(kind)
+            return np.where(there, array, absent).astype(kind)
         if field.root == "label":
             return array.astype(np.bool_, copy=False)
         return array
@@ -186,7 +189,9 @@ def numpy_backend(dtype: str) -> Backend:
         float_type=kind,
         ops=ops,
         reductions=reductions,
-        batch_reductions={name: _over_batch(name) for name in ("sum", "mean", "min", "max", "any", "all", "count")},
+        batch_reductions={
+            name: _over_batch(name) for name in ("sum", "mean", "min", "max", "any", "all", "count")
+        },
         constant=constant,
         full=np.full,
         state_type=lambda states: np.dtype(np.uint8 if states <= 256 else np.int32),

@@ -48,7 +48,9 @@ def reset(program: Program, state: OracleState, mask: Sequence[bool] | None = No
     for b in range(len(state.machines)):
         if mask is None or mask[b]:
             machines.append({m.name: m.start for m in program.machines})
-            folds.append({f.name: f.start if f.scope == "episode" else state.folds[b][f.name] for f in program.folds})
+            folds.append(
+                {f.name: f.start if f.scope == "episode" else state.folds[b][f.name] for f in program.folds}
+            )
         else:
             machines.append(dict(state.machines[b]))
             folds.append(dict(state.folds[b]))
@@ -72,17 +74,16 @@ def step(
     values = {p.name: p.initial for p in program.params} | (params or {})
     run = _Step(program, state, transitions, values)
     after = OracleState(
-        [
-            {m.name: run.edge(m.name, b)[0] for m in program.machines}
-            for b in range(len(transitions))
-        ],
+        [{m.name: run.edge(m.name, b)[0] for m in program.machines} for b in range(len(transitions))],
         [{f.name: run.fold(f.name, b) for f in program.folds} for b in range(len(transitions))],
     )
     outcomes = []
     for b in range(len(transitions)):
         terms = tuple(float(run.value(t.expr, b)) for t in program.terms)
         outcomes.append(
-            Outcome(sum(terms) if terms else 0.0, run.ended("terminated", b), run.ended("truncated", b), terms)
+            Outcome(
+                sum(terms) if terms else 0.0, run.ended("terminated", b), run.ended("truncated", b), terms
+            )
         )
     return after, outcomes
 
@@ -98,7 +99,9 @@ def run_episode(
         for transition in transitions:
             before = state
             known = _with_future(transition, blank)
-            run = _Step(program, before, [known], {p.name: p.initial for p in program.params} | (params or {}))
+            run = _Step(
+                program, before, [known], {p.name: p.initial for p in program.params} | (params or {})
+            )
             futures = {name: float(run.value(expr, 0)) for name, expr in program.futures}
             state, _ = step(program, before, [known], params)
     state = init(program)
@@ -182,7 +185,11 @@ class _Step:
             case ir.Logic(op, args):
                 result = self.value(args[0], b)
                 for arg in args[1:]:
-                    both = (lambda p, q: bool(p) and bool(q)) if op == "and" else (lambda p, q: bool(p) or bool(q))
+                    both = (
+                        (lambda p, q: bool(p) and bool(q))
+                        if op == "and"
+                        else (lambda p, q: bool(p) or bool(q))
+                    )
                     result = _map2(both, result, self.value(arg, b))
                 return result
             case ir.Where(condition, then, otherwise):
@@ -223,7 +230,8 @@ def read_field(where: ir.Field, transition: Transition) -> Any:
                 return where.default
             value = value[part]
         elif isinstance(value, tuple):
-            value = value[part[0]]
+            (index,) = (i for i in part if isinstance(i, int))
+            value = value[index]
         else:
             value = np.asarray(value)[tuple(i.slice if isinstance(i, ir.Span) else i for i in part)]
     return np.asarray(value).tolist()

@@ -45,7 +45,9 @@ def torch_backend(dtype: str, device: str) -> Backend:
         torch.empty(1, device=place)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UnsupportedError(Problem("unknown-device", f"the device '{device}' cannot be used: {reason}")) from None
+        raise UnsupportedError(
+            Problem("unknown-device", f"the device '{device}' cannot be used: {reason}")
+        ) from None
 
     def tensor(value: Any) -> Any:
         # The common case costs nothing: a tensor on the device stays as it is.
@@ -65,23 +67,26 @@ def torch_backend(dtype: str, device: str) -> Backend:
 
     def read(field: ir.Field, transition: Transition, batch: int) -> Any:
         value: Any = getattr(transition, field.root)
+        absent = field.default
         there: Any = None  # [B] where a key that comes and goes is present, in gymnasium's vector infos
         for step in field.path:
             if isinstance(step, str):
-                if field.root == "info" and field.default is not None and (value is None or step not in value):
-                    return torch.full((batch,), field.default, dtype=kind, device=place)
-                if field.root == "info" and field.default is not None and f"_{step}" in value:
+                if field.root == "info" and absent is not None and (value is None or step not in value):
+                    return torch.full((batch,), absent, dtype=kind, device=place)
+                if field.root == "info" and absent is not None and f"_{step}" in value:
                     there = tensor(value[f"_{step}"]) if there is None else there & tensor(value[f"_{step}"])
                 value = value[step]
             elif isinstance(value, tuple):
                 value = value[step[0]]  # type: ignore[index]
             else:
-                value = subscript(tensor(value), (slice(None), *(i.slice if isinstance(i, ir.Span) else i for i in step)))
+                value = subscript(
+                    tensor(value), (slice(None), *(i.slice if isinstance(i, ir.Span) else i for i in step))
+                )
         array = tensor(value)
         if array.ndim == 0:
             array = array.expand(batch)
         if there is not None:
-            return torch.where(there, as_float(array), torch.full_like(as_float(array), field.default))
+            return torch.where(there, as_float(array), torch.full_like(as_float(array), absent))
         return array.to(torch.bool) if field.root == "label" else array
 
     def flag(value: Any, batch: int) -> Any:
@@ -191,7 +196,9 @@ def torch_backend(dtype: str, device: str) -> Backend:
         float_type=kind,
         ops=ops,
         reductions=reductions,
-        batch_reductions={name: over_batch(name) for name in ("sum", "mean", "min", "max", "any", "all", "count")},
+        batch_reductions={
+            name: over_batch(name) for name in ("sum", "mean", "min", "max", "any", "all", "count")
+        },
         constant=constant,
         full=lambda batch, value, type_: torch.full((batch,), value, dtype=type_, device=place),
         state_type=lambda states: torch.int64,

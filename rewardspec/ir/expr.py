@@ -44,7 +44,7 @@ def _all_truth(values: tuple[float | bool, ...]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Const:
-    """A number or a truth value. (`truth` keeps 1.0 and True apart, which Python calls equal.)"""
+    """A number or a truth value; `truth` keeps 1.0 and True apart, which Python calls equal."""
 
     value: float | bool
     truth: bool = field(init=False, repr=False)

@@ -92,11 +92,25 @@ def _bind(program: Program, space_for: Callable[[Field], Any]) -> Layout:
         raise MismatchError(problems)
     shapes = _Shapes(found)
     scalar: dict[str, Any] = {
-        "propositions": tuple(replace(p, expr=shapes.scalar(p.expr, p.place, problems, f"the proposition '{p.name}'")) for p in program.propositions),
-        "folds": tuple(replace(f, update=shapes.scalar(f.update, Place(), problems, f"the memory '{f.name}'")) for f in program.folds),
-        "ends": tuple(replace(e, when=shapes.scalar(e.when, Place(), problems, "the condition of an end")) for e in program.ends),
-        "terms": tuple(replace(t, expr=shapes.scalar(t.expr, t.place, problems, f"the term '{t.name}'")) for t in program.terms),
-        "futures": tuple((name, shapes.scalar(e, Place(), problems, "a condition")) for name, e in program.futures),
+        "propositions": tuple(
+            replace(p, expr=shapes.scalar(p.expr, p.place, problems, f"the proposition '{p.name}'"))
+            for p in program.propositions
+        ),
+        "folds": tuple(
+            replace(f, update=shapes.scalar(f.update, Place(), problems, f"the memory '{f.name}'"))
+            for f in program.folds
+        ),
+        "ends": tuple(
+            replace(e, when=shapes.scalar(e.when, Place(), problems, "the condition of an end"))
+            for e in program.ends
+        ),
+        "terms": tuple(
+            replace(t, expr=shapes.scalar(t.expr, t.place, problems, f"the term '{t.name}'"))
+            for t in program.terms
+        ),
+        "futures": tuple(
+            (name, shapes.scalar(e, Place(), problems, "a condition")) for name, e in program.futures
+        ),
     }
     if problems:
         raise MismatchError(problems)
@@ -121,7 +135,9 @@ def _field_shape(
     if field.root == "info":
         if not field.path or not isinstance(field.path[0], str):
             raise _Mismatch("no-such-key", "info is read by key, as in info.success", field.place)
-        if any(isinstance(item, ir.Span) for step in field.path if not isinstance(step, str) for item in step):
+        if any(
+            isinstance(item, ir.Span) for step in field.path if not isinstance(step, str) for item in step
+        ):
             raise _Mismatch(
                 "no-such-key", "a slice of info has no length that could be known before the first step", field.place,
                 "Read single numbers, as in info.position[0].",
@@ -141,12 +157,19 @@ def _field_shape(
         space, where = _enter(space, step, where, field.place)
     if isinstance(space, spaces.Dict | spaces.Tuple):
         has = list_names(space.keys()) if isinstance(space, spaces.Dict) else f"{len(space.spaces)} parts"
-        raise _Mismatch("not-a-number", f"'{where}' is not a number but holds several parts", field.place, f"It has: {has}.")
+        raise _Mismatch(
+            "not-a-number",
+            f"'{where}' is not a number but holds several parts",
+            field.place,
+            f"It has: {has}.",
+        )
     if isinstance(space, spaces.Discrete):
         return ()
     if isinstance(space, spaces.Box | spaces.MultiBinary | spaces.MultiDiscrete):
         return tuple(space.shape or ())
-    raise _Mismatch("not-a-number", f"'{where}' is a {type(space).__name__} space, which has no numbers", field.place)
+    raise _Mismatch(
+        "not-a-number", f"'{where}' is a {type(space).__name__} space, which has no numbers", field.place
+    )
 
 
 def _enter(space: Any, step: ir.Step, where: str, place: Place) -> tuple[Any, str]:
@@ -162,10 +185,19 @@ def _enter(space: Any, step: ir.Step, where: str, place: Place) -> tuple[Any, st
             )
         return space.spaces[key], f"{where}.{key}"
     if isinstance(step, str):
-        raise _Mismatch("no-such-key", f"'{where}' has no keys: it is {_describe(space)}", place, f"There is no '.{step}' to read.")
+        raise _Mismatch(
+            "no-such-key",
+            f"'{where}' has no keys: it is {_describe(space)}",
+            place,
+            f"There is no '.{step}' to read.",
+        )
     if isinstance(space, spaces.Tuple):
         index = step[0]
-        if len(step) != 1 or not isinstance(index, int) or not -len(space.spaces) <= index < len(space.spaces):
+        if (
+            len(step) != 1
+            or not isinstance(index, int)
+            or not -len(space.spaces) <= index < len(space.spaces)
+        ):
             raise _Mismatch("index-out-of-range", f"'{where}' is {_describe(space)}", place)
         return space.spaces[index], f"{where}[{index}]"
     if isinstance(space, spaces.Discrete):
@@ -243,7 +275,9 @@ class _Shapes:
             case ir.Reduce(_, x, axis):
                 shape = self.of(x)
                 if axis == "value" and not shape:
-                    raise _Mismatch("not-a-vector", f"{expr.op} needs a vector, and this is a single number", expr.place)
+                    raise _Mismatch(
+                        "not-a-vector", f"{expr.op} needs a vector, and this is a single number", expr.place
+                    )
                 return () if axis == "value" else shape
             case ir.Index(x, items):
                 try:
@@ -255,7 +289,11 @@ class _Shapes:
         for child in ir.children(expr):
             other = self.of(child)
             if other and shape and other != shape:
-                raise _Mismatch("shape-mismatch", f"shapes {shape} and {other} do not go together", place or _place_in(expr))
+                raise _Mismatch(
+                    "shape-mismatch",
+                    f"shapes {shape} and {other} do not go together",
+                    place or _place_in(expr),
+                )
             shape = shape or other
         return shape
 

@@ -16,9 +16,7 @@ from rewardspec.logic.guards import union_of
 
 def payment(machine: Machine) -> Expr:
     """Return what a machine pays on a step: a table of its constant payments plus its expressions."""
-    numbers = tuple(
-        float(expr.value) if isinstance(expr, ir.Const) else 0.0 for expr in machine.payments
-    )
+    numbers = tuple(float(expr.value) if isinstance(expr, ir.Const) else 0.0 for expr in machine.payments)
     parts: list[Expr] = []
     if any(numbers):
         parts.append(ir.OutputTable(machine.name, numbers))
@@ -52,7 +50,9 @@ def distances_to(machine: Machine, goals: Iterable[int]) -> list[int | None]:
     return list(distance_to(edges, goals))
 
 
-def value_iteration(machine: Machine, discount: float, tolerance: float = 1e-7, rounds: int = 10_000) -> list[float]:
+def value_iteration(
+    machine: Machine, discount: float, tolerance: float = 1e-7, rounds: int = 10_000
+) -> list[float]:
     """Return each state's value when the machine is a decision process whose actions are its edges.
 
     Staying where no guard holds is an action too (it pays 0). A terminal state is worth 0. Payments that are
@@ -85,9 +85,7 @@ def _has_gap(edges: tuple[Edge, ...]) -> bool:
     return sum(1 << (bits - edge.mask.bit_count()) for edge in edges) < 1 << bits
 
 
-def minimise(
-    machine: Machine, known: Sequence[Hashable] | None = None
-) -> tuple[Machine, list[int]]:
+def minimise(machine: Machine, known: Sequence[Hashable] | None = None) -> tuple[Machine, list[int]]:
     """Return the smallest machine with the same payments, ends and acceptance on every sequence of labels.
 
     Args:
@@ -143,4 +141,8 @@ def _gap(edges: tuple[Edge, ...]) -> list[tuple[int, int]]:
         return []
     diagrams = Diagrams()
     covered = union_of(diagrams, [(edge.mask, edge.value) for edge in edges])
-    return [(mask, value) for mask, value, bottom in diagrams.paths(covered, 1_000_000) if bottom == Diagrams.FALSE]
+    return [
+        (mask, value)
+        for mask, value, bottom in diagrams.paths(covered, 1_000_000)
+        if bottom == Diagrams.FALSE
+    ]

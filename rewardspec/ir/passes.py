@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from rewardspec.ir import expr as ir
@@ -19,7 +20,7 @@ def fold_constants(program: Program) -> Program:
     return _rewrite(program, simplify)
 
 
-def _rewrite(program: Program, change):  # type: ignore[no-untyped-def]
+def _rewrite(program: Program, change: Callable[[Expr], Expr]) -> Program:
     def every(expr: Expr) -> Expr:
         return ir.rewrite(expr, change)
 
@@ -160,12 +161,18 @@ def drop_unread(program: Program) -> Program:
                         read.add(("param", name))
         # A fold that only its own update reads is as good as unread.
         outside: set[str] = set()
-        for root in (*(t.expr for t in program.terms), *(e.when for e in program.ends), *(f for _, f in program.futures)):
+        for root in (
+            *(t.expr for t in program.terms),
+            *(e.when for e in program.ends),
+            *(f for _, f in program.futures),
+        ):
             outside.update(n.fold for n in ir.walk(root) if isinstance(n, ir.Memory))
         for p in program.propositions:
             outside.update(n.fold for n in ir.walk(p.expr) if isinstance(n, ir.Memory))
         for fold in program.folds:
-            outside.update(n.fold for n in ir.walk(fold.update) if isinstance(n, ir.Memory) and n.fold != fold.name)
+            outside.update(
+                n.fold for n in ir.walk(fold.update) if isinstance(n, ir.Memory) and n.fold != fold.name
+            )
         verdicts = {name for verdict in program.verdicts for name in verdict.machines}
         machines = tuple(m for m in program.machines if ("machine", m.name) in read or m.name in verdicts)
         folds = tuple(f for f in program.folds if f.name in outside)

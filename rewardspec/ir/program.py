@@ -208,7 +208,9 @@ class Program:
     @property
     def has_memory(self) -> bool:
         """Whether the reward depends on more than the transition."""
-        return any(len(machine.states) > 1 for machine in self.machines) or any(f.observed for f in self.folds)
+        return any(len(machine.states) > 1 for machine in self.machines) or any(
+            f.observed for f in self.folds
+        )
 
     def machine(self, name: str) -> Machine:
         """Return the machine of that name."""

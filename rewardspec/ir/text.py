@@ -70,13 +70,15 @@ _WHOLE = ("reward", "terminated", "truncated")
 _CONSTANTS = {"pi": math.pi, "true": True, "false": False}
 _REDUCTIONS = ("sum", "mean", "any", "all", "count")
 
+NOWHERE = Place()
+
 Resolver = Callable[[str], "Expr | None"]
 
 Builder = Callable[["_Reader", ast.Call, list[Expr]], Expr]
 
 
 def parse_expression(
-    text: str, names: Mapping[str, Expr], place: Place = Place(), *, roots: tuple[str, ...] = tuple(ROOTS)
+    text: str, names: Mapping[str, Expr], place: Place = NOWHERE, *, roots: tuple[str, ...] = tuple(ROOTS)
 ) -> Expr:
     """Return the IR of an expression.
 
@@ -98,7 +100,8 @@ def parse_expression(
     """
     if len(text) > MAX_CHARACTERS:
         raise FormulaError(
-            "expression-too-large", f"the expression has {len(text)} characters; the limit is {MAX_CHARACTERS}"
+            "expression-too-large",
+            f"the expression has {len(text)} characters; the limit is {MAX_CHARACTERS}",
         )
     # A block scalar may hold line breaks; inside parentheses they mean nothing.
     flat = text.replace("\n", " ").replace("\t", " ").replace("\r", " ")
@@ -116,7 +119,9 @@ def parse_expression(
     except ValueError:  # a NUL, or half of a surrogate pair
         raise FormulaError("expression-syntax", "the expression holds a character that is none") from None
     except (MemoryError, RecursionError):  # the parser's own limits
-        raise FormulaError("expression-too-large", "the expression is nested too deeply", hints=(_SPLIT,)) from None
+        raise FormulaError(
+            "expression-too-large", "the expression is nested too deeply", hints=(_SPLIT,)
+        ) from None
     reader = _Reader(stripped, indent, names, place, roots)
     found = reader.read(tree.body, 0)
     if height_exceeds(found, MAX_HEIGHT):
@@ -142,7 +147,10 @@ def height_exceeds(expr: Expr, limit: int) -> bool:
 
 def size_exceeds(exprs: Iterable[Expr], limit: int) -> bool:
     """Return whether expressions have more than `limit` nodes in all, shared ones counted each time."""
-    return next(itertools.islice(itertools.chain.from_iterable(map(ir.walk, exprs)), limit, None), None) is not None
+    return (
+        next(itertools.islice(itertools.chain.from_iterable(map(ir.walk, exprs)), limit, None), None)
+        is not None
+    )
 
 
 def check_brackets(text: str, indent: int) -> None:
@@ -164,7 +172,9 @@ def check_brackets(text: str, indent: int) -> None:
                 raise FormulaError("expression-too-large", message, position + indent, 1, (_SPLIT,))
         elif character in ")]}":
             if not opened:
-                raise FormulaError("expression-syntax", f"this '{character}' closes nothing", position + indent, 1)
+                raise FormulaError(
+                    "expression-syntax", f"this '{character}' closes nothing", position + indent, 1
+                )
             opening, start = opened.pop()
             if _CLOSING[opening] != character:
                 message = f"this '{opening}' is closed by '{character}'"
@@ -184,7 +194,12 @@ def _explain_syntax(text: str, error: SyntaxError, indent: int) -> tuple[str, in
     for symbol, word in (("&&", "and"), ("||", "or"), ("!", "not"), ("<>", "!=")):
         at = text.find(symbol)
         if at >= 0 and text[at : at + 2] != "!=":
-            return f"'{symbol}' is not an operator of expressions", at + indent, len(symbol), (f"Write '{word}'.",)
+            return (
+                f"'{symbol}' is not an operator of expressions",
+                at + indent,
+                len(symbol),
+                (f"Write '{word}'.",),
+            )
     if (found := re.search(r"(?<![=<>!:])=(?!=)", text)) and "(" not in text:
         return "'=' does not compare", found.start() + indent, 1, ("Write '==' to compare.",)
     if found := re.search(r"(?<![\w.])0\d", text):
@@ -199,7 +214,12 @@ def _explain_syntax(text: str, error: SyntaxError, indent: int) -> tuple[str, in
     if not text[offset:].strip():
         stripped = text.rstrip()
         last = _WORD.findall(stripped)[-1]
-        return f"the expression stops after '{short(last)}'", len(stripped) - len(last) + indent, len(last), ()
+        return (
+            f"the expression stops after '{short(last)}'",
+            len(stripped) - len(last) + indent,
+            len(last),
+            (),
+        )
     shown = _WORD.findall(text[offset:].lstrip())[0]
     offset = text.index(shown, offset)
     if shown in "'\"":
@@ -301,9 +321,14 @@ class _Reader:
             return ir.Const(float(value))
         if isinstance(value, str):
             raise self.fail(
-                node, "expression-syntax", "text has no value in an expression", "Only keys may be text: info['key']."
+                node,
+                "expression-syntax",
+                "text has no value in an expression",
+                "Only keys may be text: info['key'].",
             )
-        raise self.fail(node, "expression-syntax", f"'{short(self.source(node))}' is not a finite real number")
+        raise self.fail(
+            node, "expression-syntax", f"'{short(self.source(node))}' is not a finite real number"
+        )
 
     def name(self, node: ast.Name) -> Expr:
         name = node.id
@@ -328,11 +353,13 @@ class _Reader:
             return ir.Const(value)
         if name in FUNCTION_NAMES:
             raise self.fail(node, "expression-syntax", f"'{name}' is a function", f"Write {name}(...).")
-        declared = f"declared here: {list_names(self.names)}." if self.names else "no names are declared here."
+        declared = (
+            f"declared here: {list_names(self.names)}." if self.names else "no names are declared here."
+        )
         raise self.fail(
             node,
             "unknown-name",
-            f"unknown name '{name}'",
+            f"unknown name '{short(name)}'",
             declared + near_miss(name, [*self.names, *self.roots]),
             f"A transition has: {list_names(self.roots)}.",
         )
@@ -345,7 +372,9 @@ class _Reader:
         base = self.base(node.value, level + 1)
         if isinstance(base, ir.Field):
             if base.root in _WHOLE or (base.root == "label" and base.path):
-                raise self.fail(node, "no-such-key", f"'{self.source(node.value)}' is a single value, without parts")
+                raise self.fail(
+                    node, "no-such-key", f"'{self.source(node.value)}' is a single value, without parts"
+                )
             return ir.Field(base.root, (*base.path, step), place=self.here(node))
         if isinstance(step, str):
             message = f"'{short(self.source(node.value))}' has no keys"
@@ -369,7 +398,12 @@ class _Reader:
         if isinstance(node, ast.Slice):
             if isinstance(node.step, ast.Constant) and node.step.value == 0:
                 raise self.fail(node.step, "expression-syntax", "the step of a slice cannot be 0")
-            return ir.Span(*(None if part is None else self.integer(part) for part in (node.lower, node.upper, node.step)))
+            return ir.Span(
+                *(
+                    None if part is None else self.integer(part)
+                    for part in (node.lower, node.upper, node.step)
+                )
+            )
         return self.integer(node)
 
     def integer(self, node: ast.expr) -> int:
@@ -378,7 +412,9 @@ class _Reader:
             sign, node = -1, node.operand
         if isinstance(node, ast.Constant) and type(node.value) is int and abs(node.value) < 2**31:
             return sign * node.value
-        raise self.fail(node, "expression-syntax", "a subscript must be a whole number, a slice or a quoted key")
+        raise self.fail(
+            node, "expression-syntax", "a subscript must be a whole number, a slice or a quoted key"
+        )
 
     def vector(self, node: ast.List | ast.Tuple, level: int) -> Expr:
         if not node.elts:
@@ -403,7 +439,11 @@ class _Reader:
             return ir.Logic(op, (self.truth(node.left, level + 1), self.truth(node.right, level + 1)))
         name = _BINARY.get(type(node.op))
         if name is None:
-            hint = "Write ** for a power." if isinstance(node.op, ast.BitXor) else "The operators are + - * / // % **."
+            hint = (
+                "Write ** for a power."
+                if isinstance(node.op, ast.BitXor)
+                else "The operators are + - * / // % **."
+            )
             message = f"'{_REFUSED.get(type(node.op), 'this')}' is not an operator of expressions"
             raise self.fail(node, "expression-syntax", message, hint)
         a, b = self.read(node.left, level + 1), self.read(node.right, level + 1)
@@ -415,7 +455,12 @@ class _Reader:
         for op, a, b in zip(node.ops, operands, operands[1:], strict=False):
             name = _COMPARE.get(type(op))
             if name is None:
-                raise self.fail(node, "expression-syntax", "'in' and 'is' are not allowed in an expression", "Compare with ==.")
+                raise self.fail(
+                    node,
+                    "expression-syntax",
+                    "'in' and 'is' are not allowed in an expression",
+                    "Compare with ==.",
+                )
             parts.append(ir.Compare(name, a, b, self.here(node)))  # type: ignore[arg-type]
         return ir.conjunction(tuple(parts))
 
@@ -427,7 +472,10 @@ class _Reader:
         if isinstance(value, ir.Field):
             return ir.Compare("ne", value, ir.ZERO, self.here(node))
         raise self.fail(
-            node, "expected-truth-value", "a number stands where a truth value is needed", "Compare it, as in (x > 0)."
+            node,
+            "expected-truth-value",
+            "a number stands where a truth value is needed",
+            "Compare it, as in (x > 0).",
         )
 
     def call(self, node: ast.Call, level: int) -> Expr:
@@ -442,14 +490,18 @@ class _Reader:
             raise self.fail(
                 node.func,
                 "unknown-function",
-                f"unknown function '{name}'",
+                f"unknown function '{short(name)}'",
                 f"They are: {list_names(FUNCTION_NAMES, 40)}.{near_miss(name, FUNCTION_NAMES)}",
             )
         low, high, build = builder
-        if any(isinstance(arg, ast.Starred) for arg in node.args) or any(k.arg is None for k in node.keywords):
+        if any(isinstance(arg, ast.Starred) for arg in node.args) or any(
+            k.arg is None for k in node.keywords
+        ):
             raise self.fail(node, "wrong-arguments", "arguments cannot be unpacked with '*'")
         if node.keywords and name != "tolerance":
-            raise self.fail(node, "wrong-arguments", f"{name} takes no named arguments", f"Write {_SHAPES[name]}.")
+            raise self.fail(
+                node, "wrong-arguments", f"{name} takes no named arguments", f"Write {_SHAPES[name]}."
+            )
         if not low <= len(node.args) <= high:
             count = str(low) if low == high else f"{low} or more" if high > 99 else f"{low} to {high}"
             plural = "" if count == "1" else "s"
@@ -461,7 +513,9 @@ class _Reader:
             for i, arg in enumerate(node.args)
         ]
         found = build(self, node, args)
-        if size_exceeds([found], MAX_NODES):  # norm, distance and tolerance write their argument out several times
+        if size_exceeds(
+            [found], MAX_NODES
+        ):  # norm, distance and tolerance write their argument out several times
             raise self.too_large()
         return found
 
@@ -530,14 +584,19 @@ def _tolerance(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
     for keyword in node.keywords:
         if keyword.arg == "sigmoid":
             if not (isinstance(keyword.value, ast.Constant) and keyword.value.value in SIGMOIDS):
-                raise reader.fail(node, "wrong-arguments", f"tolerance's sigmoid is one of: {list_names(SIGMOIDS)}")
+                raise reader.fail(
+                    node, "wrong-arguments", f"tolerance's sigmoid is one of: {list_names(SIGMOIDS)}"
+                )
             shape = str(keyword.value.value)
         elif keyword.arg in numbers:
             numbers[keyword.arg] = _number(reader, node, keyword.arg, reader.read(keyword.value, MAX_DEPTH))
         else:
             known = [*numbers, "sigmoid"]
             raise reader.fail(
-                node, "wrong-arguments", f"tolerance has no argument '{keyword.arg}'", f"It has: {list_names(known)}."
+                node,
+                "wrong-arguments",
+                f"tolerance has no argument '{keyword.arg}'",
+                f"It has: {list_names(known)}.",
             )
     if numbers["lower"] > numbers["upper"]:
         raise reader.fail(node, "wrong-arguments", "tolerance's lower bound is above its upper bound")
@@ -560,10 +619,21 @@ def clip(x: Expr, low: Expr, high: Expr) -> Expr:
     return ir.Combine("min", (ir.Combine("max", (x, low)), high))
 
 
-SIGMOIDS = ("gaussian", "hyperbolic", "long_tail", "reciprocal", "cosine", "linear", "quadratic", "tanh_squared")
+SIGMOIDS = (
+    "gaussian",
+    "hyperbolic",
+    "long_tail",
+    "reciprocal",
+    "cosine",
+    "linear",
+    "quadratic",
+    "tanh_squared",
+)
 
 
-def tolerance(x: Expr, lower: float, upper: float, margin: float, sigmoid: str, value_at_margin: float) -> Expr:
+def tolerance(
+    x: Expr, lower: float, upper: float, margin: float, sigmoid: str, value_at_margin: float
+) -> Expr:
     """Return 1 inside the bounds and a sigmoid of the distance to them outside.
 
     Args:
@@ -582,7 +652,9 @@ def tolerance(x: Expr, lower: float, upper: float, margin: float, sigmoid: str, 
         return ir.Where(inside, ir.ONE, ir.ZERO)
     below = ir.Compare("lt", x, low)
     gap = ir.Where(below, ir.Binary("sub", low, x), ir.Binary("sub", x, high))
-    return ir.Where(inside, ir.ONE, _sigmoid(ir.Binary("div", gap, ir.Const(margin)), sigmoid, value_at_margin))
+    return ir.Where(
+        inside, ir.ONE, _sigmoid(ir.Binary("div", gap, ir.Const(margin)), sigmoid, value_at_margin)
+    )
 
 
 def _sigmoid(d: Expr, name: str, v: float) -> Expr:
@@ -637,7 +709,11 @@ def _default(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
     """Read `default(info.key, number)`: what an absent key counts as."""
     read, value = args
     if not (isinstance(read, ir.Field) and read.root == "info" and read.path and isinstance(value, ir.Const)):
-        raise reader.fail(node, "wrong-arguments", "default takes a key of info and a number, as in default(info.success, 0)")
+        raise reader.fail(
+            node,
+            "wrong-arguments",
+            "default takes a key of info and a number, as in default(info.success, 0)",
+        )
     return ir.Field("info", read.path, float(value.value), reader.here(node))
 
 
@@ -657,7 +733,11 @@ FUNCTION_NAMES = tuple(_FUNCTIONS)
 """Every function that an expression may call."""
 
 _SHAPES: dict[str, str] = {
-    **{name: f"{name}({', '.join('xyz'[:low])})" for name, (low, high, _) in _FUNCTIONS.items() if low == high},
+    **{
+        name: f"{name}({', '.join('xyz'[:low])})"
+        for name, (low, high, _) in _FUNCTIONS.items()
+        if low == high
+    },
     **{name: f"{name}(vector) or {name}(x, y, ...)" for name in ("min", "max")},
     "clip": "clip(x, low, high)",
     "where": "where(condition, x, y)",

@@ -55,14 +55,20 @@ class Ltl(Model):
     """
 
     formula: str = Field(
-        description="The formula.", examples=["F(coffee & X F office) & G !broken", "G F a & G F b"], min_length=1
+        description="The formula.",
+        examples=["F(coffee & X F office) & G !broken", "G F a & G F b"],
+        min_length=1,
     )
     semantics: Literal["finite", "infinite"] = Field("finite", description="Finite traces or infinite words.")
     pay: Literal["first", "for_good", "end"] = Field("first", description="When a finite trace is paid.")
     accept: Number = Field(1.0, description="Paid for satisfaction.")
     reject: Number = Field(0.0, description="Paid for violation for good.")
-    progress: Annotated[Number, Field(ge=0)] = Field(0.0, description="Scale of the shaping by distance; 0 for none.")
-    scheme: Scheme | None = Field(None, description="How visits of acceptance sets are paid (infinite semantics).")
+    progress: Annotated[Number, Field(ge=0)] = Field(
+        0.0, description="Scale of the shaping by distance; 0 for none."
+    )
+    scheme: Scheme | None = Field(
+        None, description="How visits of acceptance sets are paid (infinite semantics)."
+    )
 
     @model_validator(mode="after")
     def _check_semantics(self) -> Ltl:
@@ -107,7 +113,8 @@ def lower_finite(term: Ltl, formula: Formula, scope: Scope) -> Expr:
     def joint(least: int) -> Expr:
         """Return whether the joint verdict is at least `least`."""
         flags = tuple(
-            ir.StateTable(name, tuple(v >= least for v in table)) for name, table in zip(names, tables, strict=True)
+            ir.StateTable(name, tuple(v >= least for v in table))
+            for name, table in zip(names, tables, strict=True)
         )
         return ir.conjunction(flags) if combine == "and" else ir.disjunction(flags)
 

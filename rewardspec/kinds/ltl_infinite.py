@@ -41,9 +41,7 @@ def lower_infinite(term: Ltl, formula: Formula, scope: Scope) -> Expr:
     return ir.total((paid, *progress(term, [machine], scope)))
 
 
-def with_frontier(
-    monitor: OmegaMonitor, scheme: str, accept: float, name: str
-) -> tuple[Machine, list[int]]:
+def with_frontier(monitor: OmegaMonitor, scheme: str, accept: float, name: str) -> tuple[Machine, list[int]]:
     """Return the automaton with the accepting frontier in its states, and each state's automaton state.
 
     An edge pays `accept` when it takes marks off the frontier (`frontier`), or only when it takes off the last one and

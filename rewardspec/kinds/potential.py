@@ -87,11 +87,7 @@ def goal_states(machine: Machine) -> frozenset[int]:
     if machine.accepting:
         return machine.accepting
     best = max(
-        (
-            payment.value
-            for payment in machine.payments
-            if isinstance(payment, ir.Const)
-        ),
+        (payment.value for payment in machine.payments if isinstance(payment, ir.Const)),
         default=0.0,
     )
     return frozenset(
@@ -107,10 +103,16 @@ def lower(term: Potential, scope: Scope) -> Expr:
     discount = scope.discount("a potential")
     if term.of is not None:
         names = {name: expr for name, expr in scope.names.items() if _reads_only_state(expr)}
-        before = ir.scale(ir.Const(term.scale), scope.expression(term.of, "of", roots=STATE_ROOTS, names=names))
+        before = ir.scale(
+            ir.Const(term.scale), scope.expression(term.of, "of", roots=STATE_ROOTS, names=names)
+        )
         return shaped(discount, at_next_observation(before), before)
     assert term.machine is not None  # the model holds exactly one of the two
-    found = [m for m in scope.draft.machines.values() if m.name == term.machine or m.name.startswith(term.machine + ".")]
+    found = [
+        m
+        for m in scope.draft.machines.values()
+        if m.name == term.machine or m.name.startswith(term.machine + ".")
+    ]
     if not found:
         known = list(scope.draft.machines)
         scope.problem(
@@ -131,7 +133,8 @@ def lower(term: Potential, scope: Scope) -> Expr:
 
 def _reads_only_state(expr: Expr) -> bool:
     return all(
-        not isinstance(node, ir.Field | ir.Holds | ir.Memory) or (isinstance(node, ir.Field) and node.root == "obs")
+        not isinstance(node, ir.Field | ir.Holds | ir.Memory)
+        or (isinstance(node, ir.Field) and node.root == "obs")
         for node in ir.walk(expr)
     )
 

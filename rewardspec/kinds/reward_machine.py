@@ -70,7 +70,9 @@ class EdgeSpec(Model):
     from_: StateNames = Field(
         alias="from", min_length=1, description="State, or list of states, that the edge leaves."
     )
-    to: StateName | None = Field(None, description="State that the edge enters; the same state when not given.")
+    to: StateName | None = Field(
+        None, description="State that the edge enters; the same state when not given."
+    )
     when: GuardText = Field("true", description="Guard over propositions, or `otherwise`.")
     reward: ExpressionText = Field("0", description="What taking the edge pays: a number or an expression.")
     count: dict[Name, ExpressionText] = Field(
@@ -91,11 +93,11 @@ class RewardMachine(Model):
     (2024), restricted to counters that guards read through declared propositions.
     """
 
-    edges: Annotated[tuple[EdgeSpec, ...], in_pieces(MAX_EDGES)] = Field(description="The edges.", min_length=1)
-    start: StateName = Field(description="Initial state.")
-    terminal: StateNames = Field(
-        (), description="States that end the episode."
+    edges: Annotated[tuple[EdgeSpec, ...], in_pieces(MAX_EDGES)] = Field(
+        description="The edges.", min_length=1
     )
+    start: StateName = Field(description="Initial state.")
+    terminal: StateNames = Field((), description="States that end the episode.")
     counters: dict[Name, Number] = Field(default_factory=dict, description="Counters and their first values.")
     propositions: dict[Name, ExpressionText] = Field(
         default_factory=dict, description="Truth values over counters, for guards."
@@ -277,7 +279,9 @@ def _read_outputs(
                     i,
                     "count",
                     counter,
-                    hints=(f"declared here: {list_names(term.counters)}.{near_miss(counter, term.counters)}",),
+                    hints=(
+                        f"declared here: {list_names(term.counters)}.{near_miss(counter, term.counters)}",
+                    ),
                 )
                 continue
             changes.append((counter, scope.expression(text, "edges", i, "count", counter, names=names)))
@@ -384,7 +388,9 @@ def _declare_counters(term: RewardMachine, machine: Machine, outputs: _Outputs, 
                     changes.setdefault(update, [False] * len(outputs.table))[output] = True
 
         def update_of(before: Expr, changes: dict[Expr, list[bool]] = changes) -> Expr:
-            return _choose(machine.name, [(tuple(taken), update) for update, taken in changes.items()], before)
+            return _choose(
+                machine.name, [(tuple(taken), update) for update, taken in changes.items()], before
+            )
 
         scope.fold(counter, start, update_of)
 

@@ -10,7 +10,7 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.text import clip
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import Kind, Model, Number, Range, Term, Whole
+from rewardspec.spec.model import Kind, Model, Range, Term, Whole
 
 
 class Terms(Model):
@@ -68,7 +68,9 @@ class Lexicographic(Terms):
         if not self.range[0] < self.range[1]:
             raise ValueError("the range must run from a smaller number to a greater one")
         if self.levels ** len(self.terms) > 2**50:
-            raise ValueError(f"{len(self.terms)} terms of {self.levels} levels do not fit into one float: use fewer levels")
+            raise ValueError(
+                f"{len(self.terms)} terms of {self.levels} levels do not fit into one float: use fewer levels"
+            )
         return self
 
 

@@ -36,7 +36,9 @@ class DiscountByCount(Model):
 
     of: Term = Field(description="The term.")
     when: ExpressionText | None = Field(None, description="What counts as a payment.")
-    factor: Annotated[Number, Field(gt=0, le=1)] | None = Field(None, description="Factor per earlier payment.")
+    factor: Annotated[Number, Field(gt=0, le=1)] | None = Field(
+        None, description="Factor per earlier payment."
+    )
     power: Annotated[Number, Field(ge=0)] | None = Field(None, description="Exponent of the count.")
 
     @model_validator(mode="after")

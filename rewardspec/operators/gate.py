@@ -46,7 +46,7 @@ class Gate(Model):
             raise ValueError("a gate known at its step needs no 'timing'")
         if self.known != "step" and self.timing is None:
             raise ValueError(
-                f"a gate known at '{self.known}' needs a 'timing': escrow, increment or relabel; it is never chosen for you"
+                f"a gate known at '{self.known}' needs a 'timing': escrow, increment or relabel (none is the default)"
             )
         if self.fallback and self.timing in ("escrow", "increment"):
             raise ValueError("a 'fallback' goes with gates known at their step and with 'timing: relabel'")
@@ -82,9 +82,7 @@ def _opened(holds: Expr, scope: Scope) -> Expr:
 
 def _escrow(x: Expr, release: Expr, scope: Scope) -> Expr:
     """Return the sum held back, on the steps on which it is released."""
-    held, _ = scope.fold(
-        "held", 0.0, lambda before: ir.Where(release, ir.ZERO, ir.Binary("add", before, x))
-    )
+    held, _ = scope.fold("held", 0.0, lambda before: ir.Where(release, ir.ZERO, ir.Binary("add", before, x)))
     return ir.Where(release, ir.Binary("add", held, x), ir.ZERO)
 
 

@@ -27,7 +27,9 @@ class Normalise(Model):
     """
 
     of: Term = Field(description="The term.")
-    mean: Number | None = Field(None, description="Constant mean; running when neither it nor `std` is given.")
+    mean: Number | None = Field(
+        None, description="Constant mean; running when neither it nor `std` is given."
+    )
     std: Annotated[Number, Field(gt=0)] | None = Field(None, description="Constant standard deviation.")
     centre: Truth = Field(True, description="Whether the running mean is subtracted.")
     epsilon: Annotated[Number, Field(gt=0)] = Field(1e-8, description="Least divisor.")

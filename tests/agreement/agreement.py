@@ -110,7 +110,7 @@ def check_fused(layout: Layout, steps: list[worlds.Batch], backends: Backends) -
             fused.begin(env_step, backends.compile_scalar(layout).reset(fused.read()[0]), 0, row.next_obs)
 
 
-class NotFinite(Exception):  # noqa: N818 - not an error here
+class NotFinite(Exception):
     """Stands for the explanation that a host would raise."""
 
 

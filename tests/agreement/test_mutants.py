@@ -173,7 +173,7 @@ def test_the_agreement_test_finds(module: str, old: str, new: str, monkeypatch: 
         backends = Backends(compile_array=mutant.compile_array)
     else:
         monkeypatch.setitem(sys.modules, module, mutant)
-    torch = module == TORCH or module == ARRAY
+    torch = module in (TORCH, ARRAY)
 
     @seed(1)
     @settings(

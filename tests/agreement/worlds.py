@@ -28,9 +28,23 @@ NUMBERS = st.sampled_from([-2.0, -1.0, -0.5, 0.0, 0.1, 0.5, 1.0, 2.0, 3.0])
 POSITIVE = st.sampled_from([0.1, 0.5, 1.0, 2.0])
 
 SCALARS = st.sampled_from(
-    ["next_obs.x[0]", "obs.x[1]", "next_obs.x[-1]", "action[0]", "reward", "next_obs.n", "info.k", "s", "t"]
-    + ["default(info.gone, 0.5)", "next_obs.far[0, 1, 2]", "a", "b", "0.5", "-1", "2"]
-    + [
+    [
+        "next_obs.x[0]",
+        "obs.x[1]",
+        "next_obs.x[-1]",
+        "action[0]",
+        "reward",
+        "next_obs.n",
+        "info.k",
+        "s",
+        "t",
+        "default(info.gone, 0.5)",
+        "next_obs.far[0, 1, 2]",
+        "a",
+        "b",
+        "0.5",
+        "-1",
+        "2",
         "next_obs.x[::-1][0]",
         "sum(next_obs.x[::-1] * [1, 2, 3, 4])",
         "log(obs.x[2])",
@@ -39,8 +53,16 @@ SCALARS = st.sampled_from(
     ]
 )
 VECTORS = st.sampled_from(
-    ["next_obs.x", "obs.x", "next_obs.x[::-1]", "next_obs.far[0:1, 0:2, 0:2]", "action", "[1, -2, 0.5, 0]"]
-    + ["next_obs.far[1]", "next_obs.far"]
+    [
+        "next_obs.x",
+        "obs.x",
+        "next_obs.x[::-1]",
+        "next_obs.far[0:1, 0:2, 0:2]",
+        "action",
+        "[1, -2, 0.5, 0]",
+        "next_obs.far[1]",
+        "next_obs.far",
+    ]
 )
 UNARY = st.sampled_from(
     [
@@ -53,9 +75,15 @@ UNARY = st.sampled_from(
         "sqrt({})",
         "tanh({})",
         "sigmoid({})",
+        "log_sigmoid({})",
+        "sin({})",
+        "cos({})",
+        "arctanh({})",
+        "-{}",
+        "tolerance({}, -1, 1, margin=0.5)",
+        "tolerance({}, 0, 1, margin=2, sigmoid='linear')",
+        "clip({}, -1, 1.5)",
     ]
-    + ["log_sigmoid({})", "sin({})", "cos({})", "arctanh({})", "-{}", "tolerance({}, -1, 1, margin=0.5)"]
-    + ["tolerance({}, 0, 1, margin=2, sigmoid='linear')", "clip({}, -1, 1.5)"]
 )
 BINARY = st.sampled_from(
     [
@@ -80,8 +108,6 @@ REDUCE = st.sampled_from(
         "all({} <= 0.5)",
         "count({} == 1)",
         "norm({})",
-    ]
-    + [
         "sum(abs({}))",
         "max({} * 0.5 + 1)",
         "sum(where({} > 0, 1, s))",
@@ -143,8 +169,6 @@ FORMULAS = st.sampled_from(
         "(F a) | (F b)",
         "F(a & b) & G(c -> X d)",
         "G(a -> X b)",
-    ]
-    + [
         "X a",
         "WX a",
         "a R b",
@@ -243,8 +267,13 @@ def _leaf_terms() -> st.SearchStrategy[dict[str, Any]]:
 def _operator_terms(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
     several = st.lists(inner, min_size=1, max_size=3)
     timing = st.sampled_from(
-        [{}, {"known": "ever", "timing": "escrow"}, {"known": "end", "timing": "escrow"}]
-        + [{"known": "end", "timing": "increment"}, {"known": "ever", "timing": "increment"}]
+        [
+            {},
+            {"known": "ever", "timing": "escrow"},
+            {"known": "end", "timing": "escrow"},
+            {"known": "end", "timing": "increment"},
+            {"known": "ever", "timing": "increment"},
+        ]
     )
     return st.one_of(
         st.builds(lambda op, ts: {op: ts}, st.sampled_from(["sum", "product", "min", "max"]), several),
