@@ -161,6 +161,21 @@ def test_keys_that_are_no_texts() -> None:
         assert survives(from_data, {"reward": 1, "signals": {key: "1"}}) is not None
 
 
+def test_names_of_a_page_do_not_fill_the_message() -> None:
+    name = "b" * 9000
+    for data in (
+        {"reward": name},
+        {"reward": f"{name}(1)"},
+        {"reward": {"ltl": name}},
+        {"reward": {"potential": {"machine": name}}, "discount": 0.9},
+        {"reward": 1, "env": {"labels": name}},
+        {"reward": 1, "signals": {name: 1}},
+        {"reward": 1, name: 1},
+    ):
+        error = survives(from_data, data)
+        assert error is not None and len(str(error)) < 1200
+
+
 def test_data_that_holds_itself() -> None:
     loop: list[Any] = []
     loop.append(loop)
