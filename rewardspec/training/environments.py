@@ -8,7 +8,6 @@ sums up episodes.
 from __future__ import annotations
 
 import functools
-import importlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, SupportsFloat
@@ -17,20 +16,20 @@ import gymnasium as gym
 import numpy as np
 
 from rewardspec.compiler import compile_spec
-from rewardspec.errors import Problem, UnsupportedError, missing_extra, near_miss
+from rewardspec.environments import make_environment
 from rewardspec.ir.program import Program
 from rewardspec.spec.model import Spec
 from rewardspec.training.observations import Encoded
 from rewardspec.wrappers.single import RewardSpecWrapper, wrap
 
-PACKAGES = {"MiniGrid-": "minigrid", "BabyAI-": "minigrid", "MiniHack-": "minihack"}
-"""Beginning of an environment's id -> the package that registers it, which is also the extra to install."""
+NETHACK = ("MiniHack-", "NetHack")
+"""How the ids begin whose observations are chosen when the environment is made."""
 
 MINIHACK_KEYS = ("chars_crop", "blstats")
 """What an agent sees of MiniHack, besides what the spec reads."""
 
-SOLVED_BY_REWARD = ("minigrid", "minihack")
-"""Packages whose tasks pay a positive reward on the last step exactly when they are solved."""
+PAID_WHEN_SOLVED = ("MiniGrid-", "BabyAI-", "MiniHack-")
+"""How the ids begin whose tasks pay a positive reward on the last step exactly when they are solved."""
 
 Success = Callable[["OwnScore", Mapping[str, Any]], bool | None]
 """Whether an episode that has just ended was a success; None where nobody can say."""
@@ -82,7 +81,7 @@ class Episodes(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs)
         """Watch `env`, of which `paid` and `own` are inner wrappers."""
         gym.utils.RecordConstructorArgs.__init__(self, paid=paid, own=own, success=success)
         gym.Wrapper.__init__(self, env)
-        self._paid, self._own, self._success = paid, own, success
+        self.paid, self.own, self._success = paid, own, success
         self._stream, self._number = 0, -1
         self._actions: list[Any] = []
         self._run_state: dict[str, float] = {}
@@ -97,7 +96,7 @@ class Episodes(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs)
             self._stream, self._number = seed, -1
         self._number += 1
         self._actions, self._total = [], 0.0
-        self._run_state = self._paid.run_state()
+        self._run_state = self.paid.run_state()
         drawn = np.random.SeedSequence((self._stream, self._number)).generate_state(1)[0]
         return self.env.reset(seed=int(drawn >> 1), options=options)
 
@@ -107,12 +106,12 @@ class Episodes(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs)
         obs, reward, terminated, truncated, info = self.env.step(action)
         self._total += float(reward)
         if terminated or truncated:
-            success = self._success(self._own, info)
+            success = self._success(self.own, info)
             info["episode"] = {
                 "r": self._total,
                 "l": len(self._actions),
                 "t": round(time.monotonic() - self._began, 3),
-                "task_return": self._own.total,
+                "task_return": self.own.total,
                 "success": success,
                 "terms": dict(info["rewardspec"]["return"]),
             }
@@ -131,7 +130,7 @@ class Episodes(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs)
 
     def go_back_to(self, where: Mapping[str, Any]) -> None:
         """Play the episode that `where` describes again, up to the step at which it was taken."""
-        self._paid.load_run_state(where["run_state"])
+        self.paid.load_run_state(where["run_state"])
         self._stream, self._number = int(where["stream"]), int(where["number"]) - 1
         self.reset()
         dtype = getattr(self.action_space, "dtype", None)
@@ -159,48 +158,23 @@ def make_env(
 
     Raises:
         MissingExtraError: The environment's package is not installed.
-        UnsupportedError: `unknown-environment`, `unreadable-observation`.
-        MismatchError: The environment lacks what the spec reads.
+        MismatchError: `no-environment`, or the environment lacks what the spec reads.
+        UnsupportedError: `unreadable-observation`.
     """
     program = compile_spec(spec) if isinstance(spec, Spec) else spec
     if isinstance(spec, Spec) and horizon is None and spec.env is not None:
         horizon = spec.env.horizon
     kwargs = dict(env_kwargs or {})
-    package = _package(env_id)
-    if package == "minihack":
+    if env_id.startswith(NETHACK):
         kwargs.setdefault("observation_keys", _minihack_keys(program, seen))
     elif seen:
         kwargs.setdefault("render_mode", "rgb_array")
-    env = _make(env_id, kwargs, package)
-    if package == "minihack":
-        from rewardspec.labels.steady_nle import SteadyNLE
-
-        env = SteadyNLE(env)
+    env = make_environment(env_id, **kwargs)
     if horizon is not None and (env.spec is None or env.spec.max_episode_steps is None):
         env = gym.wrappers.TimeLimit(env, horizon)
     own = OwnScore(env)
     paid = wrap(own, program, detail=seen)
-    return Episodes(Encoded(paid), paid, own, success_of(env, package))
-
-
-def _package(env_id: str) -> str | None:
-    return next((package for start, package in PACKAGES.items() if env_id.startswith(start)), None)
-
-
-def _make(env_id: str, kwargs: Mapping[str, Any], package: str | None) -> gym.Env[Any, Any]:
-    """Return the environment as its authors made it."""
-    if package is not None:
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            raise missing_extra(package, package, f"the environment {env_id}") from error
-    try:
-        return gym.make(env_id, **kwargs)
-    except gym.error.UnregisteredEnv as error:
-        hint = f"`gymnasium.pprint_registry()` lists those installed.{near_miss(env_id, gym.registry)}"
-        raise UnsupportedError(
-            Problem("unknown-environment", f"gymnasium knows no environment '{env_id}'", hints=(hint,))
-        ) from error
+    return Episodes(Encoded(paid), paid, own, success_of(env))
 
 
 def _minihack_keys(program: Program, seen: bool) -> tuple[str, ...]:
@@ -211,15 +185,18 @@ def _minihack_keys(program: Program, seen: bool) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*MINIHACK_KEYS, *read, *(("pixel",) if seen else ()))))
 
 
-def success_of(env: gym.Env[Any, Any], package: str | None) -> Success:
+def success_of(env: gym.Env[Any, Any]) -> Success:
     """Return how success is told in an environment; never from the spec's reward.
 
     In this order: the environment says so itself in its last step's info (`is_success` or `success`); its
     own reward on the last step is positive (MiniGrid and MiniHack, and every environment that pays at the
     goal only); its own return reaches the threshold that its authors registered with it.
     """
-    threshold = env.spec.reward_threshold if env.spec is not None else None
-    return functools.partial(_told_success, package in SOLVED_BY_REWARD, threshold)
+    if env.spec is None:
+        return functools.partial(_told_success, False, None)
+    return functools.partial(
+        _told_success, env.spec.id.startswith(PAID_WHEN_SOLVED), env.spec.reward_threshold
+    )
 
 
 def _told_success(

@@ -91,6 +91,10 @@ class RunFolder:
             )
         return facts
 
+    def seed(self) -> int:
+        """Return the run's seed."""
+        return int(self.read_facts()["settings"]["seed"])
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other processes from writing here; the lock goes with the process, however it ends.
@@ -142,6 +146,11 @@ class RunFolder:
             return None
         whole = [path for path in self.checkpoints.iterdir() if path.name.isdecimal()]
         return max(whole, key=lambda path: int(path.name), default=None)
+
+    def latest_steps(self) -> int:
+        """Return how many steps the newest checkpoint has behind it."""
+        latest = self.latest()
+        return 0 if latest is None else int(latest.name)
 
     def save_checkpoint(self, steps: int, write: Callable[[Path], None]) -> None:
         """Put a checkpoint in place at once, then remove the old ones.

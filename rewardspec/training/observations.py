@@ -62,6 +62,7 @@ class Encoded(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordConstructor
         """Work out the encoding from the environment's observation space."""
         gym.utils.RecordConstructorArgs.__init__(self)
         gym.ObservationWrapper.__init__(self, env)
+        self.raw: Any = None
         leaves = list(_leaves(env.observation_space))
         self._pictures = [(name, path, space) for name, path, space in leaves if _is_picture(space)]
         parts = [(path, _part(name, space)) for name, path, space in leaves if not _is_picture(space)]
@@ -103,6 +104,7 @@ class Encoded(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordConstructor
 
     def observation(self, observation: Any) -> Any:
         """Return an observation as vectors and pictures."""
+        self.raw = observation
         vector = np.zeros(self._size, np.float32)
         for path, part, start in self._parts:
             part.write(_at(observation, path), vector[start : start + part.size])
