@@ -212,4 +212,28 @@ TRAINING: dict[str, Explanation] = {
     ),
 }
 
-HOSTS: dict[str, Explanation] = {**ENVIRONMENTS, **HOSTS_ONLY, **VECTORS, **TRAINING}
+STORED: dict[str, Explanation] = {
+    "offline-labeller": Explanation(
+        "A ready-made labeller reads live environments, and stored transitions have none.",
+        ">>> rewardspec.relabel(transitions, spec)  # of a spec with `labels: minigrid`",
+        "Store the labels with the transitions while the environment lives, or hand over a labelling function.",
+    ),
+    "unreadable-data": Explanation(
+        "The stored transitions cannot be read: a part is missing, or their lengths differ.",
+        ">>> rewardspec.relabel({'obs': obs[:10], 'action': action[:9]}, spec)",
+        ">>> rewardspec.relabel({'obs': obs[:10], 'action': action[:10]}, spec)",
+    ),
+    "unsupported-buffer": Explanation(
+        "The store is of a sort that cannot be relabelled, or that does not keep what the spec reads.",
+        ">>> rewardspec.relabel(buffer, spec)",
+        "Hand over arrays, a replay buffer of stable-baselines3 or a Minari data set that holds what is read.",
+    ),
+    "lost-final-observation": Explanation(
+        "The buffer writes the next observation over the last one of an episode, so that the last transition cannot "
+        "be read.",
+        ">>> ReplayBuffer(..., optimize_memory_usage=True)",
+        ">>> ReplayBuffer(..., optimize_memory_usage=False)",
+    ),
+}
+
+HOSTS: dict[str, Explanation] = {**ENVIRONMENTS, **HOSTS_ONLY, **VECTORS, **STORED, **TRAINING}
