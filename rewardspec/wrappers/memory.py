@@ -16,6 +16,9 @@ from rewardspec.ir.program import Observe, Program
 KEY = "rewardspec"
 """Key of the memory in a Dict observation."""
 
+MAX_ROWS = 256
+"""Machines of up to this many states have a ready row of memory for each."""
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -54,15 +57,40 @@ class Memory:
 
     def vector(self, state: Sequence[Any]) -> npt.NDArray[np.float32]:
         """Return the memory of one environment as a vector `[width]` of float32."""
-        out = np.zeros(self.width, np.float32)
-        offset = 0
-        for position, size in self.machines:
-            out[offset + state[position]] = 1.0
-            offset += size
-        for position, _, _ in self.folds:
-            out[offset] = state[position]
-            offset += 1
-        return out
+        return self.writer(0, np.float32)(state)
+
+    def writer(self, head: int, dtype: npt.DTypeLike) -> Callable[[Sequence[Any]], npt.NDArray[Any]]:
+        """Return a function from the state of one environment to a new array `[head + width]`, the memory last.
+
+        Example:
+            >>> Memory(machines=((0, 3),), folds=()).writer(2, np.float32)((1,)).tolist()
+            [0.0, 0.0, 0.0, 1.0, 0.0]
+        """
+        rows = self.rows(head, dtype)
+        if rows is not None:
+            ((position, _),) = self.machines
+            return lambda state: rows[state[position]].copy()
+        first = head + sum(size for _, size in self.machines)
+        folds = [(first + i, position) for i, (position, _, _) in enumerate(self.folds)]
+        blank = np.zeros(head + self.width, dtype)
+        starts = [head + sum(size for _, size in self.machines[:i]) for i in range(len(self.machines))]
+        machines = [(start, position) for start, (position, _) in zip(starts, self.machines, strict=True)]
+
+        def write(state: Sequence[Any]) -> npt.NDArray[Any]:
+            out = blank.copy()
+            for start, position in machines:
+                out[start + state[position]] = 1.0
+            for offset, position in folds:
+                out[offset] = state[position]
+            return out
+
+        return write
+
+    def rows(self, head: int, dtype: npt.DTypeLike) -> list[npt.NDArray[Any]] | None:
+        """Return `[head + width]` per machine state, ready to be copied; None but for one machine of usual size."""
+        if self.folds or len(self.machines) != 1 or self.width > MAX_ROWS:
+            return None
+        return list(np.eye(self.width, head + self.width, head, dtype=dtype))
 
     def vectors(self, state: Sequence[Any]) -> npt.NDArray[np.float32]:
         """Return the memory of B environments as `[B, width]` float32; state slots are `[B]` arrays."""
@@ -162,12 +190,22 @@ def _appended(memory: Memory, space: spaces.Box) -> Extension:
         dtype=dtype,
     )
     size = space.shape[0]
+    write = memory.writer(size, dtype)
 
     def extend(obs: Any, state: Sequence[Any]) -> Any:
-        out = np.empty(size + memory.width, dtype)
+        out = write(state)
         out[:size] = obs
-        out[size:] = memory.vector(state)
         return out
+
+    rows = memory.rows(size, dtype)
+    if rows is not None:
+        # One array filled and one copied is what this costs at least: it is the usual case, and in every step.
+        heads, position = [row[:size] for row in rows], memory.machines[0][0]
+
+        def extend(obs: Any, state: Sequence[Any]) -> Any:
+            u = state[position]
+            heads[u][...] = obs
+            return rows[u].copy()
 
     def extend_batch(obs: Any, state: Sequence[Any]) -> Any:
         return np.concatenate([np.asarray(obs, dtype), memory.vectors(state).astype(dtype)], axis=1)
@@ -180,11 +218,11 @@ def _one_hot_discrete(memory: Memory, space: spaces.Discrete) -> Extension:
     low, high = memory.bounds()
     zeros, ones = np.zeros(count, np.float32), np.ones(count, np.float32)
     extended = spaces.Box(np.concatenate([zeros, low]), np.concatenate([ones, high]), dtype=np.float32)
+    write = memory.writer(count, np.float32)
 
     def extend(obs: Any, state: Sequence[Any]) -> Any:
-        out = np.zeros(count + memory.width, np.float32)
+        out = write(state)
         out[int(obs) - first] = 1.0
-        out[count:] = memory.vector(state)
         return out
 
     def extend_batch(obs: Any, state: Sequence[Any]) -> Any:
@@ -234,6 +272,7 @@ def _indexed(memory: Memory, space: spaces.Space[Any]) -> Extension:
 def _beside(memory: Memory, space: spaces.Space[Any]) -> Extension:
     low, high = memory.bounds()
     box = spaces.Box(low, high, dtype=np.float32)
+    write = memory.writer(0, np.float32)
     if isinstance(space, spaces.Dict):
         key = KEY
         while key in space.spaces:  # wrapped twice: the outer memory stands beside the inner one
@@ -242,12 +281,12 @@ def _beside(memory: Memory, space: spaces.Space[Any]) -> Extension:
         return Extension(
             "dict",
             extended,
-            lambda obs, state: {**obs, key: memory.vector(state)},
+            lambda obs, state: {**obs, key: write(state)},
             lambda obs, state: {**obs, key: memory.vectors(state)},
         )
     return Extension(
         "dict",
         spaces.Dict({"obs": space, KEY: box}),
-        lambda obs, state: {"obs": obs, KEY: memory.vector(state)},
+        lambda obs, state: {"obs": obs, KEY: write(state)},
         lambda obs, state: {"obs": obs, KEY: memory.vectors(state)},
     )
