@@ -59,7 +59,8 @@ def train(
     """Train an agent on a spec.
 
     The run folder keeps the spec, versions and settings, progress by term, TensorBoard logs and checkpoints.
-    A run that was stopped, at whatever moment, goes on with --resume as if it had never been.
+    A run that was stopped, at whatever moment, goes on with --resume as if it had never been: with its own
+    spec and settings.
 
     \b
     Example:

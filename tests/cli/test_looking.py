@@ -147,7 +147,7 @@ def test_an_episode_is_played_where_none_is_given(run: Run, cartpole: Path) -> N
         (b'{"reward": [1, 2]}', "'reward' must be a single value"),
         (b"\n\n", "it holds no transitions"),
         (b'{"action": 1}', "there is no 'next_obs' here"),
-        (b'{"next_obs": {"cell": 1}, "action": 1}\n{"action": 1}', "step 1 of the episode has no number for next_obs.cell"),
+        (b'{"next_obs": {"cell": 1}, "action": 1}\n{"action": 1}', "step 1 of the episode has no number for next_obs"),
         (b'{"next_obs": {"cell": 1}, "action": "up"}', "step 0 of the episode has no number for action"),
         (b"[" * 100_000, "this line is not a transition"),
         (bytes(range(128, 256)), "this line is not a transition"),

@@ -1,0 +1,66 @@
+"""`train` and `watch`: what is given on the command line reaches the run, and mistakes are named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+pytest.importorskip("stable_baselines3")
+
+SHORT = ("--steps", "256", "--n-envs", "2", "--set", "n_steps=64", "--set", "batch_size=64", "--quiet")
+
+
+def test_train_writes_a_run_folder_and_resume_goes_on(run: Run, cartpole: Path, tmp_path: Path) -> None:
+    result = run("train", cartpole, "--seed", "3", *SHORT)
+    assert result.exit_code == 0, result.stderr
+    folder = tmp_path / "runs/cartpole-ppo-3"
+    assert result.stdout.endswith("run folder: runs/cartpole-ppo-3\n")
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["settings"]["seed"] == 3 and facts["settings"]["n_envs"] == 2
+    assert facts["settings"]["agent"]["n_steps"] == 64
+
+    taken = run("train", cartpole, "--seed", "3", *SHORT)
+    assert taken.exit_code == 1
+    assert "[run-folder-taken]" in taken.stderr
+
+    for arguments in ([folder, "--resume"], [cartpole, "--seed", "3", "--resume"]):
+        resumed = run("train", *arguments, "--quiet")
+        assert resumed.exit_code == 0, resumed.stderr
+        assert "run folder: " in resumed.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--algo", "pp"], 2, "'ppo', 'dqn', 'sac', 'a2c'"),
+        (["--steps", "0"], 2, "--steps"),
+        (["--set", "learning_rate"], 2, "is not NAME=VALUE"),
+        (["--set", "learning_rat=1"], 1, "learning_rat"),
+        (["--algo", "sac"], 1, "[unfit-algorithm]"),
+        (["--env", "CartPol-v1"], 1, "Did you mean 'CartPole-v1'?"),
+        (["--out", "nowhere", "--resume"], 1, "[not-a-run-folder]"),
+    ],
+)
+def test_train_says_what_it_cannot(
+    run: Run, cartpole: Path, tmp_path: Path, arguments: list[str], code: int, said: str
+) -> None:
+    result = run("train", cartpole, *arguments)
+    assert result.exit_code == code
+    assert said in result.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_train_needs_an_environment(run: Run, office: Path) -> None:
+    result = run("train", office)
+    assert result.exit_code == 1
+    assert "--env ID" in result.stderr
+
+
+def test_watch_needs_a_run(run: Run, tmp_path: Path) -> None:
+    result = run("watch", tmp_path)
+    assert result.exit_code == 1
+    assert "[not-a-run-folder]" in result.stderr
