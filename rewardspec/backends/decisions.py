@@ -1,7 +1,7 @@
 """Decision trees of machines: each state asks only the propositions that decide, and only until they have.
 
-A machine of thirty propositions rarely reads more than two of them in one state. Written as nested `if`s that is
-cheaper than any table, because a label never has to be put together.
+A machine of thirty propositions rarely reads more than two of them in one state. Written as nested `if`s that
+is cheaper than any table, because a label never has to be put together.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The generated functions: what their text may hold, which form each construct takes, and what every form pays.
+"""The generated functions: what their text may hold, which form a construct takes, what every form pays.
 
-Each reward is held against the oracle, three times: by the pure function, by the generated `step` of a wrapped
-environment, and by the same wrapper with details, which takes another way.
+Each reward is held against the oracle three times: that of the pure function, that of the generated `step` of
+a wrapped environment, and that of the same wrapper with details, which takes another way.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rewardspec.backends import decisions, oracle, scalar
+from rewardspec.backends import decisions, emitter, oracle, scalar
 from rewardspec.backends.arithmetic import HELPERS
 from rewardspec.backends.scalar import compile_scalar, fused_source
 from rewardspec.compiler import compile_spec
@@ -212,9 +212,9 @@ def test_no_text_of_a_user_is_in_the_source(key: str) -> None:
 def assert_harmless(source: str) -> None:
     """Every name is generated or one of ours, every constant a number; nothing is imported, nothing is text."""
     ours = {
-        *HELPERS, *scalar.PARTS.split(", "), "state", "obs", "labels", "params", "future", "steps", "paid", "c", "_",
-        "env_step", "step", "begin", "read", "new_env_step", "new_steps", "new_obs", "error", "Exception", "float",
-        "int", "bool", "read_labels", "remember", "extend", "explain", "report", "fused", "advance",
+        *HELPERS, *scalar.PARTS.split(", "), "state", "obs", "labels", "params", "future", "steps", "paid", "c",
+        "_", "env_step", "step", "begin", "read", "new_env_step", "new_steps", "new_obs", "error", "Exception",
+        "float", "int", "bool", "read_labels", "remember", "extend", "explain", "report", "fused", "advance",
     }  # fmt: skip
     for node in ast.walk(ast.parse(source)):
         assert not isinstance(node, ast.Import | ast.ImportFrom | ast.Lambda | ast.JoinedStr | ast.Global), (
@@ -249,7 +249,11 @@ signals:
   far: exp(next_obs[0]) + log(abs(next_obs[1]) + 1)
 propositions: {p: far > 1, q: far > 2}
 reward:
-- reward_machine: {start: a, edges: [{from: a, to: b, when: p and not q, reward: 1}, {from: b, to: a, when: q}]}
+- reward_machine:
+    start: a
+    edges:
+    - {from: a, to: b, when: p and not q, reward: 1}
+    - {from: b, to: a, when: q}
 - markov: far * far
 """
     source = compile_scalar(bind(compile_spec(loads(spec)), BOX, ACTIONS)).source
@@ -266,7 +270,7 @@ def test_machines_in_all_three_forms(form: str, seed: int, monkeypatch: pytest.M
     if form != "trees":
         monkeypatch.setattr(decisions, "MAX_TESTS", 0)
     if form == "remembered":
-        monkeypatch.setattr(scalar, "TABLED", 0)
+        monkeypatch.setattr(emitter, "TABLED", 0)
     spec = machine(states=6, propositions=5, seed=seed)
     source = compile_scalar(bind(compile_spec(loads(spec)), BOX, ACTIONS)).source
     assert ("l0 +=" in source, "[u0, l0]" in source) == (form != "trees", form == "remembered")
@@ -280,7 +284,7 @@ def test_a_machine_of_thirty_propositions_is_a_tree() -> None:
 
 
 def test_a_large_machine_is_looked_up_and_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scalar._Edges, "LIMIT", 5)
+    monkeypatch.setattr(emitter.Edges, "LIMIT", 5)
     spec = machine(states=2 * decisions.MAX_STATES, propositions=12, seed=2)
     assert "[u0, l0]" in compile_scalar(bind(compile_spec(loads(spec)), BOX, ACTIONS)).source
     check(spec, walk(2, 300))
@@ -288,7 +292,7 @@ def test_a_large_machine_is_looked_up_and_forgets(monkeypatch: pytest.MonkeyPatc
 
 def test_a_wrong_tree_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        scalar, "tree_lines", lambda tree, *rest: decisions.tree_lines(_mirrored(tree), *rest)
+        emitter, "tree_lines", lambda tree, *rest: decisions.tree_lines(_mirrored(tree), *rest)
     )
     with pytest.raises(AssertionError, match="pure, step"):
         check(machine(states=6, propositions=5, seed=0), walk(0, 100))
@@ -324,9 +328,16 @@ def test_a_large_box_is_not_turned_into_a_list() -> None:
     frames = rng.integers(0, 255, (13, 40, 30, 3)).astype(np.uint8)
     spec = """
 name: frames
-propositions: {bright: "mean(next_obs[:, :, 0]) > 126", corner: "next_obs[0, 0, 1] > 100", row: "max(next_obs[3, :5, 2]) > 200"}
+propositions:
+  bright: mean(next_obs[:, :, 0]) > 126
+  corner: next_obs[0, 0, 1] > 100
+  row: max(next_obs[3, :5, 2]) > 200
 reward:
-- reward_machine: {start: a, edges: [{from: a, to: b, when: bright or row, reward: 1}, {from: b, to: a, when: corner, reward: 2}]}
+- reward_machine:
+    start: a
+    edges:
+    - {from: a, to: b, when: bright or row, reward: 1}
+    - {from: b, to: a, when: corner, reward: 2}
 - markov: mean(next_obs[:, :, 1]) - sum(obs[0, :4, 2]) / 7 + count(next_obs[:, 0, 0] > 30)
 """
     env = Scripted(frames[0], [Step(f) for f in frames[1:]], space)
@@ -353,7 +364,11 @@ def test_dict_tuple_and_whole_number_spaces() -> None:
 name: parts
 propositions: {two: "next_obs.pose[1] == 2", bit: "next_obs.bits[1] == 1", some: any(obs.bits == 1)}
 reward:
-- reward_machine: {start: a, edges: [{from: a, to: b, when: two or bit, reward: 1}, {from: b, to: a, when: some, reward: 2}]}
+- reward_machine:
+    start: a
+    edges:
+    - {from: a, to: b, when: two or bit, reward: 1}
+    - {from: b, to: a, when: some, reward: 2}
 - markov: next_obs.pose[0][0, 1] + sum(next_obs.kinds) * next_obs.here - action[0] + obs.pose[1]
 """,
         env,
@@ -407,7 +422,11 @@ def test_a_nan_is_refused_wherever_it_is_read(place: int, detail: bool) -> None:
 name: four
 propositions: {p: "next_obs[0] > 0", q: "next_obs[1] > 0"}
 reward:
-- reward_machine: {start: a, edges: [{from: a, to: b, when: p and q, reward: 1}, {from: b, to: a, when: not p}]}
+- reward_machine:
+    start: a
+    edges:
+    - {from: a, to: b, when: p and q, reward: 1}
+    - {from: b, to: a, when: not p}
 - markov: next_obs[2] + where(next_obs[2] > 1, next_obs[3], 0)
 """
     bad = np.ones(4, np.float32) * 0.5
@@ -426,7 +445,13 @@ reward:
 
 def test_a_nan_that_nobody_reads_and_infinities_pass() -> None:
     odd = np.array([np.inf, -np.inf, np.nan, 1.0], np.float32)
-    spec = 'name: odd\npropositions: {p: "next_obs[0] > 0", q: "next_obs[1] < 0"}\nreward:\n- {once: p and q}\n- next_obs[3]'
+    spec = """
+name: odd
+propositions: {p: "next_obs[0] > 0", q: "next_obs[1] < 0"}
+reward:
+- {once: p and q}
+- next_obs[3]
+"""
     assert check(spec, Scripted(odd, [Step(odd), Step(odd)], BOX)) == [2.0, 1.0]
 
 

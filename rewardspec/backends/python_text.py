@@ -1,0 +1,148 @@
+"""Python text of single operations and numbers, and what a program's expressions have in common."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from rewardspec.ir import expr as ir
+from rewardspec.ir.expr import Expr
+from rewardspec.ir.program import Program
+
+
+def count_uses(program: Program) -> dict[Expr, int]:
+    """Count how often each expression is needed, shared parts once."""
+    counts: dict[Expr, int] = {}
+    propositions = {p.name: p.expr for p in program.propositions}
+    folds = {f.name: f.update for f in program.folds}
+    seen: set[Expr] = set()
+
+    def visit(expr: Expr) -> None:
+        counts[expr] = counts.get(expr, 0) + 1
+        if expr in seen:
+            return
+        seen.add(expr)
+        if isinstance(expr, ir.Holds):
+            visit(propositions[expr.name])
+        elif isinstance(expr, ir.Memory) and expr.after:
+            visit(folds[expr.fold])
+        for child in ir.children(expr):
+            visit(child)
+
+    for machine in program.machines:
+        for name in machine.propositions:
+            visit(ir.Holds(name))
+    for fold in program.folds:
+        visit(fold.update)
+    for root in (*(t.expr for t in program.terms), *(e.when for e in program.ends)):
+        visit(root)
+    return counts
+
+
+def read_tables(program: Program) -> dict[str, list[ir.StateTable | ir.OutputTable]]:
+    """Return, per machine, the tables over its next state or output that the program reads, each once."""
+    found: dict[str, dict[ir.StateTable | ir.OutputTable, None]] = {}
+    for root in program.roots():
+        for node in ir.walk(root):
+            if isinstance(node, ir.OutputTable) or (isinstance(node, ir.StateTable) and node.after):
+                found.setdefault(node.machine, {}).setdefault(node)
+    return {machine: list(tables) for machine, tables in found.items()}
+
+
+def is_float(expr: Expr) -> bool:
+    """Return whether a value is a Python float by its form alone, so that a sum with it is one."""
+    match expr:
+        case ir.Const(value):
+            return not isinstance(value, bool)
+        case ir.StateTable() | ir.OutputTable():
+            return not ir.is_boolean(expr)
+        case ir.Binary(_, a, b):
+            return is_float(a) or is_float(b)
+        case ir.Combine("sum" | "product", args):
+            return any(is_float(arg) for arg in args)
+        case ir.Combine(_, args) | ir.Call("abs", args):
+            return all(is_float(arg) for arg in args)
+        case ir.Where(_, a, b):
+            return is_float(a) and is_float(b)
+        case ir.Unary("neg", x):
+            return is_float(x)
+        case ir.Call():
+            return True
+    return False
+
+
+def number_text(value: float) -> str:
+    """Return a number's text; the only text that a user's number ever becomes."""
+    if math.isfinite(value):
+        text = repr(float(value))
+        return f"({text})" if value < 0 else text
+    return "_nan" if math.isnan(value) else "_inf" if value > 0 else "(-_inf)"
+
+
+def is_number(code: str) -> bool:
+    """Return whether code is a number, brackets around it or not."""
+    try:
+        float(code.strip("()"))
+    except ValueError:
+        return False
+    return True
+
+
+_SIGNS = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "lt": "<",
+    "le": "<=",
+    "gt": ">",
+    "ge": ">=",
+    "eq": "==",
+    "ne": "!=",
+}
+
+
+def scalar_code(expr: Expr, args: list[str], extreme: Callable[[str, list[str]], str]) -> str:
+    """Return the code of one scalar operation on operands that have code."""
+    match expr:
+        case ir.Unary("neg", _):
+            return f"(-{args[0]})"
+        case ir.Unary("not", _):
+            return f"(not {args[0]})"
+        case ir.Binary("div", _, _) if is_number(args[1]) and float(args[1].strip("()")) != 0:
+            return f"({args[0]} / {args[1]})"
+        case ir.Binary(op, _, _) if op not in _SIGNS:
+            return f"_{op}({args[0]}, {args[1]})"
+        case ir.Binary(op, _, _) | ir.Compare(op, _, _):
+            return f"({args[0]} {_SIGNS[op]} {args[1]})"
+        case ir.Logic(op, _):
+            return "(" + f" {op} ".join(args) + ")"
+        case ir.Where():
+            return f"({args[1]} if {args[0]} else {args[2]})"
+        case ir.Combine("sum", _):
+            return "(" + " + ".join(args) + ")"
+        case ir.Combine("product", _):
+            return "(" + " * ".join(args) + ")"
+        case ir.Combine(op, _):
+            return extreme(op, args)
+        case ir.Call("abs", _):
+            return f"_abs({args[0]})"
+        case ir.Call(name, _):
+            return f"_{name}({args[0]})"
+    raise TypeError(f"not an operation: {expr!r}")
+
+
+def array_code(expr: Expr, args: list[str]) -> str:
+    """Return the code of one operation on NumPy arrays."""
+    match expr:
+        case ir.Unary(op, _) | ir.Binary(op, _, _) | ir.Compare(op, _, _):
+            return f"_array_{op}({', '.join(args)})"
+        case ir.Logic(op, _) | ir.Combine(op, _):
+            code = args[0]
+            for arg in args[1:]:
+                code = f"_array_{op}({code}, {arg})"
+            return code
+        case ir.Where():
+            return f"_array_where({', '.join(args)})"
+        case ir.Call(name, _):
+            return f"_array_{name}({args[0]})"
+    raise TypeError(f"not an operation: {expr!r}")
