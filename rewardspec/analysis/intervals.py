@@ -257,8 +257,8 @@ class Ranges:
                 inner = self._propositions.get(name)
                 return self.of(inner, assumed) if inner is not None else TRUTH
             case ir.Param(name):
-                value = self._params.get(name)
-                return ANY if value is None else Interval(value, value)
+                known = self._params.get(name)
+                return ANY if known is None else Interval(known, known)
             case ir.Memory(name, after):
                 return self._memory(name, after, assumed)
             case ir.StateTable(_, values) | ir.OutputTable(_, values):
@@ -287,7 +287,6 @@ class Ranges:
                 return _combine("hull", [self.of(item, assumed) for item in items])
             case ir.Index(x):
                 return self.of(x, assumed)
-        return ANY
 
     @staticmethod
     def _truth(x: Interval) -> Interval:

@@ -105,7 +105,7 @@ def numpy_backend(dtype: str) -> Backend:
         array = np.asarray(value)
         if array.ndim == 0:
             array = np.broadcast_to(array, (batch,))
-        if there is not True:
+        if absent is not None and there is not True:
             return np.where(there, array, absent).astype(kind)
         if field.root == "label":
             return array.astype(np.bool_, copy=False)

@@ -85,7 +85,7 @@ def torch_backend(dtype: str, device: str) -> Backend:
         array = tensor(value)
         if array.ndim == 0:
             array = array.expand(batch)
-        if there is not None:
+        if absent is not None and there is not None:
             return torch.where(there, as_float(array), torch.full_like(as_float(array), absent))
         return array.to(torch.bool) if field.root == "label" else array
 
