@@ -1,0 +1,1 @@
+"""What rewardspec is measured by; run with `python -m benchmarks`."""

@@ -1,0 +1,71 @@
+"""What part of an environment's step a spec takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+
+from benchmarks.speed.method import Block, Result, Settings, added, ratios, take_times
+from benchmarks.speed.workload import spec_text
+from rewardspec.vocabulary import loads
+from rewardspec.wrappers.single import wrap
+
+DOOR = """
+name: door
+env: {{id: MiniGrid-DoorKey-8x8-v0, labels: minigrid}}
+observe: {observe}
+propositions: {{carrying_key: null, door_open: null}}
+reward:
+- reward_machine:
+    start: start
+    edges:
+    - {{from: start, to: key, when: carrying_key, reward: 0.2}}
+    - {{from: key, to: open, when: door_open, reward: 0.3}}
+- reward
+"""
+
+
+def measure(settings: Settings) -> list[Result]:
+    """Return the share of the bare environment's step, in per cent."""
+    results = []
+    cases: list[tuple[str, Any, str]] = [
+        ("CartPole, unwrapped", lambda: gym.make("CartPole-v1").unwrapped, spec_text()),
+        (
+            "CartPole, unwrapped, state shown one-hot",
+            lambda: gym.make("CartPole-v1").unwrapped,
+            spec_text("onehot"),
+        ),
+        ("CartPole, as gymnasium.make gives it", lambda: gym.make("CartPole-v1"), spec_text()),
+    ]
+    try:
+        import minigrid  # noqa: F401
+    except ImportError:
+        pass
+    else:
+        door = "MiniGrid-DoorKey-8x8-v0"
+        cases.append(
+            (f"{door}, its labels and two stages", lambda: gym.make(door), DOOR.format(observe="none"))
+        )
+    for what, make, text in cases:
+        # Both run the same episodes: same seeds, same actions, so that only the wrapper differs.
+        blocks = {"bare": episodes(make()), "spec": episodes(wrap(make(), loads(text)))}
+        times = take_times(blocks, settings)
+        share = [100 * ratio for ratio in ratios(added(times, "spec", "bare"), times["bare"])]
+        results.append(Result.of(f"a spec's share of {what}", "%", share))
+    return results
+
+
+def episodes(env: Any) -> Block:
+    """Return a block of steps that resets where an episode ends, and goes on where the last block stopped."""
+    count = int(env.action_space.n)
+    env.reset(seed=0)
+
+    def block(n: int) -> None:
+        step, reset = env.step, env.reset
+        for i in range(n):
+            _, _, terminated, truncated, _ = step(i * 7 // 3 % count)
+            if terminated or truncated:
+                reset()
+
+    return block
