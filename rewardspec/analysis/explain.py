@@ -319,17 +319,11 @@ def show_episode(report: EpisodeReport, limit: int | None = 40) -> str:
         limit: Lines of the table; the middle of a longer one is left out. None shows all.
     """
     lines: list[str] = []
-    watched = _watched(report)
+    watched, terms = _watched(report), [term.name for term in report.program.terms]
+    words = ["step", *(["true"] if report.program.propositions else []), *watched]
+    header = [*words, *terms, *(["reward"] if len(terms) > 1 else []), ""]
     rows = [_row(report, first, last, watched) for first, last in _runs(report.steps)]
-    header = [
-        "step",
-        "true",
-        *(name for name in watched),
-        *(t.name for t in report.program.terms),
-        "reward",
-        "",
-    ]
-    paid = range(2 + len(watched), len(header) - 1)
+    paid = range(len(words), len(header) - 1)
     if limit is not None and len(rows) > limit:
         hidden = len(rows) - limit + 1
         rows = [*rows[: limit // 2], ["...", *[""] * (len(header) - 1)], *rows[limit // 2 + hidden :]]
@@ -364,10 +358,10 @@ def _row(report: EpisodeReport, first: int, last: int, watched: Sequence[str]) -
     moves = {move.machine: move for move in step.moves}
     return [
         str(first) if first == last else f"{first}-{last}",
-        ", ".join(step.true) or "-",
+        *([", ".join(step.true) or "-"] if report.program.propositions else []),
         *(str(moves[name]) for name in watched),
         *(show_paid(paid) for paid in step.terms.values()),
-        show_paid(step.reward),
+        *([show_paid(step.reward)] if len(step.terms) > 1 else []),
         _end(step),
     ]
 

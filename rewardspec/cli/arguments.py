@@ -55,7 +55,7 @@ def open_environment(spec: Spec | None, env_id: str) -> Iterator[gym.Env[Any, An
         raise MismatchError(
             Problem("no-environment", f"the spec's environment '{name}' names a module", hints=(hint,))
         )
-    env = make_environment(name, **(own.kwargs if own and own.id == name else {}))
+    env = make_environment(name, **(own.kwargs if own is not None and own.id == name else {}))
     try:
         yield env
     finally:

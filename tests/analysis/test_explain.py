@@ -142,7 +142,7 @@ reward: {gate: {of: 1, when: goal, known: ever, timing: relabel}}
 def test_an_empty_episode_has_no_steps() -> None:
     report = explain_episode(MEMORY, [])
     assert report.steps == () and set(report.totals.values()) == {0.0}
-    assert show_episode(report).startswith("step  true")
+    assert show_episode(report).startswith("step  true  swing")
 
 
 def test_a_step_page_shows_memory_and_verdicts() -> None:

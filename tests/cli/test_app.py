@@ -137,3 +137,19 @@ def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_terminal_gets_colours_unless_it_wants_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rewardspec.cli.printing import say
+
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    say(("FAILED", "red"), " [bracketed] office.yaml")
+    assert capsys.readouterr().out == "\x1b[31mFAILED\x1b[0m [bracketed] office.yaml\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    say(("FAILED", "red"), " office.yaml")
+    assert capsys.readouterr().out == "FAILED office.yaml\n"

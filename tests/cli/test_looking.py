@@ -176,3 +176,16 @@ def test_explain_says_what_it_needs(run: Run, office: Path, arguments: list[str]
     result = run("explain", *arguments)
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_draw_of_one_machine_leaves_the_others_out(run: Run, tmp_path: Path) -> None:
+    term = "{{reward_machine: {{start: {0}, edges: [{{from: {0}, to: {0}_end, when: a, reward: 1}}]}}, name: {0}}}"
+    text = (
+        f"propositions: {{a: 'next_obs[0] > 0'}}\nreward: [{term.format('left')}, {term.format('right')}]\n"
+    )
+    (tmp_path / "two.yaml").write_text(text)
+    assert run("draw", "two.yaml", "-o", "both.svg").exit_code == 0
+    assert run("draw", "two.yaml", "-o", "one.svg", "--machine", "right").exit_code == 0
+    assert "left_end" in (tmp_path / "both.svg").read_text()
+    one = (tmp_path / "one.svg").read_text()
+    assert "right_end" in one and "left_end" not in one

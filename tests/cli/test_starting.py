@@ -213,3 +213,15 @@ def test_convert_says_what_it_cannot(
     result = run("convert", file, *arguments)
     assert result.exit_code == code
     assert said in result.stderr
+
+
+def test_the_machine_to_write_is_chosen_by_name(run: Run, tmp_path: Path) -> None:
+    machine = "{{reward_machine: {{start: u, edges: [{{from: u, to: w, when: {0}, reward: 1}}]}}, name: {0}}}"
+    terms = ", ".join(["markov: 1", machine.format("a"), machine.format("b")])
+    (tmp_path / "two.yaml").write_text(
+        f"propositions: {{a: 'next_obs > 0', b: 'next_obs > 1'}}\nreward: [{terms}]\n"
+    )
+    unclear = run("convert", "two.yaml", "--to", "toro-icarte")
+    assert unclear.exit_code == 2
+    assert "There are: a, b." in " ".join(unclear.stderr.split())
+    assert "'b'" in run("convert", "two.yaml", "--to", "toro-icarte", "--term", "b").stdout
