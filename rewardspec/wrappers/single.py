@@ -60,7 +60,7 @@ def wrap(
     observe: Observe | None = None,
     detail: bool = False,
 ) -> RewardSpecWrapper:
-    """Return the environment with the spec's reward in place of its own.
+    r"""Return the environment with the spec's reward in place of its own.
 
     Args:
         env: Any gymnasium environment.
@@ -84,7 +84,7 @@ def wrap(
     Example:
         >>> import gymnasium
         >>> from rewardspec.vocabulary import loads
-        >>> env = wrap(gymnasium.make("CartPole-v1"), loads("name: centred\\nreward: 1 - abs(next_obs[0])"))
+        >>> env = wrap(gymnasium.make("CartPole-v1"), loads("name: centred\nreward: 1 - abs(next_obs[0])"))
         >>> _ = env.reset(seed=0)
         >>> 0.9 < env.step(0)[1] < 1.0
         True

@@ -20,6 +20,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rewardspec.backends import decisions, emitter, oracle, scalar
 from rewardspec.backends.arithmetic import HELPERS
@@ -30,6 +32,7 @@ from rewardspec.ir.layout import Layout, bind
 from rewardspec.transition import Transition
 from rewardspec.vocabulary import from_data, loads
 from rewardspec.wrappers.single import RewardSpecWrapper, wrap
+from tests.agreement import worlds
 
 BOX = spaces.Box(-10, 10, (4,), np.float32)
 ACTIONS = spaces.Discrete(3)
@@ -546,6 +549,31 @@ def test_state_can_be_set_and_is_followed() -> None:
 def test_without_terms_machines_or_reading() -> None:
     assert check("name: n\nreward: 2", walk(0, 3)) == [2.0] * 3
     assert math.isclose(sum(check("name: n\nreward:\n- {markov: 2, weight: 0.5}", walk(0, 3))), 3.0)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(worlds.specs(), st.integers(0, 1000))
+def test_the_generated_step_is_the_pure_function(data: dict[str, Any], seed: int) -> None:
+    """On drawn specs; the pure function is held against the oracle in tests/agreement."""
+    layout = bind(compile_spec(from_data(data)), worlds.OBSERVATION, worlds.ACTION)
+    rows = [batch.rows()[0] for batch in worlds.batches(seed, 8, 3)]
+    script = [Step(t.next_obs, t.reward, t.terminated, t.truncated, dict(t.info or {})) for t in rows]
+    env = Scripted(rows[0].obs, script, worlds.OBSERVATION, worlds.ACTION)
+    wrapped = wrap(env, layout.program, label=lambda _, t: rows[env.at - 1].label or {}, observe="none")
+    wrapped.reset()
+    compiled = compile_scalar(layout)
+    state, params, obs = compiled.start, [p.initial for p in layout.program.params], rows[0].obs
+    for t in rows:
+        labels = tuple((t.label or {})[name] for name in layout.labels)
+        parts = (obs, t.action, t.next_obs, t.reward, t.terminated, t.truncated, t.info, labels)
+        state, paid, ended, cut = compiled.advance(state, *parts, params)
+        obs = t.next_obs
+        if not math.isfinite(paid):
+            with pytest.raises(NonFiniteRewardError):
+                wrapped.step(t.action)
+            return
+        assert answer(wrapped, t.action)[:3] == (paid, ended, cut)
+        assert repr(wrapped.state) == repr(state)  # as text: NaN may be remembered, as long as it is not paid
 
 
 def test_data_and_text_give_the_same_function() -> None:
