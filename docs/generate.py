@@ -1,7 +1,8 @@
 """Write the generated pages anew: `python -m docs.generate`, or `make docs`.
 
 `docs/language.md` is written by hand except for the parts between `<!-- generated: NAME -->` and
-`<!-- end -->`; `docs/rewardspec.schema.json` and `docs/errors.md` are generated whole. Tests fail when one is
+`<!-- end -->`; `docs/rewardspec.schema.json` and `docs/errors.md` are generated whole; of
+`docs/semantics.md`, what stands below each example. Tests fail when one is
 stale. With `--check` nothing is written and the exit status says whether something would be.
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from docs.worked import worked_text
 from rewardspec.ir.text import FUNCTION_NAMES, ROOTS
 from rewardspec.kinds import KINDS
 from rewardspec.kinds.reward_machine import EdgeSpec
@@ -47,6 +49,7 @@ DOCS = Path(__file__).parent
 LANGUAGE = DOCS / "language.md"
 SCHEMA = DOCS / "rewardspec.schema.json"
 ERRORS = DOCS / "errors.md"
+SEMANTICS = DOCS / "semantics.md"
 
 FUNCTIONS: dict[str, str] = {
     "abs(x)": "absolute value",
@@ -290,6 +293,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     SCHEMA: schema_text,
     LANGUAGE: language_text,
     ERRORS: errors_text,
+    SEMANTICS: lambda: worked_text(SEMANTICS),
 }
 
 
