@@ -24,7 +24,7 @@ LAYERS = (
     ("dsl", "dsl_source"),
     ("compiler",),
     ("backends",),
-    ("wrappers",),
+    ("wrappers", "environments"),
     ("learning", "llm", "analysis"),
     ("training", "report"),
     ("cli",),
