@@ -140,6 +140,12 @@ VECTORS: dict[str, Explanation] = {
         ">>> rewardspec.wrap_vector(venv, spec, label=lambda venv, step: {'upright': abs(step.next_obs[:, "
         "2]) < 0.1})",
     ),
+    "not-a-vector-environment": Explanation(
+        "`wrap_vector` goes over a `gymnasium.vector.VectorEnv`, and this is something else: one "
+        "environment, or a vector of stable-baselines3, which `make_vec` makes.",
+        ">>> rewardspec.wrap_vector(gymnasium.make('CartPole-v1'), spec)",
+        ">>> rewardspec.wrap_vector(gymnasium.make_vec('CartPole-v1', 8), spec)",
+    ),
     "too-few-environments": Explanation(
         "A vector environment has at least one environment.",
         ">>> rewardspec.make_vec('CartPole-v1', spec, 0)",

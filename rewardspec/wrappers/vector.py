@@ -88,10 +88,10 @@ def wrap_vector(
     Raises:
         SpecError: When the spec is wrong.
         MismatchError: When the environment lacks what the spec reads.
-        UnsupportedError: `vector-cannot-end` when the spec can end an episode and the vector environment
-            resets its environments by itself; `vector-labeller` when the spec names a ready-made labeller,
-            which must see the live environments; `needs-whole-episodes` when it pays only once episodes are
-            over.
+        UnsupportedError: `not-a-vector-environment`; `vector-cannot-end` when the spec can end an episode and
+            the vector environment resets its environments by itself; `vector-labeller` when the spec names a
+            ready-made labeller, which must see the live environments; `needs-whole-episodes` when it pays only
+            once episodes are over.
 
     Example:
         >>> import gymnasium
@@ -125,6 +125,7 @@ class RewardSpecVectorWrapper(VectorWrapper):
         detail: bool = False,
     ) -> None:
         """See `wrap_vector`."""
+        refuse_other(env)
         super().__init__(env)
         program = as_program(spec)
         refuse_episode_scope(program)
@@ -463,6 +464,22 @@ class RewardSpecVectorWrapper(VectorWrapper):
 
 
 # -- what cannot be right is refused -------------------------------------------------------------------
+
+
+def refuse_other(venv: Any) -> None:
+    """Raise when what should be wrapped is no gymnasium vector environment.
+
+    Raises:
+        UnsupportedError: `not-a-vector-environment`.
+    """
+    if not isinstance(venv, VectorEnv):
+        raise UnsupportedError(
+            Problem(
+                "not-a-vector-environment",
+                f"a {type(venv).__name__} is no gymnasium vector environment",
+                hints=("`wrap` goes over a single environment; `make_vec` makes vectors for SB3.",),
+            )
+        )
 
 
 def autoreset_mode_of(venv: VectorEnv[Any, Any, Any]) -> AutoresetMode:

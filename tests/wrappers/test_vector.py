@@ -441,3 +441,11 @@ def test_episode_scope_is_refused() -> None:
     text = ENDING + "- gate: {of: '1', when: right, known: ever, timing: relabel}\n"
     with pytest.raises(UnsupportedError, match="needs-whole-episodes"):
         wrap_vector(sync(Walk, AutoresetMode.DISABLED), loads(text))
+
+
+def test_other_environments_are_refused() -> None:
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    for other in (Walk(), DummyVecEnv([Walk])):
+        with pytest.raises(UnsupportedError, match="not-a-vector-environment"):
+            wrap_vector(other, memory())  # type: ignore[arg-type]
