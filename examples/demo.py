@@ -51,7 +51,7 @@ def main() -> None:
         "--smoke", action="store_true", help="a tiny budget and one seed, to see that it runs"
     )
     given = parser.parse_args()
-    steps, seeds = (4096, 1) if given.smoke else (given.steps, given.seeds)
+    steps, seeds = (2048, 1) if given.smoke else (given.steps, given.seeds)
     out = given.out or Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")
     console = Console()
 
@@ -77,7 +77,7 @@ def main() -> None:
     console.rule("result")
     console.print(verdict(arms), highlight=False, soft_wrap=True)
     episode, _ = record(*load_agent(arms[0].runs[0].path, seen=True), seed=1, attempts=1 if given.smoke else 20)
-    title = "Opening a door in MiniGrid: a declared reward against the sparse one"
+    title = "MiniGrid DoorKey: a declared reward against the sparse one"
     told = [(test.name, test.passed) for test in tests]
     report = save_page(
         comparison_page(title, LEAD, arms, episode, [NOTE], told), out / "report.html"

@@ -102,7 +102,7 @@ def short(number: float) -> str:
 
     Example:
         >>> short(61_440), short(2_500_000), short(512)
-        ('61 k', '2.5 M', '512')
+        ('61.4 k', '2.5 M', '512')
     """
     if number >= 1e6:
         return f"{number / 1e6:.3g} M"

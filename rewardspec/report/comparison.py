@@ -49,9 +49,10 @@ def time_to_success(rows: Sequence[Row], level: float = LEVEL) -> int | None:
     """Return the step at which the success rate over the latest 100 episodes first reaches a level.
 
     Example:
-        >>> recent = [{"count": 40, "success": 1.0}, {"count": 100, "success": 0.8}, {"count": 100,
-        "success": 0.95}] >>> time_to_success([{"steps": 1000 * i, "recent": row} for i, row in
-        enumerate(recent)]) 2000
+        >>> counted = [(40, 1.0), (100, 0.8), (100, 0.95)]
+        >>> recent = [{"count": count, "success": success} for count, success in counted]
+        >>> time_to_success([{"steps": 1000 * i, "recent": row} for i, row in enumerate(recent)])
+        2000
     """
     reached = (
         row["steps"]
@@ -163,7 +164,7 @@ def _curves(arms: Sequence[Arm]) -> list[Curves]:
 
 def _table(arms: Sequence[Arm]) -> str:
     head = (
-        "reward", "seed", "steps to 50 %", f"steps to {LEVEL:.0%}", "success at the end", "own return",
+        "reward", "seed", "steps to 50 %", f"steps to {LEVEL:.0%}", "success at the end", "task's return",
         "episode length", "episodes", "seconds",
     )  # fmt: skip
     rows = []
@@ -186,7 +187,7 @@ def _table(arms: Sequence[Arm]) -> str:
                 )
             )
     note = (
-        f"Success, the environment's own return and the length of episodes are over the latest {WINDOW} "
+        f"Success, the task's own return and the length of episodes are over the latest {WINDOW} "
         "training episodes, with the agent exploring. The environment itself tells what a success is."
     )
     return table(head, rows) + f'<p class="note">{note}</p>'
@@ -205,7 +206,7 @@ def _tests(tests: Sequence[tuple[str, bool]]) -> str:
         ('<span class="yes">holds</span>' if holds else '<span class="no">fails</span>', text(name))
         for name, holds in tests
     ]
-    return "<p>Its tests, run before training:</p>" + table(("", ""), rows)
+    return "<p>Its tests, run before training:</p>" + table((), rows)
 
 
 def _host() -> str:

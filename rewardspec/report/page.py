@@ -68,14 +68,12 @@ def data(value: Any) -> str:
     return plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """Return an HTML table; every cell of `rows` is HTML."""
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return an HTML table: `head` is text, every cell of `rows` is HTML."""
     top = "".join(f"<th>{text(cell)}</th>" for cell in head)
+    top = f"<thead><tr>{top}</tr></thead>\n" if any(head) else ""
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>\n" for row in rows)
-    return (
-        f'<div class="scroll"><table class="{kind}"><thead><tr>{top}</tr></thead>\n'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    return f'<div class="scroll"><table>{top}<tbody>{body}</tbody></table></div>'
 
 
 def script_of(name: str) -> str:

@@ -133,7 +133,8 @@ def _play(model: BaseAlgorithm, env: Episodes, seed: int | None, deterministic: 
         if sum(picture is not None for picture in pictures) > MOST_FRAMES:
             every *= 2
             pictures = [picture if i % every == 0 else None for i, picture in enumerate(pictures)]
-    env_id = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+    made = env.unwrapped.spec
+    env_id = made.id if made is not None else type(env.unwrapped).__name__
     success = info.get("episode", {}).get("success")
     return Episode(program, env_id, tuple(steps), tuple(pictures), bool(terminated), success)
 

@@ -92,7 +92,7 @@ def facts_table(facts: Mapping[str, Any]) -> str:
         ("versions", ", ".join(f"{name} {version}" for name, version in facts["versions"].items())),
     ]
     return table(
-        ("", ""),
+        (),
         [(text(name), f'<span style="white-space:normal">{text(value)}</span>') for name, value in rows],
     )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import pickle
 import random
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -96,7 +97,7 @@ def load(model: BaseAlgorithm, envs: Iterable[Episodes], folder: Path) -> dict[s
             _fill(_attribute(model, "replay_buffer"), arrays)
         _restore_random_state(model, state["random"])  # last: playing an episode again may draw
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LearningError(Problem("broken-checkpoint", f"{folder} cannot be read: {error}")) from error
+        raise _broken(folder, error) from error
     notes: dict[str, Any] = state["notes"]
     return notes
 
@@ -115,13 +116,25 @@ def save_weights(model: BaseAlgorithm, path: Path) -> None:
 
 
 def load_weights(model: BaseAlgorithm, path: Path) -> None:
-    """Read what `save_weights` wrote into an agent that was built alike."""
+    """Read what `save_weights` wrote into an agent that was built alike.
+
+    Raises:
+        LearningError: `broken-checkpoint`.
+    """
     import torch
 
-    held = torch.load(path, map_location=model.device, weights_only=True)
-    model.set_parameters(held["parameters"], exact_match=True, device=model.device)
-    for name, value in held["variables"].items():
-        _attribute(model, name).data = value.data
+    try:
+        held = torch.load(path, map_location=model.device, weights_only=True)
+        model.set_parameters(held["parameters"], exact_match=True, device=model.device)
+        for name, value in held["variables"].items():
+            _attribute(model, name).data = value.data
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, error: Exception) -> LearningError:
+    reason = (str(error).splitlines() or [""])[0]
+    return LearningError(Problem("broken-checkpoint", f"{path} cannot be read: {reason}"))
 
 
 def _attribute(model: Any, dotted: str) -> Any:

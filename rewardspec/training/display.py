@@ -93,13 +93,13 @@ def summary(row: Row) -> str:
     Example:
         >>> recent = {"count": 5, "success": 0.4, "task_return": 0.3, "terms": {"key": 0.5}}
         >>> summary({"steps": 100, "recent": recent})
-        'success 40 %, own return 0.3, by term: key 0.5'
+        "success 40 %, task's return 0.3, by term: key 0.5"
     """
     recent = row["recent"]
     if not recent["count"]:
         return "no episode has ended yet"
     parts = [] if recent["success"] is None else [f"success {100 * recent['success']:.0f} %"]
-    parts.append(f"own return {recent['task_return']:.3g}")
+    parts.append(f"task's return {recent['task_return']:.3g}")
     paid = ", ".join(f"{name} {value:.3g}" for name, value in list(recent["terms"].items())[:6])
     return ", ".join([*parts, f"by term: {paid}"])
 

@@ -64,7 +64,7 @@ class OwnScore(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs)
         return obs, reward, terminated, truncated, info
 
 
-class Episodes(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+class Episodes(gym.Wrapper[Any, Any, Any, Any]):
     """Seeds every episode from (stream, number of the episode), notes its actions, and sums it up at its end.
 
     An environment whose episodes depend on their seed and actions alone can therefore be brought back to
@@ -79,7 +79,6 @@ class Episodes(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs)
         self, env: gym.Env[Any, Any], paid: RewardSpecWrapper, own: OwnScore, success: Success
     ) -> None:
         """Watch `env`, of which `paid` and `own` are inner wrappers."""
-        gym.utils.RecordConstructorArgs.__init__(self, paid=paid, own=own, success=success)
         gym.Wrapper.__init__(self, env)
         self.paid, self.own, self._success = paid, own, success
         self._stream, self._number = 0, -1

@@ -27,6 +27,12 @@ MINIHACK_SYMBOLS = " .#|-+<>@{}()[!?/=\"$*%^_`'\\"
 """Map characters of NetHack that get a place of their own; letters (monsters) share one, all others
 another."""
 
+NETHACK_STATUS = "blstats"
+"""Key by which an observation of NetHack is known."""
+
+NETHACK_UNREAD = ("message", "glyphs", "glyphs_crop", "pixel", "pixel_crop")
+"""Keys of NetHack that the agent does not see: texts, symbols too many for one-hot, what people look at."""
+
 LEAST_PICTURE = 36
 """Height and width from which an array of bytes is taken for a picture: the least that SB3's CNN accepts."""
 
@@ -63,7 +69,9 @@ class Encoded(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordConstructor
         gym.utils.RecordConstructorArgs.__init__(self)
         gym.ObservationWrapper.__init__(self, env)
         self.raw: Any = None
-        leaves = list(_leaves(env.observation_space))
+        leaves = _leaves(env.observation_space)
+        if any(name == NETHACK_STATUS for name, _, _ in leaves):
+            leaves = [leaf for leaf in leaves if leaf[0] not in NETHACK_UNREAD]
         self._pictures = [(name, path, space) for name, path, space in leaves if _is_picture(space)]
         parts = [(path, _part(name, space)) for name, path, space in leaves if not _is_picture(space)]
         self._parts: list[tuple[tuple[Any, ...], Part, int]] = []
@@ -157,10 +165,8 @@ def _part(name: str, space: spaces.Space[Any]) -> Part | None:
         return _minigrid_view(space.shape[0] * space.shape[1])
     if name in ("chars_crop", "chars"):
         return _minihack_map(int(np.prod(space.shape)))
-    if name == "blstats":
+    if name == NETHACK_STATUS:
         return _minihack_status(int(np.prod(space.shape)))
-    if name in ("message", "glyphs", "glyphs_crop", "pixel", "pixel_crop"):
-        return None  # NetHack's: text as bytes, symbols too many for one-hot, what people look at
     return _numbers(int(np.prod(space.shape)), space.low.ravel(), space.high.ravel())
 
 

@@ -276,3 +276,13 @@ def test_build_and_read_run_agree(tmp_path: Path) -> None:
     model, envs = build(read, settings)
     assert len(envs) == 2
     assert model.gamma == 0.98
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x04N."], ids=["empty", "torn", "pickle"])
+def test_weights_that_cannot_be_read_are_an_error_of_ours(tmp_path: Path, content: bytes) -> None:
+    run = train(loads(BALANCE), tmp_path / "run", steps=256, n_envs=2, agent=SHORT["ppo"], show=False)
+    latest = run.latest()
+    assert latest is not None
+    (latest / "weights.zip").write_bytes(content)
+    with pytest.raises(LearningError, match="broken-checkpoint"):
+        load_agent(run.path)
