@@ -77,6 +77,8 @@ for command in (
 def main() -> None:
     """Run the command line; the entry point of the installed program."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a name in Greek must not stop a terminal that knows Latin letters only
+        if hasattr(
+            stream, "reconfigure"
+        ):  # a name in Greek must not stop a terminal that knows Latin letters only
             stream.reconfigure(errors="replace")
     app()

@@ -95,8 +95,8 @@ def write(path: Path | None, content: str | bytes) -> None:
         else:
             typer.echo(content.rstrip("\n"))
         return
+    make_folder(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):
             path.write_bytes(content)
         else:
@@ -104,3 +104,17 @@ def write(path: Path | None, content: str | bytes) -> None:
     except OSError as error:
         raise typer.BadParameter(f"cannot write '{path}': {error.strerror}") from None
     say(f"wrote {path}", err=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder that a file is to be written in.
+
+    Raises:
+        typer.BadParameter: It cannot be made, or the file is a folder itself.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"cannot write '{path}': {(error.strerror or '').lower()}") from None
+    if path.is_dir():
+        raise typer.BadParameter(f"cannot write '{path}': it is a folder")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rewardspec.cli.arguments import read_spec
-from rewardspec.cli.printing import say
+from rewardspec.cli.printing import make_folder, say
 
 if TYPE_CHECKING:
     from rewardspec.training.folder import RunFolder
@@ -114,7 +115,7 @@ def _say_result(run: RunFolder) -> None:
     if rows:
         say(summary(rows[-1]))
     say(f"run folder: {run.path}")
-    say(f"next: rewardspec watch {run.path} -o {run.path / 'episode.html'}", err=True)
+    say(f"next: rewardspec watch {run.path}", err=True)
 
 
 def watch(
@@ -123,21 +124,30 @@ def watch(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="The page.", show_default="RUN/episode.html"),
+        typer.Option("--output", "-o", metavar="FILE", help="The page.", show_default="RUN/watch.html"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the episode.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the episode: the same one shows the same.")] = 0,
+    attempts: Annotated[
+        int, typer.Option(min=1, max=1000, help="Episodes to play until one is a success, which is shown.")
+    ] = 1,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Always take the likeliest action.")
+    ] = False,
 ) -> None:
     """Render an episode of a trained agent as an HTML page.
 
     The page has the frames, the machines with their current states lit, and the reward by term over time;
-    it is one file that opens in any browser.
+    it is one file that opens in any browser. A run that is not finished plays with its newest checkpoint.
 
     \b
     Example:
-      rewardspec watch runs/first -o episode.html
+      rewardspec watch runs/first
+      rewardspec watch runs/first --attempts 20 -o success.html
     """  # noqa: D301 (\b keeps the lines of the example apart)
-    from rewardspec.training.watch import watch as render
+    from rewardspec.report.watch import watch as render
 
-    page = output or run / "episode.html"
-    render(run, page, seed=seed)
+    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame complains where there is no sound card
+    if output is not None:
+        make_folder(output)
+    page = render(run, output, seed=seed, attempts=attempts, deterministic=deterministic)
     say(f"wrote {page}", err=True)

@@ -47,7 +47,7 @@ def test_draw_writes_svg_and_png(run: Run, office: Path, tmp_path: Path) -> None
         (["-o", "office.gif"], "must end in .svg or .png"),
         (["-o", "a.svg", "--machine", "tusk"], "There are: task. Did you mean 'task'?"),
         ([], "Missing option"),
-        (["-o", "office.yaml/a.svg"], "cannot write"),
+        (["-o", "office.yaml/a.svg"], "cannot write 'office.yaml/a.svg'"),
     ],
 )
 def test_draw_says_what_it_cannot(run: Run, office: Path, arguments: list[str], said: str) -> None:

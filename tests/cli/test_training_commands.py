@@ -32,6 +32,12 @@ def test_train_writes_a_run_folder_and_resume_goes_on(run: Run, cartpole: Path, 
         assert resumed.exit_code == 0, resumed.stderr
         assert "run folder: " in resumed.stdout
 
+    watched = run("watch", folder, "-o", "page.html", "--seed", "1")
+    assert watched.exit_code == 0, watched.stderr
+    assert "balance" in (tmp_path / "page.html").read_text()
+    assert run("watch", folder, "-o", "new/folder/page.html").exit_code == 0
+    assert run("watch", folder, "-o", "new").exit_code == 2
+
 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
