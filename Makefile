@@ -64,7 +64,7 @@ fuzz: $(READY) ## Draw new examples for every property test until MINUTES (10) a
 	  HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -x -n $(WORKERS) -m hypothesis --timeout=0; done
 
 bench: $(READY) ## Measure speed, as ratios within one run.
-	$(PY) -m benchmarks.speed
+	$(PY) -m benchmarks speed --install-peers
 
 docs: $(READY) ## Write the generated pages anew: the error codes and the JSON Schema.
 	$(PY) -m docs.generate

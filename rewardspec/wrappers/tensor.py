@@ -122,7 +122,7 @@ class TensorWrapper:
         try:
             import torch
         except ImportError:
-            raise missing_extra("torch", "sb3", "device-resident environments") from None
+            raise missing_extra("torch", "torch", "device-resident environments") from None
         program = as_program(spec)
         refuse_episode_scope(program)
         self.env, self.num_envs, self.device = tenv, tenv.num_envs, torch.device(device)
