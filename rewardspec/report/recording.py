@@ -23,6 +23,9 @@ Picture = npt.NDArray[np.uint8]
 MOST_FRAMES = 600
 """Pictures of one episode; of a longer one, only every n-th step has a picture of its own."""
 
+MARGIN = 16
+"""Black pixels that are left around what pictures show."""
+
 LONGEST = 20_000
 """Steps after which an episode that does not end is left."""
 
@@ -136,7 +139,21 @@ def _play(model: BaseAlgorithm, env: Episodes, seed: int | None, deterministic: 
     made = env.unwrapped.spec
     env_id = made.id if made is not None else type(env.unwrapped).__name__
     success = info.get("episode", {}).get("success")
-    return Episode(program, env_id, tuple(steps), tuple(pictures), bool(terminated), success)
+    return Episode(program, env_id, tuple(steps), tuple(_crop(pictures)), bool(terminated), success)
+
+
+def _crop(pictures: list[Picture | None]) -> list[Picture | None]:
+    """Cut off the border that is black on all pictures: NetHack's map is mostly unused."""
+    shown = [picture for picture in pictures if picture is not None]
+    if not shown or len({picture.shape for picture in shown}) > 1:
+        return pictures
+    used = np.logical_or.reduce([picture.any(axis=2) for picture in shown])
+    rows, columns = np.flatnonzero(used.any(axis=1)), np.flatnonzero(used.any(axis=0))
+    if not rows.size:
+        return pictures
+    top, left = max(0, rows[0] - MARGIN), max(0, columns[0] - MARGIN)
+    bottom, right = rows[-1] + 1 + MARGIN, columns[-1] + 1 + MARGIN
+    return [None if picture is None else picture[top:bottom, left:right] for picture in pictures]
 
 
 def _picture(env: Episodes) -> Picture | None:
