@@ -1,9 +1,9 @@
 """Write the generated pages anew: `python -m docs.generate`, or `make docs`.
 
-`docs/language.md` is written by hand except for the parts between `<!-- generated: NAME -->` and
-`<!-- end -->`; `docs/rewardspec.schema.json` and `docs/errors.md` are generated whole; of
-`docs/semantics.md`, what stands below each example. Tests fail when one is
-stale. With `--check` nothing is written and the exit status says whether something would be.
+`docs/language.md` is written by hand except for the parts between `<!-- generated: NAME -->` and `<!-- end -->`, and
+`docs/semantics.md` except for what stands below each example; `docs/rewardspec.schema.json`, `docs/errors.md` and
+`docs/support.md` are generated whole. Tests fail when one is stale. With `--check` nothing is written and the exit
+status says whether something would be.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from docs.support import support_text
 from docs.worked import worked_text
 from rewardspec.ir.text import FUNCTION_NAMES, ROOTS
 from rewardspec.kinds import KINDS
@@ -50,6 +51,7 @@ LANGUAGE = DOCS / "language.md"
 SCHEMA = DOCS / "rewardspec.schema.json"
 ERRORS = DOCS / "errors.md"
 SEMANTICS = DOCS / "semantics.md"
+SUPPORT = DOCS / "support.md"
 
 FUNCTIONS: dict[str, str] = {
     "abs(x)": "absolute value",
@@ -294,6 +296,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     LANGUAGE: language_text,
     ERRORS: errors_text,
     SEMANTICS: lambda: worked_text(SEMANTICS),
+    SUPPORT: support_text,
 }
 
 
