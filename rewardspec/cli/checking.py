@@ -34,13 +34,16 @@ def check(
             help="Play random episodes of this environment too; `spec` takes the one that the spec names.",
         ),
     ] = "",
-    episodes: Annotated[int, typer.Option(min=1, max=100_000, help="How many episodes to play.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of these episodes.")] = 0,
+    episodes: Annotated[
+        int, typer.Option(metavar="N", min=1, max=100_000, help="How many episodes to play.")
+    ] = 20,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of these episodes.")] = 0,
     record: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep one of them for `rewardspec explain` (.jsonl).")
     ] = None,
     gamma: Annotated[
-        float | None, typer.Option(min=0, max=1, help="The agent's discount, to compare with the spec's.")
+        float | None,
+        typer.Option(metavar="N", min=0, max=1, help="The agent's discount, to compare with the spec's."),
     ] = None,
     ignore: Annotated[
         list[str] | None,

@@ -124,7 +124,7 @@ def explain(
         str,
         typer.Option(metavar="ID", help="Without EPISODE: play one with random actions in this environment."),
     ] = "",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of that episode.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of that episode.")] = 0,
 ) -> None:
     """Explain a code, or why each reward of an episode was paid.
 

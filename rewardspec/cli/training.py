@@ -30,15 +30,19 @@ def train(
     spec: Annotated[
         Path,
         typer.Argument(
-            metavar="SPEC", help="A spec in YAML; with --resume, or its run folder.", show_default=False
+            metavar="SPEC", help="A spec in YAML, or with --resume a run folder.", show_default=False
         ),
     ],
     algo: Annotated[Algo, typer.Option(help="Algorithm of stable-baselines3.")] = Algo.PPO,
-    steps: Annotated[int, typer.Option(min=1, help="Environment steps, over all environments.")] = 100_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    steps: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Environment steps, over all environments.")
+    ] = 100_000,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of everything random.")] = 0,
     n_envs: Annotated[
         int | None,
-        typer.Option(min=1, max=1024, help="Environments side by side.", show_default="by algorithm"),
+        typer.Option(
+            metavar="N", min=1, max=1024, help="Environments side by side.", show_default="by algorithm"
+        ),
     ] = None,
     env: Annotated[
         str, typer.Option(metavar="ID", help="Environment; the one that the spec names without.")
@@ -126,9 +130,14 @@ def watch(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="The page.", show_default="RUN/watch.html"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the episode: the same one shows the same.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Seed of the episode: the same one shows the same.")
+    ] = 0,
     attempts: Annotated[
-        int, typer.Option(min=1, max=1000, help="Episodes to play until one is a success, which is shown.")
+        int,
+        typer.Option(
+            metavar="N", min=1, max=1000, help="Episodes to play until one is a success, which is shown."
+        ),
     ] = 1,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Always take the likeliest action.")
