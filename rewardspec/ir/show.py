@@ -25,7 +25,7 @@ from rewardspec.ir.expr import Expr
 from rewardspec.ir.machine import payment
 from rewardspec.ir.passes import simplify
 from rewardspec.ir.program import VERDICTS, Edge, Fold, Machine, Program, Term, Verdict
-from rewardspec.ir.text import SIGMOIDS, tolerance
+from rewardspec.ir.tolerance import SIGMOIDS, tolerance
 from rewardspec.logic.diagrams import TooLargeError
 from rewardspec.logic.guards import cubes_to_guard
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import itertools
 import math
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -18,10 +17,11 @@ from typing import Literal
 from rewardspec.errors import FormulaError, Place, list_names, near_miss
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
+from rewardspec.ir.syntax_errors import MAX_DEPTH, SPLIT_HINT, check_brackets, explain_syntax
+from rewardspec.ir.tolerance import SIGMOIDS, clip, tolerance
 from rewardspec.spec.scalars import short
 
 MAX_CHARACTERS = 10_000
-MAX_DEPTH = 60
 MAX_HEIGHT = 150
 """Levels of the expression with all names written out."""
 
@@ -56,7 +56,6 @@ _COMPARE: dict[type[ast.cmpop], str] = {
     ast.Eq: "eq",
     ast.NotEq: "ne",
 }
-_SPLIT = "Let several terms add up, or name parts of it under 'signals'."
 
 _REFUSED: dict[type[ast.operator], str] = {
     ast.BitXor: "^",
@@ -115,12 +114,12 @@ def parse_expression(
             warnings.simplefilter("ignore")  # Python has opinions on `1if x`, `x is 3` and `'\d'`; so have we
             tree = ast.parse(stripped, mode="eval")
     except SyntaxError as error:
-        raise FormulaError("expression-syntax", *_explain_syntax(stripped, error, indent)) from None
+        raise FormulaError("expression-syntax", *explain_syntax(stripped, error, indent)) from None
     except ValueError:  # a NUL, or half of a surrogate pair
         raise FormulaError("expression-syntax", "the expression holds a character that is none") from None
     except (MemoryError, RecursionError):  # the parser's own limits
         raise FormulaError(
-            "expression-too-large", "the expression is nested too deeply", hints=(_SPLIT,)
+            "expression-too-large", "the expression is nested too deeply", hints=(SPLIT_HINT,)
         ) from None
     reader = _Reader(stripped, indent, names, place, roots)
     found = reader.read(tree.body, 0)
@@ -129,7 +128,7 @@ def parse_expression(
             "expression-too-large",
             f"the expression is nested more than {MAX_HEIGHT} levels deep, with the names in it written out",
             length=len(text),
-            hints=(_SPLIT,),
+            hints=(SPLIT_HINT,),
         )
     return found
 
@@ -151,80 +150,6 @@ def size_exceeds(exprs: Iterable[Expr], limit: int) -> bool:
         next(itertools.islice(itertools.chain.from_iterable(map(ir.walk, exprs)), limit, None), None)
         is not None
     )
-
-
-def check_brackets(text: str, indent: int) -> None:
-    """Raise for a bracket that is never closed, closes nothing or closes another sort; also for too many levels."""
-    opened: list[tuple[str, int]] = []
-    quote = ""
-    for position, character in enumerate(text):
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"":
-            quote = character
-        elif character == "#":
-            message = "'#' begins a comment, which an expression cannot hold"
-            raise FormulaError("expression-syntax", message, position + indent, 1)
-        elif character in "([{":
-            opened.append((character, position))
-            if len(opened) > MAX_DEPTH:
-                message = f"the expression is nested more than {MAX_DEPTH} levels deep"
-                raise FormulaError("expression-too-large", message, position + indent, 1, (_SPLIT,))
-        elif character in ")]}":
-            if not opened:
-                raise FormulaError(
-                    "expression-syntax", f"this '{character}' closes nothing", position + indent, 1
-                )
-            opening, start = opened.pop()
-            if _CLOSING[opening] != character:
-                message = f"this '{opening}' is closed by '{character}'"
-                raise FormulaError("expression-syntax", message, start + indent, position + 1 - start)
-    if opened:
-        opening, start = opened[-1]
-        raise FormulaError("expression-syntax", f"this '{opening}' is never closed", start + indent, 1)
-
-
-_CLOSING = {"(": ")", "[": "]", "{": "}"}
-
-_WORD = re.compile(r"\w+|.", re.DOTALL)
-
-
-def _explain_syntax(text: str, error: SyntaxError, indent: int) -> tuple[str, int, int, tuple[str, ...]]:
-    """Return message, offset, length and hints for text that Python's grammar refuses."""
-    for symbol, word in (("&&", "and"), ("||", "or"), ("!", "not"), ("<>", "!=")):
-        at = text.find(symbol)
-        if at >= 0 and text[at : at + 2] != "!=":
-            return (
-                f"'{symbol}' is not an operator of expressions",
-                at + indent,
-                len(symbol),
-                (f"Write '{word}'.",),
-            )
-    if (found := re.search(r"(?<![=<>!:])=(?!=)", text)) and "(" not in text:
-        return "'=' does not compare", found.start() + indent, 1, ("Write '==' to compare.",)
-    if found := re.search(r"(?<![\w.])0\d", text):
-        return "a number does not begin with 0", found.start() + indent, 1, ()
-    if "Exceeds the limit" in error.msg and (found := re.search(r"\d{4000,}", text)):
-        return "a number has too many digits", found.start() + indent, len(found[0]), ()
-    # Python counts columns in UTF-8 bytes from 1; 0 stands for the end of the text.
-    offset = len(text.encode()[: error.offset - 1].decode(errors="ignore")) if error.offset else len(text)
-    if "expected 'else'" in error.msg:
-        start = text.index("if")
-        return "this 'if' has no 'else'", start + indent, 2, ("Write: a if condition else b.",)
-    if not text[offset:].strip():
-        stripped = text.rstrip()
-        last = _WORD.findall(stripped)[-1]
-        return (
-            f"the expression stops after '{short(last)}'",
-            len(stripped) - len(last) + indent,
-            len(last),
-            (),
-        )
-    shown = _WORD.findall(text[offset:].lstrip())[0]
-    offset = text.index(shown, offset)
-    if shown in "'\"":
-        return "this quote is never closed", offset + indent, 1, ()
-    return f"'{short(shown)}' cannot stand here", offset + indent, len(shown), ()
 
 
 class _Reader:
@@ -267,7 +192,7 @@ class _Reader:
                 "expression-too-large",
                 f"the expression is nested more than {MAX_DEPTH} levels deep",
                 self.offset(node),
-                hints=(_SPLIT,),
+                hints=(SPLIT_HINT,),
             )
         if self.nodes > MAX_NODES:
             raise self.too_large()
@@ -310,7 +235,7 @@ class _Reader:
             f"the expression has more than {MAX_NODES} parts, with the names in it written out",
             self.indent,
             len(self.text),
-            (_SPLIT,),
+            (SPLIT_HINT,),
         )
 
     def constant(self, node: ast.Constant) -> Expr:
@@ -612,93 +537,6 @@ def _number(reader: _Reader, node: ast.Call, name: str, value: Expr) -> float:
     if isinstance(value, ir.Const) and not isinstance(value.value, bool):
         return value.value
     raise reader.fail(node, "wrong-arguments", f"tolerance's {name} must be a number")
-
-
-def clip(x: Expr, low: Expr, high: Expr) -> Expr:
-    """Return x held between two bounds."""
-    return ir.Combine("min", (ir.Combine("max", (x, low)), high))
-
-
-SIGMOIDS = (
-    "gaussian",
-    "hyperbolic",
-    "long_tail",
-    "reciprocal",
-    "cosine",
-    "linear",
-    "quadratic",
-    "tanh_squared",
-)
-
-
-def tolerance(
-    x: Expr, lower: float, upper: float, margin: float, sigmoid: str, value_at_margin: float
-) -> Expr:
-    """Return 1 inside the bounds and a sigmoid of the distance to them outside.
-
-    Args:
-        x: The value.
-        lower: Lower bound.
-        upper: Upper bound.
-        margin: Distance from the bounds at which the result is `value_at_margin`; 0 for a step.
-        sigmoid: One of `SIGMOIDS`.
-        value_at_margin: Result at the margin.
-
-    Source: the `tolerance` function of dm_control's `utils/rewards.py` (Tassa et al. 2018, section 3).
-    """
-    low, high = ir.Const(lower), ir.Const(upper)
-    inside = ir.Logic("and", (ir.Compare("le", low, x), ir.Compare("le", x, high)))
-    if margin == 0:
-        return ir.Where(inside, ir.ONE, ir.ZERO)
-    below = ir.Compare("lt", x, low)
-    gap = ir.Where(below, ir.Binary("sub", low, x), ir.Binary("sub", x, high))
-    return ir.Where(
-        inside, ir.ONE, _sigmoid(ir.Binary("div", gap, ir.Const(margin)), sigmoid, value_at_margin)
-    )
-
-
-def _sigmoid(d: Expr, name: str, v: float) -> Expr:
-    """Return the falling curve of that name: 1 at d = 0 and v at d = 1."""
-
-    def mul(factor: float, x: Expr) -> Expr:
-        return ir.Binary("mul", ir.Const(factor), x)
-
-    def one_plus(x: Expr) -> Expr:
-        return ir.Binary("add", ir.ONE, x)
-
-    def one_minus(x: Expr) -> Expr:
-        return ir.Binary("sub", ir.ONE, x)
-
-    def inverse(x: Expr) -> Expr:
-        return ir.Binary("div", ir.ONE, x)
-
-    def square(x: Expr) -> Expr:
-        return ir.Binary("mul", x, x)
-
-    def until_zero(x: Expr, value: Expr) -> Expr:
-        return ir.Where(ir.Compare("lt", ir.Call("abs", (x,)), ir.ONE), value, ir.ZERO)
-
-    if name == "gaussian":
-        return ir.Call("exp", (mul(math.log(v), square(d)),))  # exp(-(d*s)**2 / 2), s = sqrt(-2 ln v)
-    if name == "hyperbolic":
-        s = mul(math.acosh(1 / v), d)
-        cosh = ir.Binary("add", ir.Call("exp", (s,)), ir.Call("exp", (ir.Unary("neg", s),)))
-        return ir.Binary("div", ir.Const(2.0), cosh)
-    if name == "long_tail":
-        return inverse(one_plus(square(mul(math.sqrt(1 / v - 1), d))))
-    if name == "reciprocal":
-        return inverse(one_plus(mul(1 / v - 1, ir.Call("abs", (d,)))))
-    if name == "cosine":
-        s = mul(math.acos(2 * v - 1) / math.pi, d)
-        return until_zero(s, ir.Binary("div", one_plus(ir.Call("cos", (mul(math.pi, s),))), ir.Const(2.0)))
-    if name == "linear":
-        s = mul(1 - v, d)
-        return until_zero(s, one_minus(s))
-    if name == "quadratic":
-        s = mul(math.sqrt(1 - v), d)
-        return until_zero(s, one_minus(square(s)))
-    s = mul(math.atanh(math.sqrt(1 - v)), d)
-    return one_minus(square(ir.Call("tanh", (s,))))
 
 
 def _where(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:

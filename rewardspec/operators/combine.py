@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
-from rewardspec.ir.text import clip
+from rewardspec.ir.tolerance import clip
 from rewardspec.lowering import Scope
 from rewardspec.spec.model import Kind, Model, Range, Term, Whole
 

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from rewardspec.ir import expr as ir
-from rewardspec.ir import text
 from rewardspec.ir.expr import Expr
+from rewardspec.ir.tolerance import clip
 from rewardspec.lowering import Scope
 from rewardspec.spec.model import Kind, Model, Number, Term
 
@@ -105,7 +105,7 @@ def lower_clip(term: Clip, scope: Scope) -> Expr:
         return ir.Combine("min", (x, ir.Const(term.high)))
     if term.high is None:
         return ir.Combine("max", (x, ir.Const(term.low)))
-    return text.clip(x, ir.Const(term.low), ir.Const(term.high))
+    return clip(x, ir.Const(term.low), ir.Const(term.high))
 
 
 def _curve(name: str):  # type: ignore[no-untyped-def]
