@@ -71,12 +71,20 @@ def main() -> None:
     jobs = [
         Job(name, specs[name], out / f"{name}-{seed}", steps, seed) for seed in range(seeds) for name in specs
     ]
-    runs = dict(zip(((job.name, job.seed) for job in jobs), train_all(jobs, console=console), strict=True))
+    try:
+        made = train_all(jobs, console=console)
+    except KeyboardInterrupt:
+        sys.exit(
+            f"stopped; go on with: {sys.executable} {sys.argv[0]} --steps {steps} --seeds {seeds} --out {out}"
+        )
+    runs = dict(zip(((job.name, job.seed) for job in jobs), made, strict=True))
     arms = [Arm(name, [runs[name, seed] for seed in range(seeds)]) for name in specs]
 
     console.rule("result")
     console.print(verdict(arms), highlight=False, soft_wrap=True)
-    episode, _ = record(*load_agent(arms[0].runs[0].path, seen=True), seed=1, attempts=1 if given.smoke else 20)
+    episode, _ = record(
+        *load_agent(arms[0].runs[0].path, seen=True), seed=1, attempts=1 if given.smoke else 20
+    )
     title = "MiniGrid DoorKey: a declared reward against the sparse one"
     told = [(test.name, test.passed) for test in tests]
     report = save_page(

@@ -102,6 +102,19 @@ def load(model: BaseAlgorithm, envs: Iterable[Episodes], folder: Path) -> dict[s
     return notes
 
 
+def run_state(folder: Path) -> dict[str, float]:
+    """Return what of the spec outlives episodes (schedules, statistics), as the first environment has it.
+
+    Raises:
+        LearningError: `broken-checkpoint`.
+    """
+    try:
+        state = json.loads((folder / "state.json").read_text())
+        return {str(name): float(value) for name, value in state["envs"][0]["run_state"].items()}
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise _broken(folder, error) from error
+
+
 def save_weights(model: BaseAlgorithm, path: Path) -> None:
     """Write the parameters of an agent's networks and optimisers, and nothing else."""
     import torch

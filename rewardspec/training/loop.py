@@ -15,6 +15,7 @@ import gymnasium as gym
 
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import Problem, UnsupportedError, missing_extra
+from rewardspec.lowering import STRIDE
 from rewardspec.spec.model import Spec
 from rewardspec.training import checkpoint, display
 from rewardspec.training.environments import Episodes, make_env
@@ -122,6 +123,7 @@ def load_agent(folder: str | Path, *, seen: bool = False) -> tuple[BaseAlgorithm
     if latest is None:
         raise UnsupportedError(Problem("nothing-trained", f"the run in {run.path} has no checkpoint yet"))
     env = make_env(spec, settings.env_id, settings.env_kwargs, seen=seen)
+    env.paid.load_run_state(checkpoint.run_state(latest))  # schedules and statistics as the agent knew them
     with _one_thread(), warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", message="You have specified a mini-batch"
@@ -165,6 +167,9 @@ def build(spec: Spec, settings: Settings) -> tuple[BaseAlgorithm, list[Episodes]
         make_env(program, settings.env_id, settings.env_kwargs, horizon=horizon)
         for _ in range(settings.n_envs)
     ]
+    for env in envs:
+        if STRIDE in env.paid.params:  # schedules go by the steps of all environments together
+            env.paid.set_param(STRIDE, settings.n_envs)
     with _one_thread():
         return _agent(settings, envs), envs
 

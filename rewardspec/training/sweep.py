@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -70,7 +71,8 @@ def train_all(
     workers = min(len(jobs), workers or len(os.sched_getaffinity(0)))
     console = console or Console()
     begun = time.monotonic()
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    processes = multiprocessing.get_context("spawn")  # torch does not survive a fork
+    with ProcessPoolExecutor(workers, processes, initializer=_leave_interrupts) as pool:
         runs = [pool.submit(_make, job) for job in jobs]
         try:
             _show(jobs, runs, workers, begun, console)
@@ -78,6 +80,11 @@ def train_all(
             _stop(pool)
             raise
     return [RunFolder(job.folder) for job in jobs]
+
+
+def _leave_interrupts() -> None:
+    """Let the process that shows the runs answer Ctrl-C alone; it ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _make(job: Job) -> None:

@@ -17,7 +17,7 @@ from rewardspec.spec.model import Spec
 from rewardspec.training import display
 from rewardspec.training.environments import make_env
 from rewardspec.training.folder import KEPT, RunFolder
-from rewardspec.training.loop import train
+from rewardspec.training.loop import build, load_agent, train
 from rewardspec.training.settings import choose
 from rewardspec.training.sweep import Job, train_all
 from rewardspec.vocabulary import load, loads
@@ -255,6 +255,10 @@ def test_in_a_terminal_there_is_a_bar_with_the_same_facts() -> None:
 # -- several at once ----------------------------------------------------------------------------
 
 
+def interrupt(row: dict[str, Any]) -> None:
+    raise KeyboardInterrupt
+
+
 def test_several_runs_at_once_are_the_runs_one_by_one(
     tmp_path: Path, spec_file: Path, run: RunFolder
 ) -> None:
@@ -264,9 +268,13 @@ def test_several_runs_at_once_are_the_runs_one_by_one(
         Job("b", load(spec_file), tmp_path / "b", 2048, 1, rest),
     ]
     out = io.StringIO()
+    with pytest.raises(KeyboardInterrupt):  # the second run has been begun and stopped: it goes on
+        train(jobs[1].spec, jobs[1].folder, **{**SMALL, "seed": 1, "show": interrupt})
     first, second = train_all(jobs, workers=2, console=Console(file=out, width=200))
     assert [row["recent"] for row in first.rows()] == [row["recent"] for row in run.rows()]
-    assert first.rows() != second.rows()
+    assert [row["steps"] for row in second.rows()] == [1024, 2048]
+    assert first.rows()[-1]["recent"] != second.rows()[-1]["recent"]
+    assert first.is_finished and second.is_finished
     assert "a, seed 0: 2,048 of 2,048 steps" in out.getvalue()
 
 
@@ -281,3 +289,19 @@ def test_the_gallery_spec_of_the_demo_is_its_machine() -> None:
     assert spec.env is not None
     assert spec.env.id == "MiniGrid-DoorKey-8x8-v0"
     assert json.dumps(spec.to_data()["reward"]).count('"when"') == 3
+
+
+def test_schedules_go_by_the_steps_of_all_environments(tmp_path: Path) -> None:
+    """Over 400 steps of 4 environments, the weight is gone after 100 steps of each."""
+    text = "env: {id: Pendulum-v1}\nreward: {markov: 1, name: paid, weight: {linear: {from: 1, to: 0, over: 400}}}"
+    run = train(loads(text), tmp_path / "run", **{**SMALL, "steps": 1000})
+    _, env = load_agent(run.path)
+    model, envs = build(loads(text), choose(loads(text), n_envs=4))
+    assert model.n_envs == 4
+    envs[0].reset(seed=0)
+    paid = [float(envs[0].step([0.0])[1]) for _ in range(150)]
+    assert paid[0] == 1.0
+    assert paid[50] == pytest.approx(0.5)
+    assert paid[100:] == [0.0] * 50
+    env.reset(seed=0)  # the trained agent's environment is as it was at the end of the run
+    assert float(env.step([0.0])[1]) == 0.0
