@@ -1,1 +1,1 @@
-"""Whose loop calls the program: gymnasium environments, vectors of them, stored trajectories, device-resident worlds."""
+"""Whose loop calls the program: environments, vectors of them, stored trajectories, device-resident worlds."""

@@ -32,7 +32,9 @@ from rewardspec.labels import load_labeller
 from rewardspec.spec.model import Spec
 from rewardspec.transition import Transition
 from rewardspec.vocabulary import load
+from rewardspec.wrappers import run_state
 from rewardspec.wrappers.memory import extension
+from rewardspec.wrappers.run_state import check_param
 
 Label = Callable[[gym.Env[Any, Any], Transition], "Mapping[str, bool] | Iterable[str]"]
 """A labelling function: the live environment and the transition -> names that are true, or truth values by name."""
@@ -148,7 +150,9 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
 
     # -- gymnasium -------------------------------------------------------------------------------
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Reset the environment and begin a new episode of the program."""
         obs, info = self.env.reset(seed=seed, options=options)
         state = self._scalar.reset(self.state)
@@ -241,12 +245,8 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         Raises:
             UnsupportedError: When there is none of that name, or the value is not finite.
         """
+        check_param(self.program, name, value)
         names = [param.name for param in self.program.params]
-        if name not in names:
-            hint = f"There are: {list_names(names)}.{near_miss(name, names)} A term with a `weight` has one."
-            raise UnsupportedError(Problem("unknown-param", f"the program has no parameter '{name}'", hints=(hint,)))
-        if not np.isfinite(value):
-            raise UnsupportedError(Problem("unknown-param", f"'{name}' cannot become {value}: it must be finite"))
         self._params[names.index(name)] = float(value)
 
     @property
@@ -266,27 +266,24 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
 
     def run_state(self) -> dict[str, float]:
         """Return what outlives episodes (running statistics, counted steps, parameters), for a checkpoint."""
-        state, first = self.state, len(self.program.machines)
-        folds = {f.name: state[first + i] for i, f in enumerate(self.program.folds) if f.scope == "run"}
-        return {**folds, **{f"param:{name}": value for name, value in self.params.items()}}
+        return run_state.collect(self.program, self.state, self.params)
 
     def load_run_state(self, saved: Mapping[str, float]) -> None:
         """Take up what `run_state` gave."""
-        first = len(self.program.machines)
         state = list(self.state)
-        for i, fold in enumerate(self.program.folds):
-            if fold.scope == "run" and fold.name in saved:
-                state[first + i] = saved[fold.name]
+        run_state.restore(self.program, saved, state.__setitem__, self.set_param)
         self.state = tuple(state)
-        for i, param in enumerate(self.program.params):
-            self._params[i] = saved.get(f"param:{param.name}", self._params[i])
 
-    def _describe(self, step: tuple[Any, Transition] | None, terms: tuple[float, ...] | None) -> dict[str, Any]:
+    def _describe(
+        self, step: tuple[Any, Transition] | None, terms: tuple[float, ...] | None
+    ) -> dict[str, Any]:
         """Return the details of one step: `state` and `verdict` after it, `terms` paid, propositions `true` on it."""
         described: dict[str, Any] = {"state": self.machine_states, "verdict": self.verdicts}
         if step is not None and terms is not None:
             before, transition = step
-            described["terms"] = {term.name: float(paid) for term, paid in zip(self.program.terms, terms, strict=True)}
+            described["terms"] = {
+                term.name: float(paid) for term, paid in zip(self.program.terms, terms, strict=True)
+            }
             described["true"] = true_propositions(self.program, before, transition)
         return described
 
@@ -381,7 +378,9 @@ def refuse_episode_scope(program: Program) -> None:
                 "needs-whole-episodes",
                 f"the term '{list_names(names)}' is paid when the episode is over (`timing: relabel`)",
                 place,
-                ("Use `timing: escrow` or `timing: increment` while stepping, or `rewardspec.relabel` on stored data.",),
+                (
+                    "Use `timing: escrow` or `increment` while stepping, or `rewardspec.relabel` on stored data.",
+                ),
             )
         )
 
@@ -496,7 +495,9 @@ def explain_step(
     return non_finite(layout, step, transition, outcome.terms)
 
 
-def non_finite(layout: Layout, step: int, transition: Transition, terms: Iterable[float]) -> NonFiniteRewardError:
+def non_finite(
+    layout: Layout, step: int, transition: Transition, terms: Iterable[float]
+) -> NonFiniteRewardError:
     """Return the error for terms of which one paid NaN or an infinity: names it, its place and the values read."""
     read = ", ".join(f"{show_field(f)} = {_shown(f, transition)}" for f in layout.shapes)
     for term, paid in zip(layout.program.terms, terms, strict=True):
@@ -506,10 +507,15 @@ def non_finite(layout: Layout, step: int, transition: Transition, terms: Iterabl
                     "non-finite-reward",
                     f"the term '{term.name}' pays {paid} at step {step} of the episode",
                     term.place,
-                    (f"Values read: {read or 'none'}.", "Guard it, as in where(x > 0, log(x), 0), or clip what it reads."),
+                    (
+                        f"Values read: {read or 'none'}.",
+                        "Guard it, as in where(x > 0, log(x), 0), or clip what it reads.",
+                    ),
                 )
             )
-    return NonFiniteRewardError(Problem("non-finite-reward", f"the reward is not finite at step {step}; read: {read}"))
+    return NonFiniteRewardError(
+        Problem("non-finite-reward", f"the reward is not finite at step {step}; read: {read}")
+    )
 
 
 def show_field(field: ir.Field) -> str:
@@ -548,6 +554,8 @@ def check_field(field: ir.Field, transition: Transition, step: int) -> Problem |
             "nan-observation",
             f"{show_field(field)} is NaN at step {step}",
             field.place,
-            ("A NaN makes every comparison false without a word; mend the environment, or do not read this value.",),
+            (
+                "A NaN makes every comparison false without a word; mend the environment, or do not read this value.",
+            ),
         )
     return None

@@ -27,7 +27,9 @@ from rewardspec.errors import (
 from rewardspec.ir.layout import Layout, bind
 from rewardspec.ir.program import Observe
 from rewardspec.transition import Outcome, Transition
+from rewardspec.wrappers import run_state
 from rewardspec.wrappers.memory import KEY, Extension, Memory, extension
+from rewardspec.wrappers.run_state import check_param
 from rewardspec.wrappers.single import SpecLike, as_program, refuse_episode_scope, show_field
 
 if TYPE_CHECKING:
@@ -261,35 +263,18 @@ class TensorWrapper:
         Raises:
             UnsupportedError: When there is none of that name, or the value is not finite.
         """
-        if name not in self._params:
-            hint = f"There are: {list_names(self._params)}.{near_miss(name, self._params)}"
-            raise UnsupportedError(
-                Problem("unknown-param", f"the program has no parameter '{name}'", hints=(hint,))
-            )
-        if not np.isfinite(value):
-            problem = Problem("unknown-param", f"'{name}' cannot become {value}: it must be finite")
-            raise UnsupportedError(problem)
+        check_param(self.program, name, value)
         self._params[name].fill_(value)
 
     def run_state(self) -> dict[str, float]:
         """Return what outlives episodes (running statistics, counted steps, parameters), for a checkpoint."""
-        first = len(self.program.machines)
-        folds = {
-            fold.name: float(self.state[first + i][0])
-            for i, fold in enumerate(self.program.folds)
-            if fold.scope == "run"
-        }
-        return {**folds, **{f"param:{name}": value for name, value in self.params.items()}}
+        return run_state.collect(self.program, self.state, self.params, lambda slot: float(slot[0]))
 
     def load_run_state(self, saved: Mapping[str, float]) -> None:
         """Take up what `run_state` gave."""
-        first = len(self.program.machines)
-        for i, fold in enumerate(self.program.folds):
-            if fold.scope == "run" and fold.name in saved:
-                self.state[first + i].fill_(saved[fold.name])
-        for name, value in self._params.items():
-            if f"param:{name}" in saved:
-                value.fill_(saved[f"param:{name}"])
+        run_state.restore(
+            self.program, saved, lambda slot, value: self.state[slot].fill_(value), self.set_param
+        )
 
 
 def _refuse_labels(layout: Layout, label: Label | None) -> None:

@@ -27,6 +27,7 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.layout import Layout, bind
 from rewardspec.ir.program import VERDICTS, Observe, Program
 from rewardspec.transition import Outcome, Transition
+from rewardspec.wrappers import run_state
 from rewardspec.wrappers.memory import extension
 from rewardspec.wrappers.rows import (
     Bools,
@@ -38,6 +39,7 @@ from rewardspec.wrappers.rows import (
     row_of,
     row_of_infos,
 )
+from rewardspec.wrappers.run_state import check_param
 from rewardspec.wrappers.single import (
     SpecLike,
     as_program,
@@ -411,15 +413,7 @@ class RewardSpecVectorWrapper(VectorWrapper):
         Raises:
             UnsupportedError: When there is none of that name, or the value is not finite.
         """
-        if name not in self._params:
-            hint = f"There are: {list_names(self._params)}.{near_miss(name, self._params)}"
-            raise UnsupportedError(
-                Problem("unknown-param", f"the program has no parameter '{name}'", hints=(hint,))
-            )
-        if not np.isfinite(value):
-            raise UnsupportedError(
-                Problem("unknown-param", f"'{name}' cannot become {value}: it must be finite")
-            )
+        check_param(self.program, name, value)
         self._params[name] = float(value)
 
     @property
@@ -444,23 +438,17 @@ class RewardSpecVectorWrapper(VectorWrapper):
 
     def run_state(self) -> dict[str, float]:
         """Return what outlives episodes (running statistics, counted steps, parameters), for a checkpoint."""
-        first = len(self.program.machines)
-        folds = {
-            fold.name: float(self.state[first + i][0])
-            for i, fold in enumerate(self.program.folds)
-            if fold.scope == "run"
-        }
-        return {**folds, **{f"param:{name}": value for name, value in self._params.items()}}
+        return run_state.collect(self.program, self.state, self._params, lambda slot: float(slot[0]))
 
     def load_run_state(self, saved: Mapping[str, float]) -> None:
         """Take up what `run_state` gave."""
-        first = len(self.program.machines)
         state = list(self.state)
-        for i, fold in enumerate(self.program.folds):
-            if fold.scope == "run" and fold.name in saved:
-                state[first + i] = np.full(self.num_envs, saved[fold.name], np.float64)
+
+        def set_slot(slot: int, value: float) -> None:
+            state[slot] = np.full(self.num_envs, value, np.float64)
+
+        run_state.restore(self.program, saved, set_slot, self.set_param)
         self.state = tuple(state)
-        self._params = {name: saved.get(f"param:{name}", value) for name, value in self._params.items()}
 
 
 # -- what cannot be right is refused -------------------------------------------------------------------
