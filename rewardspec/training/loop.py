@@ -147,7 +147,12 @@ def read_run(run: RunFolder) -> tuple[Spec, Settings]:
         raise UnsupportedError(
             Problem("spec-changed", f"{run.spec} is not the spec that this run was trained on", hints=(hint,))
         )
-    return spec, Settings(**facts["settings"])
+    try:
+        return spec, Settings(**facts["settings"])
+    except (KeyError, TypeError) as error:
+        raise UnsupportedError(
+            Problem("not-a-run-folder", f"{run.facts} is not what `train` wrote: {error}")
+        ) from error
 
 
 def versions() -> dict[str, str]:
@@ -194,7 +199,7 @@ def _agent(settings: Settings, envs: list[Episodes]) -> BaseAlgorithm:
         model: BaseAlgorithm = algorithm(
             encoded.policy, vector, seed=settings.seed, device="cpu", **arguments
         )
-    except TypeError as error:
+    except (TypeError, ValueError, AssertionError) as error:
         raise UnsupportedError(
             Problem("wrong-setting", f"{settings.algo.upper()} refuses: {error}")
         ) from error

@@ -140,6 +140,7 @@ def test_a_spec_without_a_discount_takes_what_is_given() -> None:
         ("wrong-setting", {"agent": {"gamma": "high"}}),
         ("wrong-setting", {"agent": {"learning_rat": 1e-3}}),
         ("wrong-setting", {"agent": {"device": "cuda"}}),
+        ("wrong-setting", {"agent": {"batch_size": 1}}),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_is_written(
