@@ -12,7 +12,7 @@ from unittest import mock
 
 import numpy as np
 
-from rewardspec.backends import array, oracle, scalar
+from rewardspec.backends import array, decisions, emitter, oracle, scalar
 from rewardspec.compiler import compile_spec
 from rewardspec.ir.layout import Layout, bind
 from rewardspec.transition import Outcome, Transition
@@ -53,13 +53,13 @@ def check_agreement(
 @contextmanager
 def small_tables(backends: Backends) -> Iterator[None]:
     """Let every machine be too large for tables, and every vector for separate scalars."""
-    limits = [
-        (backends.compile_scalar, {"TABLED": 0, "UNROLLED": 1, "LISTED": 1, "UNPACKED": 1}),
-        (backends.compile_array, {"TABLED_CELLS": 1}),
+    limits: list[tuple[Any, dict[str, int]]] = [
+        (emitter, {"TABLED": 0, "UNROLLED": 1, "LISTED": 1, "UNPACKED": 1}),
+        (decisions, {"MAX_STATES": 0}),
+        (sys.modules[backends.compile_array.__module__], {"TABLED_CELLS": 1}),
     ]
     with ExitStack() as stack:
-        for function, values in limits:
-            module = sys.modules[function.__module__]
+        for module, values in limits:
             stack.enter_context(mock.patch.multiple(module, **values))
         yield
 

@@ -11,20 +11,34 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from rewardspec.backends import scalar
+from rewardspec.backends import array, scalar
 from tests.agreement.agreement import Backends, check_agreement
 from tests.agreement.worlds import specs
 
 SCALAR = "rewardspec.backends.scalar"
 ARITHMETIC = "rewardspec.backends.arithmetic"
+TEXT = "rewardspec.backends.python_text"
+DECISIONS = "rewardspec.backends.decisions"
 ARRAY = "rewardspec.backends.array"
 NUMPY = "rewardspec.backends.numpy_ops"
 TORCH = "rewardspec.backends.torch_ops"
 
 MUTANTS = [
-    (SCALAR, '"lt": "<"', '"lt": "<="', "a strict comparison lets equality through"),
-    (SCALAR, '"ge": ">="', '"ge": ">"', "a comparison leaves equality out"),
-    (SCALAR, '"sub": "-"', '"sub": "+"', "subtraction adds"),
+    (
+        DECISIONS,
+        "bool(edge.value & flag) == truth",
+        "bool(edge.value & flag) != truth",
+        "a tree takes the other branch",
+    ),
+    (
+        DECISIONS,
+        "{name} < {starts[middle]}",
+        "{name} <= {starts[middle]}",
+        "a state is taken for its neighbour",
+    ),
+    (TEXT, '"lt": "<"', '"lt": "<="', "a strict comparison lets equality through"),
+    (TEXT, '"ge": ">="', '"ge": ">"', "a comparison leaves equality out"),
+    (TEXT, '"sub": "-"', '"sub": "+"', "subtraction adds"),
     (ARITHMETIC, "return math.floor(x) + 0.0 if", "return int(x) + 0.0 if", "floor cuts towards zero"),
     (
         ARITHMETIC,
@@ -161,18 +175,22 @@ def mutated(module: str, old: str, new: str) -> types.ModuleType:
     return copy
 
 
+def plant(module: str, mutant: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a mutant's functions in place of the original's, also where they were imported by name."""
+    original = importlib.import_module(module)
+    for name, value in list(vars(original).items()):
+        if name.startswith("__") or isinstance(value, types.ModuleType) or not hasattr(mutant, name):
+            continue
+        for user in (u for key, u in list(sys.modules.items()) if key.startswith("rewardspec.backends")):
+            if vars(user).get(name) is value and user is not mutant:
+                monkeypatch.setattr(user, name, getattr(mutant, name))
+
+
 @pytest.mark.parametrize(("module", "old", "new"), [m[:3] for m in MUTANTS], ids=[m[3] for m in MUTANTS])
 def test_the_agreement_test_finds(module: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant = mutated(module, old, new)
-    backends = Backends()
-    if module == SCALAR:
-        backends = Backends(compile_scalar=mutant.compile_scalar, fuse=mutant.fuse)
-    elif module == ARITHMETIC:
-        monkeypatch.setattr(scalar, "HELPERS", mutant.HELPERS)
-    elif module == ARRAY:
-        backends = Backends(compile_array=mutant.compile_array)
-    else:
-        monkeypatch.setitem(sys.modules, module, mutant)
+    plant(module, mutant, monkeypatch)
+    backends = Backends(scalar.compile_scalar, scalar.fuse, array.compile_array)
     torch = module in (TORCH, ARRAY)
 
     @seed(1)
