@@ -61,7 +61,8 @@ types: $(READY)
 
 fuzz: $(READY) ## Draw new examples for every property test until MINUTES (10) are over or one fails.
 	end=$$((SECONDS + 60 * $(MINUTES))); while ((SECONDS < end)); do \
-	  HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -x -n $(WORKERS) -m hypothesis --timeout=0; done
+	  HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -x -n $(WORKERS) -m hypothesis --timeout=0; \
+	  FUZZ_SEED=$$RANDOM $(PY) -m pytest -q -x -n $(WORKERS) tests/agreement/test_agreement.py --timeout=0; done
 
 bench: $(READY) ## Measure speed, as ratios within one run.
 	$(PY) -m benchmarks speed --install-peers

@@ -34,13 +34,40 @@ from rewardspec.spec.scalars import short
 from rewardspec.spec.wording import word_findings
 
 if TYPE_CHECKING:
+    from rewardspec.ir.expr import Expr
     from rewardspec.lowering import Scope
 
-    from rewardspec.ir.expr import Expr
-
 RESERVED = frozenset(
-    "and or not xor implies iff true false True False None if else in is lambda obs next_obs action reward terminated "
-    "truncated info label future pi inf nan".split()
+    [
+        "and",
+        "or",
+        "not",
+        "xor",
+        "implies",
+        "iff",
+        "true",
+        "false",
+        "True",
+        "False",
+        "None",
+        "if",
+        "else",
+        "in",
+        "is",
+        "lambda",
+        "obs",
+        "next_obs",
+        "action",
+        "reward",
+        "terminated",
+        "truncated",
+        "info",
+        "label",
+        "future",
+        "pi",
+        "inf",
+        "nan",
+    ]
 )
 """Words that cannot name a signal, a proposition or a machine state's proposition."""
 
@@ -226,8 +253,8 @@ class Schedule(Model):
 
     linear: Linear | None = None
     exponential: Exponential | None = None
-    piecewise: Annotated[tuple[tuple[Annotated[Whole, Field(ge=0)], Number], ...], in_pieces(100)] | None = Field(
-        None, description="Points [environment steps, value], linear between them.", max_length=100
+    piecewise: Annotated[tuple[tuple[Annotated[Whole, Field(ge=0)], Number], ...], in_pieces(100)] | None = (
+        Field(None, description="Points [environment steps, value], linear between them.", max_length=100)
     )
     performance: Performance | None = None
 
@@ -315,8 +342,8 @@ class TestSpec(Model):
     __test__ = False  # not a test class of pytest's
 
     name: str = Field(description="Name of the test, for reports.")
-    trace: Annotated[tuple[Annotated[tuple[str, ...], in_pieces(4096)], ...], in_pieces(100_000)] | None = Field(
-        None, description="One list of true propositions per step.", max_length=100_000
+    trace: Annotated[tuple[Annotated[tuple[str, ...], in_pieces(4096)], ...], in_pieces(100_000)] | None = (
+        Field(None, description="One list of true propositions per step.", max_length=100_000)
     )
     transitions: Annotated[tuple[dict[str, Any], ...], in_pieces(100_000)] | None = Field(
         None,
@@ -329,7 +356,9 @@ class TestSpec(Model):
     return_: Number | dict[str, Number] | None = Field(
         None, alias="return", description="Undiscounted sum of the rewards, in all or by term."
     )
-    rewards: Annotated[tuple[Number, ...], in_pieces(100_000)] | None = Field(None, description="The reward of every step.")
+    rewards: Annotated[tuple[Number, ...], in_pieces(100_000)] | None = Field(
+        None, description="Reward of every step."
+    )
     state: str | dict[str, str] | None = Field(None, description="Machine state after the last step.")
     verdict: str | dict[str, str] | None = Field(None, description="Formula's verdict after the last step.")
     terminated: Truth | None = Field(None, description="Whether the program has ended the episode.")
@@ -371,9 +400,13 @@ class Spec(Model):
         default_factory=dict, description="Named truth values; null means: given by the labelling function."
     )
     reward: tuple[Term, ...] = Field(description="Terms, which are added up.", min_length=1, max_length=1000)
-    end: Annotated[tuple[EndSpec, ...], in_pieces(1000)] = Field((), description="Conditions that end the episode.")
+    end: Annotated[tuple[EndSpec, ...], in_pieces(1000)] = Field(
+        (), description="Conditions that end the episode."
+    )
     observe: Observe = Field("auto", description="How machine states and other memory enter the observation.")
-    tests: Annotated[tuple[TestSpec, ...], in_pieces(10_000)] = Field((), description="Traces with what they must earn.")
+    tests: Annotated[tuple[TestSpec, ...], in_pieces(10_000)] = Field(
+        (), description="Traces and what they must earn."
+    )
     provenance: dict[str, Any] = Field(
         default_factory=dict, description="Who or what wrote the spec, and from what."
     )
