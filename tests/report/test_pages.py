@@ -290,24 +290,52 @@ def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+def in_browser(page: Path, fragment: str = "") -> Page:
+    """Return a page as it is after its script has run for a while."""
+    browser = chromium()
+    assert browser is not None
+    done = subprocess.run(
+        [
+            browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom",
+            page.resolve().as_uri() + fragment,
+        ],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    return Page(done.stdout)
+
+
 @pytest.mark.skipif(chromium() is None, reason="needs chromium")
 def test_in_a_browser_the_script_lights_what_is_current(run: RunFolder, watched: str) -> None:
     steps = facts(watched)["steps"]
     moved = next((t for t in range(1, len(steps)) if steps[t]["states"] != steps[t - 1]["states"]), 3)
-    browser = chromium()
-    assert browser is not None
-    url = (run.path / "watch.html").resolve().as_uri() + f"#step={moved}"
-    done = subprocess.run(
-        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom", url],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    page = Page(done.stdout)
+    page = in_browser(run.path / "watch.html", f"#step={moved}")
     lit = {attrs.get("id") for _, attrs in page.tags if "lit" in (attrs.get("class") or "").split()}
     assert f"played-m0-u{steps[moved]['states'][0]}" in lit
     assert f"{moved} of {len(steps) - 1}: {steps[moved]['action']}" in page.text
     assert (page.by_id("frame")["src"] or "").startswith("data:image/png")
     true = {attrs["data-name"] for _, attrs in page.tags if (attrs.get("class") or "") == "chip lit"}
     assert true == set(steps[moved]["true"])
+
+
+KEYS = """
+<script>
+const press = (key) => document.dispatchEvent(new KeyboardEvent("keydown", {key, cancelable: true}));
+const seen = [], note = () => seen.push(document.getElementById("slider").value);
+for (const key of ["ArrowRight", "ArrowRight", "ArrowLeft", "End", "ArrowRight", "Home"]) { press(key); note(); }
+press(" ");
+setTimeout(() => { seen.push(document.getElementById("slider").value > 0 ? "plays" : "stands"); press(" ");
+  document.getElementById("player").dataset.seen = seen.join(" "); }, 1500);
+</script>
+</body>
+"""
+
+
+@pytest.mark.skipif(chromium() is None, reason="needs chromium")
+def test_in_a_browser_keys_step_and_space_plays(watched: str, tmp_path: Path) -> None:
+    page = tmp_path / "keys.html"
+    page.write_text(watched.replace("</body>", KEYS))
+    last = len(facts(watched)["steps"]) - 1
+    assert in_browser(page).by_id("player")["data-seen"] == f"1 2 1 {last} {last} 0 plays"
 
 
 def test_the_demo_runs(tmp_path: Path) -> None:
