@@ -1,9 +1,9 @@
 """Write the generated pages anew: `python -m docs.generate`, or `make docs`.
 
-`docs/language.md` is written by hand except for the parts between `<!-- generated: NAME -->` and `<!-- end -->`, and
-`docs/semantics.md` except for what stands below each example; `docs/rewardspec.schema.json`, `docs/errors.md` and
-`docs/support.md` are generated whole. Tests fail when one is stale. With `--check` nothing is written and the exit
-status says whether something would be.
+`docs/language.md` is written by hand except for the parts between `<!-- generated: NAME -->` and `<!-- end -->`;
+`docs/semantics.md` and `README.md` except for what stands below each example; `docs/rewardspec.schema.json`,
+`docs/errors.md` and `docs/support.md` are generated whole. Tests fail when one is stale. With `--check` nothing is
+written and the exit status says whether something would be.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ SCHEMA = DOCS / "rewardspec.schema.json"
 ERRORS = DOCS / "errors.md"
 SEMANTICS = DOCS / "semantics.md"
 SUPPORT = DOCS / "support.md"
+README = DOCS.parent / "README.md"
 
 FUNCTIONS: dict[str, str] = {
     "abs(x)": "absolute value",
@@ -297,6 +298,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     ERRORS: errors_text,
     SEMANTICS: lambda: worked_text(SEMANTICS),
     SUPPORT: support_text,
+    README: lambda: worked_text(README),
 }
 
 

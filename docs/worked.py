@@ -1,7 +1,7 @@
 """Fill in the worked examples of a page: what the program makes of the YAML above each block of text.
 
 A YAML block with `tests:` is followed by the steps of its tests, which must pass; one without, by what the checker
-says about it. So no table on the page was typed by hand, and none can be behind the program.
+holds against it. So no table on the page was typed by hand, and none can be behind the program.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def _work(example: re.Match[str]) -> str:
 
 
 def say(text: str) -> str:
-    """Return the tests of a spec as tables, or, where it has none, the findings about it."""
+    """Return the tests of a spec as tables, or, where it has none, the errors and warnings about it."""
     try:
         spec = loads(text, "spec.yaml")
         results = run_tests(spec)
     except SpecError as error:
         return "\n".join(problem.render() for problem in error.problems)
     if not results:
-        return "\n".join(problem.render() for problem in check(spec))
+        return "\n".join(problem.render() for problem in check(spec) if problem.severity != "info")
     told: list[str] = []
     for result in results:
         assert result.passed, "\n".join([result.name, *show_result(result)])

@@ -32,5 +32,5 @@ obs, info = env.reset(seed=0)
 for action in [1, 3, 2, 2, 1, 5, 2, 2, 1, 2, 2]:  # left 0, right 1, forward 2, pick up 3, toggle 5
     obs, reward, terminated, truncated, info = env.step(action)
     told = info["rewardspec"]
-    print(f"{reward:+.3f}  {told['verdict']['task']:18}  {', '.join(told['true'])}")
+    print(f"{reward:+.4f}  {told['verdict']['task']:18}  {', '.join(told['true']) or '-'}")
 print({name: round(total, 3) for name, total in told["return"].items()})

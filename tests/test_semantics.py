@@ -10,10 +10,12 @@ import pytest
 from docs.worked import EXAMPLE, say, worked_text
 
 PAGE = Path(__file__).parents[1] / "docs" / "semantics.md"
+README = PAGE.parents[1] / "README.md"
 
 
-def test_every_table_is_what_the_program_says() -> None:
-    assert worked_text(PAGE) == PAGE.read_text(), "run: make docs"
+@pytest.mark.parametrize("page", [PAGE, README], ids=lambda page: page.name)
+def test_every_table_is_what_the_program_says(page: Path) -> None:
+    assert worked_text(page) == page.read_text(), "run: make docs"
 
 
 def test_every_spec_on_the_page_is_a_worked_example() -> None:
