@@ -11,6 +11,7 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.machine import distances_to, value_iteration
 from rewardspec.ir.program import Machine
+from rewardspec.logic.automaton import distance_to
 from rewardspec.lowering import Scope
 from rewardspec.spec.model import ExpressionText, Kind, Model, Number
 
@@ -27,8 +28,8 @@ class Potential(Model):
     The potential is an expression over `obs` (read on the observation before and after the step), or it is read from
     the state of another term's machine:
 
-    - `distance`: minus the least number of edges to acceptance (to the nearest edge that pays the most, for a reward
-      machine), divided by the largest such number; between -1 and 0.
+    - `distance`: minus the least number of edges to acceptance (up to and with the nearest edge that pays the most,
+      for a reward machine), divided by the largest such number plus 1; between -1 and 0.
     - `value_iteration`: minus the value of the state when the machine is taken for a decision process whose actions
       are its edges: the released form of automated reward shaping.
     - `value`: the same value with a positive sign.
@@ -72,7 +73,7 @@ def at_next_observation(state: Expr) -> Expr:
 def machine_potential(machine: Machine, method: Method, scale: float, discount: float) -> tuple[float, ...]:
     """Return the potential of each state of a machine, times `scale`."""
     if method == "distance":
-        distances = distances_to(machine, goal_states(machine))
+        distances = goal_distances(machine)
         known = [d for d in distances if d is not None]
         far = max(known, default=0) or 1
         # States that cannot reach the goal are one further away than any that can.
@@ -82,20 +83,28 @@ def machine_potential(machine: Machine, method: Method, scale: float, discount: 
     return tuple(sign * scale * value for value in values)
 
 
-def goal_states(machine: Machine) -> frozenset[int]:
-    """Return the accepting states, or for a reward machine the targets of its best-paying edges."""
-    if machine.accepting:
-        return machine.accepting
-    best = max(
-        (payment.value for payment in machine.payments if isinstance(payment, ir.Const)),
-        default=0.0,
-    )
-    return frozenset(
-        edge.target
-        for edges in machine.edges
-        for edge in edges
-        if machine.payments[edge.output] == ir.Const(best) and best > 0
-    )
+def goal_distances(machine: Machine) -> list[int | None]:
+    """Return, per state, how many edges there are to the goal, None where there is no way.
+
+    The goal of an automaton is an accepting state. Of what pays it is a best-paying edge, counted itself: where a
+    task begins anew, the state that the edge leads to is as far from the next payment as the initial one.
+    """
+    constant = {i: p.value for i, p in enumerate(machine.payments) if isinstance(p, ir.Const)}
+    best = max(constant.values(), default=0.0)
+    if best <= 0:
+        return distances_to(machine, machine.accepting)
+    paying = {output for output, value in constant.items() if value == best}
+    goal = len(machine.states)  # a state of its own, which every best-paying edge enters
+    edges = [
+        [(e.mask, e.value, goal if e.output in paying else e.target) for e in leaving]
+        if state not in machine.terminal
+        else []
+        for state, leaving in enumerate(machine.edges)
+    ]
+    distances = list(distance_to([*edges, []], [goal]))[:goal]
+    paid = {e.target for leaving in machine.edges for e in leaving if e.output in paying}
+    # Paid, and nothing more to come: there already.
+    return [0 if d is None and state in paid else d for state, d in enumerate(distances)]
 
 
 def lower(term: Potential, scope: Scope) -> Expr:
