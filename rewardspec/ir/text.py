@@ -514,7 +514,9 @@ def _tolerance(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
                 )
             shape = str(keyword.value.value)
         elif keyword.arg in numbers:
-            numbers[keyword.arg] = _number(reader, node, keyword.arg, reader.read(keyword.value, MAX_DEPTH))
+            # One level is left for a sign.
+            number = reader.read(keyword.value, MAX_DEPTH - 1)
+            numbers[keyword.arg] = _number(reader, node, keyword.arg, number)
         else:
             known = [*numbers, "sigmoid"]
             raise reader.fail(
