@@ -69,7 +69,9 @@ def rewards(
     return [outcome.reward for outcome in play(spec, steps, **params)]
 
 
-def term_payments(spec: str | dict[str, Any], steps: Sequence[Transition], term: int) -> list[float]:
+def term_payments(
+    spec: str | dict[str, Any] | Program, steps: Sequence[Transition], term: int
+) -> list[float]:
     """Return what one term pays on each step, up to the step that ends the episode."""
     return [outcome.terms[term] for outcome in play(spec, steps)]
 
