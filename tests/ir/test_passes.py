@@ -22,7 +22,7 @@ from rewardspec.ir.passes import (
     minimise_machines,
     simplify,
 )
-from rewardspec.ir.program import Edge, End, Fold, Machine, ParamValue, Program, Proposition, Term
+from rewardspec.ir.program import Edge, End, Fold, Machine, ParamValue, Program, Proposition, Term, Verdict
 from rewardspec.vocabulary import from_data
 from tests.agreement import worlds
 from tests.kinds.episodes import compile_text, label_trace, rewards
@@ -161,6 +161,14 @@ def test_states_that_a_table_tells_apart_stay_apart() -> None:
     told = minimise_machines(replace(program, terms=(*program.terms, Term("told", "markov", apart))))
     assert told.machines[0].states == ("start", "left", "right", "done")
     assert told.terms[-1].expr == ir.StateTable("reward_machine", (0.0, 1.0, 2.0, 0.0))
+
+
+def test_states_that_a_verdict_tells_apart_stay_apart() -> None:
+    """`info` shows the verdict: states that pay alike may still differ in what is known about the formula."""
+    program = lower_spec(from_data(TWINS))
+    verdict = Verdict("reward_machine", ("reward_machine",), "and", ((1, 1, 3, 3, 1),))
+    (machine,) = minimise_machines(replace(program, verdicts=(verdict,))).machines
+    assert machine.states == ("start", "left", "right", "done")
 
 
 @st.composite
