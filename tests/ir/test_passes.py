@@ -207,11 +207,11 @@ def same_future(machine: Machine, one: int, other: int) -> bool:
     seen, queue = {(one, other)}, [(one, other)]
     while queue:
         p, q = queue.pop()
-        if (p in machine.terminal) != (q in machine.terminal):
-            return False
+        if p != q and {p, q} & machine.terminal:
+            return False  # over here and not there, or over in another way
+        if p in machine.terminal:
+            continue
         for label in range(1 << len(machine.propositions)):
-            if p in machine.terminal:
-                continue
             (p2, paid), (q2, also) = machine.step(p, label), machine.step(q, label)
             if paid != also:
                 return False
