@@ -46,7 +46,7 @@ INLINE_DEPTH = 12
 INLINE_LENGTH = 100
 """A condition that is longer, in characters of code, is evaluated once before a decision tree."""
 
-_BUILTINS = {"float": float, "int": int, "bool": bool, "Exception": Exception}
+_BUILTINS = {"float": float, "int": int, "bool": bool, "list": list, "Exception": Exception}
 """All that the generated text can reach besides what is bound for it."""
 
 
@@ -466,11 +466,14 @@ class Emitter:
         key = ("list", base)
         if key not in self.bases:
             name = self.bases[key] = self.fresh("b")
+            code = f"{base}.tolist()"
+            if base == "action":  # people write env.step([0.1]) by hand, and many environments take it
+                code = f"action if action.__class__ is list else {code}"
             if len(shape) == 1 and shape[0] <= UNPACKED:
                 names = [self.fresh() for _ in range(shape[0])]
                 self.bases.update({("name", name, (i,)): cell for i, cell in enumerate(names)})
-                self.unpacked.append((len(self.lines), f"{base}.tolist()", names))
-            self.emit(f"{name} = {base}.tolist()")
+                self.unpacked.append((len(self.lines), code, names))
+            self.emit(f"{name} = {code}")
         return self.bases[key]
 
     def cell(self, listed: str, index: tuple[Any, ...]) -> str:

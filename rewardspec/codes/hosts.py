@@ -159,11 +159,6 @@ TRAINING: dict[str, Explanation] = {
         "$ rewardspec check --env CartPole-v9 cartpole.yaml",
         "$ rewardspec check --env CartPole-v1 cartpole.yaml",
     ),
-    "unknown-environment": Explanation(
-        "Training needs an environment, and gymnasium knows none of that name, or none is named.",
-        "$ rewardspec train cartpole.yaml --env CartPoel-v1",
-        "$ rewardspec train cartpole.yaml --env CartPole-v1",
-    ),
     "unknown-algorithm": Explanation(
         "`rewardspec train` speaks ppo, dqn, sac and a2c.",
         "$ rewardspec train cartpole.yaml --algo pp",

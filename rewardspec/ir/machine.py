@@ -103,8 +103,10 @@ def minimise(machine: Machine, known: Sequence[Hashable] | None = None) -> tuple
         [(e.mask, e.value, index[e.target], e.output) for e in out] + [(m, v, i, 0) for m, v in _gap(out)]
         for i, out in enumerate(leaving)
     ]
+    # How an episode ended is worth telling: terminal states stay apart even where they pay alike.
     initial = [
-        (u in machine.terminal, u in machine.accepting, None if known is None else known[u]) for u in kept
+        (u if u in machine.terminal else None, u in machine.accepting, None if known is None else known[u])
+        for u in kept
     ]
     classes = refine(len(kept), edges, initial)
     groups: dict[int, list[int]] = {}

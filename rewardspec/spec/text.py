@@ -367,7 +367,7 @@ class _Reader:
 
     def stop(self, problem: Problem) -> NoReturn:
         """Raise what was found so far, and this."""
-        raise SpecError([*self.problems, problem])
+        raise SpecError([*self.problems, problem]) from None
 
     def place_of(self, node: int, inside: Path = ()) -> Place:
         return self.nodes.place(node, self.text, self.file, path_text((*self.path(), *inside)))

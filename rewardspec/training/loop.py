@@ -71,7 +71,7 @@ def train(
     Raises:
         SpecError: The spec is wrong.
         MismatchError: The environment lacks what the spec reads.
-        UnsupportedError: `unknown-algorithm`, `unknown-environment`, `wrong-setting`, `unfit-algorithm`,
+        UnsupportedError: `unknown-algorithm`, `no-environment`, `wrong-setting`, `unfit-algorithm`,
             `discount-mismatch`, `run-folder-taken`.
     """
     file = None if isinstance(spec, Spec) else Path(spec)

@@ -99,7 +99,7 @@ def choose(
         agent: Arguments of the algorithm that differ from the chosen ones. Plain data only.
 
     Raises:
-        UnsupportedError: `unknown-algorithm`, `unknown-environment`, `wrong-setting`, or
+        UnsupportedError: `unknown-algorithm`, `no-environment`, `wrong-setting`, or
             `discount-mismatch` when `agent` holds a `gamma` that is not the spec's discount.
 
     Example:
@@ -117,7 +117,7 @@ def choose(
         hint = (
             "Name one in the spec, as in `env: {id: CartPole-v1}`, or say `rewardspec train SPEC --env ID`."
         )
-        raise UnsupportedError(Problem("unknown-environment", "the spec names no environment", hints=(hint,)))
+        raise UnsupportedError(Problem("no-environment", "the spec names no environment", hints=(hint,)))
     given = {**(agent or {})}
     for name in FIXED:
         if name in given:

@@ -150,7 +150,7 @@ def test_wrong_settings_are_refused_before_anything_is_written(
 
 
 def test_a_spec_without_an_environment_needs_one(tmp_path: Path) -> None:
-    assert refusal(tmp_path, "reward: 1") == "unknown-environment"
+    assert refusal(tmp_path, "reward: 1") == "no-environment"
     assert choose(loads("reward: 1"), env_id="CartPole-v1").env_id == "CartPole-v1"
 
 
