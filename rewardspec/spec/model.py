@@ -382,7 +382,7 @@ class Spec(Model):
     """A reward specification.
 
     Build one with `rewardspec.load` (YAML) or `rewardspec.Spec(...)` and the builders in `rewardspec.dsl`; both give
-    equal specs for equal content. `rewardspec.compile` makes a program of it, `rewardspec.wrap` an environment.
+    equal specs for equal content. `rewardspec.compile_spec` makes a program of it, `rewardspec.wrap` an environment.
     """
 
     rewardspec: Annotated[Literal[1], BeforeValidator(_check_version)] = Field(
