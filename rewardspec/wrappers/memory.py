@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from rewardspec.errors import Problem, UnsupportedError
+from rewardspec.errors import Problem, UnsupportedError, list_names, near_miss
 from rewardspec.ir.program import Observe, Program
 
 KEY = "rewardspec"
@@ -147,8 +147,11 @@ def extension(program: Program, space: spaces.Space[Any], mode: Observe) -> Exte
             out; `auto` is `onehot` for vectors and Discrete spaces, else `dict`.
 
     Raises:
-        UnsupportedError: When the mode does not fit the space.
+        UnsupportedError: When there is no such mode, or it does not fit the space.
     """
+    if mode not in get_args(Observe):
+        hint = f"One of: {list_names(get_args(Observe))}.{near_miss(str(mode), get_args(Observe))}"
+        raise UnsupportedError(Problem("observe-mode", f"there is no `observe: {mode}`", hints=(hint,)))
     memory = Memory.of(program)
     if not memory or mode == "none":
         return None

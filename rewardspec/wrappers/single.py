@@ -414,7 +414,7 @@ def ordered_labels(said: Mapping[str, bool] | Iterable[str], names: tuple[str, .
     """Return what a labelling function said as truth values in the order of `names`.
 
     Raises:
-        MismatchError: `missing-label` when a mapping leaves one out.
+        MismatchError: `missing-label` when a mapping leaves one out, or it said nothing that has names.
 
     Example:
         >>> ordered_labels(["office"], ("coffee", "office"))
@@ -431,6 +431,14 @@ def ordered_labels(said: Mapping[str, bool] | Iterable[str], names: tuple[str, .
                 )
             )
         return tuple(bool(said[name]) for name in names)
+    if isinstance(said, str) or not isinstance(said, Iterable):
+        raise MismatchError(
+            Problem(
+                "missing-label",
+                f"the labelling function must return names or a mapping, not {said!r:.40}",
+                hints=(f"For example ['{names[0]}'], or [] where nothing is true.",),
+            )
+        )
     true = frozenset(said)
     return tuple(name in true for name in names)
 

@@ -35,12 +35,10 @@ def make_vec(
 ) -> VecEnv:
     """Return a stable-baselines3 vector of environments, each wrapped by the spec.
 
-    Every environment is wrapped before vectorising, so the spec may end episodes and use labellers. `Monitor`
-    stands
-    outermost: the episodes that it counts are those of the spec, and `rollout/ep_rew_mean` is the spec's
-    reward. The totals by term are in its records as `return/<term>`; the return by the environment's own
-    reward, for comparisons between specs, as `task_return`. Schedules over steps count the steps of all
-    environments.
+    Every environment is wrapped before vectorising, so the spec may end episodes and use labellers. `Monitor` stands
+    outermost: the episodes that it counts are those of the spec, and `rollout/ep_rew_mean` is the spec's reward.
+    The totals by term are in its records as `return/<term>`; the return by the environment's own reward, for
+    comparisons between specs, as `task_return`. Schedules over steps count the steps of all environments.
 
     Args:
         env: Id of a registered environment, or a function that makes one.
@@ -61,7 +59,7 @@ def make_vec(
 
     Raises:
         MissingExtraError: When stable-baselines3 is not installed.
-        SpecError: As `wrap`, from the process that makes the environment.
+        SpecError: As `wrap`; so are `MismatchError` and `UnsupportedError`.
 
     Example:
         >>> from rewardspec.vocabulary import loads
@@ -98,6 +96,8 @@ def make_vec(
         return make
 
     makers = [maker(rank) for rank in range(n_envs)]
+    if subprocess:
+        makers[0]().close()  # type: ignore[no-untyped-call]  # a mismatch is told here, not by a broken pipe
     venv: VecEnv = SubprocVecEnv(makers) if subprocess else DummyVecEnv(makers)
     venv.seed(seed)
     return venv

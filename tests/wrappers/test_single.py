@@ -117,6 +117,11 @@ def test_modes_that_do_not_fit_are_refused(name: str, mode: Any) -> None:
         wrap(make(name), gallery_spec(name), observe=mode)
 
 
+def test_a_mode_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match=r"Did you mean 'onehot'\?"):
+        wrap(Walk(), memory(), observe="one_hot")  # type: ignore[arg-type]
+
+
 def test_what_each_mode_shows() -> None:
     """By hand: the machine is in `b` after a step to the right."""
     seen = {}
@@ -244,7 +249,12 @@ def test_nan_and_infinity_never_leave() -> None:
 
 @pytest.mark.parametrize(
     "label, code",
-    [(None, "missing-label-function"), (lambda env, t: {"q": True}, "missing-label")],
+    [
+        (None, "missing-label-function"),
+        (lambda env, t: {"q": True}, "missing-label"),
+        (lambda env, t: "p", "missing-label"),  # a text would be read as its letters
+        (lambda env, t: True, "missing-label"),
+    ],
 )
 def test_wrong_labels(label: Any, code: str) -> None:
     spec = loads("{propositions: {p: label.p}, reward: [{once: p}]}")
@@ -405,6 +415,13 @@ def test_make_vec() -> None:
         assert record["r"] == pytest.approx(record["return/ltl"] + record["return/cost"], abs=1e-5)
         assert info["task_return"] == record["task_return"]
     np.testing.assert_array_equal(one, run_vec(subprocess=True)[0])
+
+
+def test_make_vec_tells_a_mismatch_itself_and_not_by_a_broken_pipe() -> None:
+    from rewardspec import make_vec
+
+    with pytest.raises(MismatchError, match="index-out-of-range"):
+        make_vec(Walk, loads("reward: next_obs[9]"), n_envs=2, subprocess=True)
 
 
 def test_make_vec_counts_the_steps_of_all_environments() -> None:
