@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rewardspec.analysis.lints import LINTS
+from rewardspec.analysis.spec_tests import run_tests
 from rewardspec.analysis.subject import inspect
-from rewardspec.errors import Problem, SpecError
+from rewardspec.errors import Problem, RewardSpecError, SpecError
 from rewardspec.spec.model import Spec
 
 _RANK = {"error": 0, "warning": 1, "info": 2}
@@ -28,7 +29,17 @@ def check(spec: Spec) -> tuple[Problem, ...]:
         subject = inspect(spec)
     except SpecError as error:
         return sort_findings(error.problems)
-    return sort_findings(problem for lint in LINTS for problem in lint(subject))
+    findings = [problem for lint in LINTS for problem in lint(subject)]
+    return sort_findings([*findings, *_wrong_tests(spec)])
+
+
+def _wrong_tests(spec: Spec) -> tuple[Problem, ...]:
+    """Return what is wrong in the tests themselves; whether they pass is for `run_tests` to say."""
+    try:
+        run_tests(spec)
+    except RewardSpecError as error:
+        return error.problems
+    return ()
 
 
 def check_discount(spec: Spec, gamma: float) -> tuple[Problem, ...]:

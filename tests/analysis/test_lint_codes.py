@@ -74,3 +74,8 @@ def test_findings_can_be_ignored_by_code_and_a_misspelt_code_is_said() -> None:
     assert "unread-proposition" not in {p.code for p in filter_findings(found, ["unread-proposition"])}
     with pytest.raises(ValueError, match="unread-propositoin"):
         filter_findings(found, ["unread-propositoin"])
+
+
+def test_tests_that_name_what_there_is_not_are_found_before_they_are_run() -> None:
+    spec = loads("{propositions: [a], reward: {once: a}, tests: [{name: t, trace: [[b]], return: {onc: 1}}]}")
+    assert [p.code for p in check(spec) if p.severity == "error"] == ["unknown-term"]
