@@ -67,6 +67,7 @@ _WHOLE = ("reward", "terminated", "truncated")
 """Roots that are single values."""
 
 _CONSTANTS = {"pi": math.pi, "true": True, "false": False}
+_MODULES = ("np", "numpy", "math", "torch", "jnp")
 _REDUCTIONS = ("sum", "mean", "any", "all", "count")
 
 NOWHERE = Place()
@@ -407,7 +408,10 @@ class _Reader:
         if not isinstance(node.func, ast.Name):
             hint = f"They are: {list_names(FUNCTION_NAMES, 40)}."
             if isinstance(node.func, ast.Attribute) and node.func.attr in FUNCTION_NAMES:
-                hint = f"Write {node.func.attr}({short(self.source(node.func.value))})."
+                given = [node.func.value, *node.args]  # x.clip(0, 1); but np.abs(x) names a module
+                if isinstance(given[0], ast.Name) and given[0].id in _MODULES:
+                    del given[0]
+                hint = f"Write {node.func.attr}({short(', '.join(map(self.source, given)))})."
             raise self.fail(node, "unknown-function", "only the named functions can be called", hint)
         name = node.func.id
         builder = _FUNCTIONS.get(name)

@@ -37,6 +37,16 @@ _WANTED = {
 }
 """Type of pydantic's finding -> what the value must be."""
 
+_SAID_ELSEWHERE = {
+    "gamma": "discount",
+    "guard": "when",
+    "condition": "when",
+    "source": "from",
+    "target": "to",
+    "initial": "start",
+}
+"""What other tools call a key -> what it is called here."""
+
 _BOUNDS = {
     "greater_than": ("gt", "above"),
     "greater_than_equal": ("ge", "at least"),
@@ -247,7 +257,9 @@ def _word_unknown_key(field: _Field) -> Finding:
     if len(field.location) == 1:
         known += field.options
     name = short(str(field.path[-1]))
-    hints = (f"Keys here: {list_names(known, 30)}.{near_miss(name, known)}",) if known else ()
+    meant = _SAID_ELSEWHERE.get(name)
+    guess = f" Did you mean '{meant}'?" if meant in known else near_miss(name, known)
+    hints = (f"Keys here: {list_names(known, 30)}.{guess}",) if known else ()
     return Finding("unknown-key", f"unknown key '{name}'", field.path, hints, at_key=True)
 
 
