@@ -10,7 +10,7 @@ that is not finite is reported by the host; a branch of `where` that is not take
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from rewardspec.errors import Place
@@ -346,8 +346,3 @@ def is_boolean(expr: Expr) -> bool:
     if isinstance(expr, Reduce):
         return expr.op in ("any", "all")
     return isinstance(expr, Holds | Ended | Compare | Logic)
-
-
-def node_fields(expr: Expr) -> dict[str, object]:
-    """Return a node's own fields, places left out (for digests and printing)."""
-    return {f.name: getattr(expr, f.name) for f in fields(expr) if f.name not in ("place", "truth")}

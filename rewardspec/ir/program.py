@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rewardspec.errors import Place
-from rewardspec.ir.expr import Expr, Field, Memory, children, walk
+from rewardspec.ir.expr import Expr, Field, children, walk
 
 MAX_MACHINE_PROPOSITIONS = 62
 """A machine's label is one 64-bit integer."""
@@ -238,11 +238,6 @@ class Program:
     def digest(self) -> str:
         """Return 16 hexadecimal digits that change when the meaning of the program may have changed."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
-
-
-def reads_memory(expr: Expr, fold: str) -> bool:
-    """Return whether an expression reads a fold, before or after the step."""
-    return any(isinstance(node, Memory) and node.fold == fold for node in walk(expr))
 
 
 def depth(expr: Expr) -> int:

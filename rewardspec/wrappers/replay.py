@@ -29,16 +29,14 @@ def relabel_buffer(
 ) -> ReplayBuffer:
     """Return a copy of a replay buffer with the rewards and ends of a spec.
 
-    Each column (environment) is run from its oldest step to its newest. Three things are known of such a
-    buffer:
+    Each column (environment) is run from its oldest step to its newest. Four things are known of such a buffer:
 
     - In a full one the oldest episode has lost its beginning; the program starts where the buffer does.
-    - Where the program ends an episode that the data play on, it starts anew at the next step: to an
-    off-policy
+    - Where the program ends an episode that the data play on, it starts anew at the next step: to an off-policy
       learner every step is a transition like any other.
     - A `TimeLimit.truncated` end is kept in `timeouts` when the buffer handles timeouts; otherwise every end
-    counts
-      as terminated.
+      counts as terminated.
+    - Observations stay as they are: the memory of the spec does not enter them.
 
     Args:
         buffer: A `ReplayBuffer` or `DictReplayBuffer`.
