@@ -111,8 +111,6 @@ def test_a_page_says_something(code: str) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_docs_errors_is_made_from_the_table() -> None:
-    assert DOCS.read_text(encoding="utf-8") == document(), (
-        "run: python docs/generate.py"
-    )
+    assert DOCS.read_text(encoding="utf-8") == document(), "run: python docs/generate.py"
     headings = re.findall(r"^## (.+)$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
     assert headings == sorted(CODES)
