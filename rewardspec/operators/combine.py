@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -84,7 +85,7 @@ def lower_sum(term: Sum, scope: Scope) -> Expr:
     return ir.total(lower_terms(term, scope))
 
 
-def _joined(op: Literal["product", "min", "max"]):  # type: ignore[no-untyped-def]
+def _joined(op: Literal["product", "min", "max"]) -> Callable[[Terms, Scope], Expr]:
     def lower(term: Terms, scope: Scope) -> Expr:
         parts = lower_terms(term, scope)
         return parts[0] if len(parts) == 1 else ir.Combine(op, parts)

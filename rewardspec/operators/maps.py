@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -108,7 +109,7 @@ def lower_clip(term: Clip, scope: Scope) -> Expr:
     return clip(x, ir.Const(term.low), ir.Const(term.high))
 
 
-def _curve(name: str):  # type: ignore[no-untyped-def]
+def _curve(name: str) -> Callable[[Sigmoid | Tanh | LogSigmoid, Scope], Expr]:
     def lower(term: Sigmoid | Tanh | LogSigmoid, scope: Scope) -> Expr:
         x = scope.term(term.of, "of")
         moved = ir.Binary("sub", x, ir.Const(term.centre)) if term.centre else x
