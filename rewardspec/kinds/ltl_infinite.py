@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_STATES = 20_000
 """States that an automaton may have once it remembers which acceptance sets are still to be visited."""
 
+MAX_EDGES = 100_000
+"""Edges that it may have; `G F a & G F b & ...` needs about 4 times as many for each further set."""
+
 
 def lower_infinite(term: Ltl, formula: Formula, scope: Scope) -> Expr:
     """Return the payment on infinite words; declares one machine, its verdict and the end on violation for good."""
@@ -53,6 +56,7 @@ def with_frontier(monitor: OmegaMonitor, scheme: str, accept: float, name: str) 
     order = [start]
     edges: list[tuple[Edge, ...]] = []
     accepting: set[int] = set()
+    n_edges = 0
     for state, frontier in order:  # grows while it is walked: breadth first
         leaving: list[Edge] = []
         for mask, value, target, marks in monitor.edges[state]:
@@ -61,10 +65,7 @@ def with_frontier(monitor: OmegaMonitor, scheme: str, accept: float, name: str) 
             key = (target, rest)
             if key not in number:
                 if len(order) >= MAX_STATES:
-                    raise FormulaError(
-                        "formula-too-large",
-                        f"with its acceptance sets remembered the automaton has more than {MAX_STATES} states",
-                    )
+                    raise _too_large(f"{MAX_STATES} states")
                 number[key] = len(order)
                 order.append(key)
             if pays:
@@ -72,6 +73,9 @@ def with_frontier(monitor: OmegaMonitor, scheme: str, accept: float, name: str) 
             if pays or number[key] != number[state, frontier]:
                 leaving.append(Edge(mask, value, number[key], int(pays)))
         edges.append(tuple(leaving))
+        n_edges += len(leaving)
+        if n_edges > MAX_EDGES:
+            raise _too_large(f"{MAX_EDGES} edges")
     machine = Machine(
         name=name,
         propositions=monitor.propositions,
@@ -82,3 +86,11 @@ def with_frontier(monitor: OmegaMonitor, scheme: str, accept: float, name: str) 
         accepting=frozenset(accepting),
     )
     return machine, [state for state, _ in order]
+
+
+def _too_large(what: str) -> FormulaError:
+    return FormulaError(
+        "formula-too-large",
+        f"with its acceptance sets remembered the automaton has more than {what}",
+        hints=("split it into several 'ltl' terms: each 'G F a' of its own is small, and is paid by itself",),
+    )

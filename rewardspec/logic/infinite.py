@@ -82,6 +82,8 @@ def compile_infinite(formula: Formula, limit: StateLimit = DEFAULT_LIMIT) -> Ome
         whole = automaton if whole is None else spot.product(whole, automaton)
         if whole.num_states() > limit.states:
             raise _too_large(formula.root, f"{limit.states} states")
+        if whole.num_edges() > limit.cubes * whole.num_states():
+            raise _too_large(formula.root, f"{limit.cubes} edges from one state")
     return simplify(_read_off(whole, formula.propositions, limit))
 
 

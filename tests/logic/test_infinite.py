@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from rewardspec.errors import FormulaError, MissingExtraError
+from rewardspec.compiler import compile_spec
+from rewardspec.errors import FormulaError, MissingExtraError, SpecError
 from rewardspec.logic.automaton import Verdict
 from rewardspec.logic.finite import StateLimit
 from rewardspec.logic.formula import parse_formula, spot_sere, to_spot
@@ -29,6 +30,7 @@ from rewardspec.logic.questions import (
     is_satisfiable,
     is_tautology,
 )
+from rewardspec.vocabulary import loads
 from tests.logic.dwyer import FORMULAS
 from tests.logic.test_finite import random_text, sequence
 
@@ -334,3 +336,12 @@ def test_questions_about_long_formulas_are_refused_rather_than_asked() -> None:
     with pytest.raises(FormulaError) as caught:
         is_safety(ask(sequence(20), "infinite"))
     assert caught.value.code == "formula-too-large"
+
+
+@pytest.mark.parametrize("k", [12, 24])
+def test_many_recurrences_end_at_a_limit_and_not_in_a_product_of_all(k: int) -> None:
+    """Each doubles the edges of the automaton, and quadruples those of the machine that remembers rounds."""
+    names = [f"p{i}" for i in range(k)]
+    formula = " & ".join(f"G F {name}" for name in names)
+    with pytest.raises(SpecError, match="formula-too-large"):
+        compile_spec(loads(f"{{propositions: {names}, reward: {{ltl: {formula}, semantics: infinite}}}}"))
