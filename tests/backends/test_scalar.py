@@ -241,7 +241,7 @@ def test_the_whitelist_catches_planted_text() -> None:
 def test_generated_functions_reach_no_dangerous_builtin() -> None:
     layout = bind(compile_spec(loads("name: n\nreward: next_obs[0]")), BOX, ACTIONS)
     reached = compile_scalar(layout).advance.__globals__["__builtins__"]
-    assert set(reached) <= {"float", "int", "bool", "Exception"}
+    assert set(reached) <= {"float", "int", "list", "bool", "Exception"}
     assert not {"eval", "exec", "open", "__import__"} & set(reached) and "eval" in dir(builtins)
 
 
