@@ -29,7 +29,7 @@ class Gate(Model):
     Law: a closed gate pays nothing of the term; an open one pays it unchanged; all timings agree on the total of an
     episode at discount 1 (with fallback 0).
 
-    Source: gated rewards, G-RA; timings as derived in the project's algebra, section 4.
+    Source: the gate of G-RA; `increment` telescopes to F of the whole episode.
     """
 
     of: Term = Field(description="The gated term.")

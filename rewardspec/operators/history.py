@@ -19,7 +19,7 @@ class Diff(Model):
     Law: undiscounted, the payments of an episode add up to x_T - start, so no loop can be farmed. For shaping that
     keeps optimal policies use the kind `potential`, whose value at a terminated state is 0.
 
-    Source: Delta of "clip and delta" in the project's operator notes; telescoping as in Ng et al. (1999).
+    Source: it telescopes as the shaping of Ng, Harada and Russell (ICML 1999) does, without its end at 0.
     """
 
     of: Term = Field(description="The term whose value is compared.")
