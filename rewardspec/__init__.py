@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from rewardspec.spec.model import Spec as Spec
     from rewardspec.transition import Outcome as Outcome
     from rewardspec.transition import Transition as Transition
+    from rewardspec.vocabulary import from_data as from_data
     from rewardspec.vocabulary import load as load
     from rewardspec.vocabulary import loads as loads
     from rewardspec.wrappers.offline import relabel as relabel
     from rewardspec.wrappers.single import wrap as wrap
+    from rewardspec.wrappers.tensor import wrap_tensor as wrap_tensor
     from rewardspec.wrappers.vector import make_vec as make_vec
     from rewardspec.wrappers.vector import wrap_vector as wrap_vector
 
@@ -45,11 +47,13 @@ _PUBLIC = {
     "UnsupportedError": "rewardspec.errors",
     "check": "rewardspec.analysis.check",
     "compile_spec": "rewardspec.compiler",
+    "from_data": "rewardspec.vocabulary",
     "load": "rewardspec.vocabulary",
     "loads": "rewardspec.vocabulary",
     "make_vec": "rewardspec.wrappers.vector",
     "relabel": "rewardspec.wrappers.offline",
     "wrap": "rewardspec.wrappers.single",
+    "wrap_tensor": "rewardspec.wrappers.tensor",
     "wrap_vector": "rewardspec.wrappers.vector",
 }
 

@@ -69,12 +69,13 @@ class TestResult:
         return not self.differences
 
 
-def run_tests(spec: Spec, program: Program | None = None) -> tuple[TestResult, ...]:
-    """Run every test of a spec.
+def run_tests(spec: Spec, program: Program | None = None, only: str = "") -> tuple[TestResult, ...]:
+    """Run the tests of a spec.
 
     Args:
         spec: The spec.
         program: Its program, when it has been compiled already.
+        only: Text that a test's name must hold to be run; empty for all.
 
     Raises:
         SpecError: When a test itself is wrong: an unknown proposition, term, machine or state.
@@ -83,6 +84,8 @@ def run_tests(spec: Spec, program: Program | None = None) -> tuple[TestResult, .
     problems: list[Problem] = []
     results: list[TestResult] = []
     for i, test in enumerate(spec.tests):
+        if only not in test.name:
+            continue
         try:
             results.append(_Run(spec, program, test, i).run())
         except SpecError as error:

@@ -196,8 +196,7 @@ def test(
     for path in specs:
         try:
             spec = read_spec(path)
-            chosen = spec.model_copy(update={"tests": tuple(t for t in spec.tests if only in t.name)})
-            found = run_tests(chosen)
+            found = run_tests(spec, only=only)
         except RewardSpecError as error:
             broken += error.problems
             if not as_json:

@@ -140,6 +140,12 @@ VECTORS: dict[str, Explanation] = {
         ">>> rewardspec.wrap_vector(venv, spec, label=lambda venv, step: {'upright': abs(step.next_obs[:, "
         "2]) < 0.1})",
     ),
+    "not-an-environment": Explanation(
+        "`wrap` goes over a single gymnasium environment: not over an id, a vector of environments or anything"
+        " else.",
+        ">>> rewardspec.wrap('CartPole-v1', spec)",
+        ">>> rewardspec.wrap(gymnasium.make('CartPole-v1'), spec)",
+    ),
     "not-a-vector-environment": Explanation(
         "`wrap_vector` goes over a `gymnasium.vector.VectorEnv`, and this is something else: one "
         "environment, or a vector of stable-baselines3, which `make_vec` makes.",

@@ -31,7 +31,7 @@ from rewardspec.ir.program import Observe, Program
 from rewardspec.labels import load_labeller
 from rewardspec.spec.model import Spec
 from rewardspec.transition import Transition
-from rewardspec.vocabulary import load
+from rewardspec.vocabulary import from_data, load
 from rewardspec.wrappers import run_state
 from rewardspec.wrappers.memory import extension
 from rewardspec.wrappers.run_state import check_param
@@ -39,19 +39,39 @@ from rewardspec.wrappers.run_state import check_param
 Label = Callable[[gym.Env[Any, Any], Transition], "Mapping[str, bool] | Iterable[str]"]
 """A labelling function: the live environment and the transition -> names that are true, or truth values by name."""
 
-SpecLike = Spec | Program | str | Path
-"""A spec, a compiled program, or the path of a YAML file."""
+SpecLike = Spec | Program | str | Path | Mapping[str, Any]
+"""A spec, a compiled program, the path of a YAML file, or the plain data of a spec."""
 
 
 def as_program(spec: SpecLike) -> Program:
-    """Return the program of a spec, of the file that holds one, or itself.
+    """Return the program of a spec, of the file or data that holds one, or itself.
 
     Raises:
         SpecError: When the spec cannot be read or compiled.
     """
     if isinstance(spec, Program):
         return spec
+    if isinstance(spec, Mapping):
+        return compile_spec(from_data(dict(spec)))
     return compile_spec(spec if isinstance(spec, Spec) else load(spec))
+
+
+def refuse_other(env: Any) -> None:
+    """Raise when what should be wrapped is no single gymnasium environment.
+
+    Raises:
+        UnsupportedError: `not-an-environment`.
+    """
+    if isinstance(env, gym.Env):
+        return
+    hint = "Give an environment, as gymnasium.make('CartPole-v1') makes one."
+    if isinstance(env, gym.vector.VectorEnv):
+        hint = "It is a vector of environments: `wrap_vector` goes over those."
+    raise UnsupportedError(
+        Problem(
+            "not-an-environment", f"a {type(env).__name__} is no single gymnasium environment", hints=(hint,)
+        )
+    )
 
 
 def wrap(
@@ -118,6 +138,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
     ) -> None:
         """See `wrap`."""
         gym.utils.RecordConstructorArgs.__init__(self, spec=spec, label=label, observe=observe, detail=detail)
+        refuse_other(env)
         gym.Wrapper.__init__(self, env)
         program = as_program(spec)
         refuse_episode_scope(program)

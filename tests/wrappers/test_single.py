@@ -455,3 +455,19 @@ def test_make_vec_without_sb3(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "stable_baselines3.common.monitor", None)
     with pytest.raises(ImportError, match=r"rewardspec\[sb3\]"):
         make_vec(Walk, loads("reward: 1"))
+
+
+def test_what_is_no_environment_is_refused_with_what_would_be_one() -> None:
+    spec = loads("reward: 1")
+    with pytest.raises(
+        UnsupportedError, match=r"a str is no single gymnasium environment \[not-an-environment\]"
+    ):
+        wrap("CartPole-v1", spec)  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError, match="`wrap_vector` goes over those"):
+        wrap(gym.make_vec("CartPole-v1", 2), spec)  # type: ignore[arg-type]
+
+
+def test_plain_data_is_a_spec_too() -> None:
+    env = wrap(gym.make("CartPole-v1"), {"reward": ["2 * reward"]})
+    env.reset(seed=0)
+    assert env.step(0)[1] == 2.0
