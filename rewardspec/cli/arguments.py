@@ -38,13 +38,14 @@ def read_spec(path: Path) -> Spec:
 
 @contextmanager
 def open_environment(spec: Spec | None, env_id: str) -> Iterator[gym.Env[Any, Any]]:
-    """Make the environment of that id, or the one that the spec names; close it in the end.
+    """Make the environment of that id, or the one that the spec names (`spec` or nothing); close it in the end.
 
     Raises:
         MismatchError: No environment is named, or it cannot be made.
     """
     from rewardspec.environments import make_environment
 
+    env_id = "" if env_id == "spec" else env_id
     own = spec.env if spec is not None else None
     name = env_id or (own.id if own else None)
     if name is None:

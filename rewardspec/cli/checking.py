@@ -129,7 +129,7 @@ def _play(spec: Spec, env: str, episodes: int, seed: int, record: Path | None) -
     from rewardspec.analysis.probe import check_env
     from rewardspec.cli.arguments import open_environment
 
-    with open_environment(spec, "" if env == "spec" else env) as made:
+    with open_environment(spec, env) as made:
         if record is not None:
             write(record, write_episode(record_random(made, spec, seed=seed)))
         return check_env(spec, made, episodes, seed)

@@ -137,7 +137,11 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         detail: bool = False,
     ) -> None:
         """See `wrap`."""
-        gym.utils.RecordConstructorArgs.__init__(self, spec=spec, label=label, observe=observe, detail=detail)
+        # Recorded as plain data, so that `env.spec.to_json()` can write it and `gymnasium.make` read it back.
+        recorded = spec.to_data() if isinstance(spec, Spec) else str(spec) if isinstance(spec, Path) else spec
+        gym.utils.RecordConstructorArgs.__init__(
+            self, spec=recorded, label=label, observe=observe, detail=detail
+        )
         refuse_other(env)
         gym.Wrapper.__init__(self, env)
         program = as_program(spec)

@@ -189,3 +189,11 @@ def test_draw_of_one_machine_leaves_the_others_out(run: Run, tmp_path: Path) -> 
     assert "left_end" in (tmp_path / "both.svg").read_text()
     one = (tmp_path / "one.svg").read_text()
     assert "right_end" in one and "left_end" not in one
+
+
+def test_the_word_spec_names_the_specs_own_environment(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("env: CartPole-v1\nreward: reward\n")
+    said = run("explain", str(path), "--env", "spec")
+    assert said.exit_code == 0
+    assert said.stdout == run("explain", str(path)).stdout

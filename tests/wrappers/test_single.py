@@ -471,3 +471,12 @@ def test_plain_data_is_a_spec_too() -> None:
     env = wrap(gym.make("CartPole-v1"), {"reward": ["2 * reward"]})
     env.reset(seed=0)
     assert env.step(0)[1] == 2.0
+
+
+def test_the_recorded_environment_can_be_written_and_made_again() -> None:
+    env = wrap(gym.make("CartPole-v1"), loads("name: twice\nreward: 2 * reward"))
+    assert env.spec is not None
+    again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+    again.reset(seed=0)
+    assert again.step(0)[1] == 2.0
+    assert again.get_wrapper_attr("program").name == "twice"
