@@ -51,8 +51,12 @@ def lower_spec(spec: Spec, vocabulary: Mapping[str, Kind] = VOCABULARY) -> Progr
         expr = scope.lower(term)
         paid[index] = PaidTerm(name, term.kind, expr, scope.at())
     terms = [paid[index] for index in sorted(paid)]
+    taken = {term.name for term in terms}
     for i, end in enumerate(spec.end):
         owner = "end" if len(spec.end) == 1 else f"end_{i + 1}"
+        while owner in taken:  # a term of the reward has that name: totals go by name
+            owner += "_"
+        taken.add(owner)
         scope = Scope(spec, vocabulary, draft, names, ("end", i), owner)
         expr = ending.lower(end, scope)
         if expr != ir.ZERO:

@@ -206,3 +206,8 @@ def test_the_digest_does_not_depend_on_how_the_text_is_laid_out() -> None:
 def test_the_digest_changes_when_the_meaning_does(old: str, new: str) -> None:
     assert old in SPEC
     assert compile_text(SPEC.replace(old, new, 1)).digest() != compile_text(SPEC).digest()
+
+
+def test_an_end_and_a_term_of_that_name_are_told_apart() -> None:
+    spec = loads("propositions: [a, b]\nreward: [{end: a, value: 1}]\nend: [{when: b, value: -1}]")
+    assert [term.name for term in compile_spec(spec).terms] == ["end", "end_"]

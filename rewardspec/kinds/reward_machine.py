@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Annotated
@@ -13,7 +13,7 @@ from rewardspec.errors import FormulaError, list_names, near_miss
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.machine import payment
-from rewardspec.ir.program import MAX_MACHINE_PROPOSITIONS, Edge, Machine
+from rewardspec.ir.program import MAX_MACHINE_PROPOSITIONS, Edge, Fold, Machine
 from rewardspec.logic.diagrams import Cube, Diagrams, TooLargeError
 from rewardspec.logic.guards import (
     Guard,
@@ -125,9 +125,11 @@ def lower(term: RewardMachine, scope: Scope) -> Expr:
     """Return the machine's payment; declares the machine, its counters and their propositions."""
     states = _states(term)
     _check_names(term, states, scope)
-    counters = {name: ir.Memory(f"{scope.owner}.{name}") for name in term.counters}
-    names: dict[str, Expr] = {**scope.names, **counters}
-    local = _declare_propositions(term, names, scope)
+    # Several machines may stand inside one term: what is a machine's own is named after it, not after the term.
+    own_name = scope.unique("", scope.draft.machines)
+    counters = _own_names(term.counters, own_name, scope.draft.folds)
+    names: dict[str, Expr] = {**scope.names, **{name: ir.Memory(full) for name, full in counters.items()}}
+    local = _declare_propositions(term, own_name, names, scope)
     declared = [*scope.draft.propositions]
     visible = {written: full for written, full in local.items()}
     guards, used = _read_guards(term, scope, declared, visible)
@@ -139,13 +141,12 @@ def lower(term: RewardMachine, scope: Scope) -> Expr:
             hints=("Split it into several machines: their rewards add up.",),
         )
         return ir.ZERO
-    payments: dict[Expr, int] = {ir.ZERO: 0}
-    outputs = _read_outputs(term, scope, names, payments)
+    outputs = _read_outputs(term, scope, names)
     arrows = _arrange(term, states, guards, outputs)
     edges = _to_cubes(arrows, states, propositions, scope)
     # Output numbers identify (payment, counter changes); payments[output] is what it pays.
     machine = Machine(
-        name=scope.unique("", scope.draft.machines),
+        name=own_name,
         propositions=propositions,
         states=tuple(states),
         start=states.get(term.start, 0),
@@ -155,7 +156,7 @@ def lower(term: RewardMachine, scope: Scope) -> Expr:
         place=scope.at(),
     )
     scope.machine(machine)
-    _declare_counters(term, machine, outputs, scope)
+    _declare_counters(term, counters, machine, outputs, scope)
     return payment(machine)
 
 
@@ -171,7 +172,6 @@ def _states(term: RewardMachine) -> dict[str, int]:
 
 def _check_names(term: RewardMachine, states: Mapping[str, int], scope: Scope) -> None:
     sources = {name for edge in term.edges for name in edge.from_}
-    targets = {edge.to for edge in term.edges if edge.to is not None}
     for i, name in enumerate(term.terminal):
         if name not in states:
             scope.problem(
@@ -199,17 +199,30 @@ def _check_names(term: RewardMachine, states: Mapping[str, int], scope: Scope) -
                     "from",
                     hints=("The episode is over there: remove the edge, or take the state off `terminal`.",),
                 )
-    del targets
 
 
-def _declare_propositions(term: RewardMachine, names: Mapping[str, Expr], scope: Scope) -> dict[str, str]:
+def _own_names(names: Iterable[str], owner: str, taken: Container[str]) -> dict[str, str]:
+    """Return the full name of each of a machine's own names: `owner.name`, told apart from what is taken."""
+    found: dict[str, str] = {}
+    for name in names:
+        full = f"{owner}.{name}"
+        while full in taken or full in found.values():
+            full += "_"
+        found[name] = full
+    return found
+
+
+def _declare_propositions(
+    term: RewardMachine, owner: str, names: Mapping[str, Expr], scope: Scope
+) -> dict[str, str]:
     """Declare the machine's own propositions; return their written names and their full ones."""
     local: dict[str, str] = {}
+    full_names = _own_names(term.propositions, owner, scope.draft.propositions)
     for name, text in term.propositions.items():
         if name in scope.draft.propositions or name in scope.names:
             scope.problem("duplicate-name", f"'{name}' is declared already", "propositions", name)
             continue
-        full = f"{scope.owner}.{name}"
+        full = full_names[name]
         condition = scope.condition(text, "propositions", name, names=names)
         scope.proposition(full, condition, scope.at("propositions", name))
         local[name] = full
@@ -259,9 +272,7 @@ class _Outputs:
     of_edge: list[int]
 
 
-def _read_outputs(
-    term: RewardMachine, scope: Scope, names: Mapping[str, Expr], payments: dict[Expr, int]
-) -> _Outputs:
+def _read_outputs(term: RewardMachine, scope: Scope, names: Mapping[str, Expr]) -> _Outputs:
     table: dict[tuple[Expr, tuple[tuple[str, Expr], ...]], int] = {(ir.ZERO, ()): 0}
     of_edge: list[int] = []
     read: dict[str, Expr] = {"0": ir.ZERO}
@@ -379,7 +390,9 @@ def _overlaps(
                 break
 
 
-def _declare_counters(term: RewardMachine, machine: Machine, outputs: _Outputs, scope: Scope) -> None:
+def _declare_counters(
+    term: RewardMachine, full_names: Mapping[str, str], machine: Machine, outputs: _Outputs, scope: Scope
+) -> None:
     for counter, start in term.counters.items():
         changes: dict[Expr, list[bool]] = {}
         for output, (_, updates) in enumerate(outputs.table):
@@ -387,12 +400,9 @@ def _declare_counters(term: RewardMachine, machine: Machine, outputs: _Outputs, 
                 if name == counter:
                     changes.setdefault(update, [False] * len(outputs.table))[output] = True
 
-        def update_of(before: Expr, changes: dict[Expr, list[bool]] = changes) -> Expr:
-            return _choose(
-                machine.name, [(tuple(taken), update) for update, taken in changes.items()], before
-            )
-
-        scope.fold(counter, start, update_of)
+        full = full_names[counter]
+        options = [(tuple(taken), update) for update, taken in changes.items()]
+        scope.draft.folds[full] = Fold(full, start, _choose(machine.name, options, ir.Memory(full)))
 
 
 def _choose(machine: str, options: Sequence[tuple[tuple[bool, ...], Expr]], otherwise: Expr) -> Expr:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rewardspec.analysis.spec_tests import run_tests
 from rewardspec.errors import SpecError
 from rewardspec.transition import Transition
+from rewardspec.vocabulary import loads
 from tests.kinds.episodes import compile_text, label_trace, play, rewards, states_after
 
 COFFEE = """
@@ -221,3 +223,26 @@ def test_a_machine_of_ten_thousand_states_compiles() -> None:
         total += output > 0
     assert (built.states[state], total) == ("s9999", 9)
     assert state in built.terminal
+
+
+def test_machines_inside_one_term_keep_their_counters_and_propositions_apart() -> None:
+    results = run_tests(
+        loads("""
+        propositions: [a, b]
+        reward:
+        - sum:
+          - reward_machine:
+              start: s
+              counters: {n: 0}
+              propositions: {enough: n >= 1}
+              edges: [{from: s, when: a and not enough, count: {n: n + 1}, reward: n + 1}]
+          - reward_machine:
+              start: s
+              counters: {n: 10}
+              propositions: {enough: n >= 12}
+              edges: [{from: s, when: b and not enough, count: {n: n + 1}, reward: n}]
+        tests:
+        - {name: each counts for itself, trace: [[a], [a], [b], [b], [b]], rewards: [1, 0, 10, 11, 0]}
+        """)
+    )
+    assert [result.differences for result in results] == [()]
