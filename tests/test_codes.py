@@ -45,14 +45,16 @@ NOT_CODES = {
 
 def words_with_hyphens() -> Iterator[tuple[str, str, bool]]:
     """Yield each kebab-case text of the package, where it stands, and whether a raiser is handed it."""
-    for path in sorted(PACKAGE.rglob("*.py")):
+    sources = [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "envs").glob("*.py")]
+    sources += (PACKAGE.parent / "agents").glob("*.py")
+    for path in sorted(sources):
         if path.parent.name == "codes":
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         raised = {id(arg) for call in ast.walk(tree) if isinstance(call, ast.Call) for arg in codes_in(call)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and KEBAB.match(node.value):
-                yield node.value, f"{path.relative_to(PACKAGE)}:{node.lineno}", id(node) in raised
+                yield node.value, f"{path.relative_to(PACKAGE.parent)}:{node.lineno}", id(node) in raised
 
 
 def codes_in(call: ast.Call) -> Iterator[ast.expr]:

@@ -25,7 +25,7 @@ LAYERS = (
     ("compiler",),
     ("backends",),
     ("wrappers", "environments"),
-    ("learning", "llm", "analysis"),
+    ("learning", "llm", "analysis", "tabular"),
     ("training", "report"),
     ("cli",),
     ("__init__", "__main__"),
@@ -42,6 +42,8 @@ HEAVY = (
     "minihack",
     "mujoco",
     "matplotlib",
+    "numba",
+    "scipy",
 )
 
 

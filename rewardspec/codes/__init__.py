@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from rewardspec.codes.agents import AGENTS
 from rewardspec.codes.explanation import Explanation
 from rewardspec.codes.hosts import HOSTS
 from rewardspec.codes.lints import LINT_CODES
@@ -13,5 +14,5 @@ from rewardspec.codes.reading import READING
 
 __all__ = ["CODES", "Explanation"]
 
-CODES: dict[str, Explanation] = {**READING, **MEANING, **HOSTS, **LINT_CODES}
+CODES: dict[str, Explanation] = {**READING, **MEANING, **HOSTS, **AGENTS, **LINT_CODES}
 """Every code, by its name."""

@@ -54,6 +54,12 @@ ENVIRONMENTS: dict[str, Explanation] = {
         "env: {id: MiniGrid-DoorKey-5x5-v0, labels: minigrid}\n"
         "propositions: {key: label.carrying_key}\nreward:\n  ltl: F key\n",
     ),
+    "not-tabular": Explanation(
+        "Exact solutions and tabular agents need the environment as arrays: every state, action and outcome. This "
+        "environment offers none.",
+        ">>> tabulate(gymnasium.make('CartPole-v1'))",
+        ">>> tabulate(gymnasium.make('FrozenLake-v1'))",
+    ),
     "nan-observation": Explanation(
         "A value that the spec reads is NaN. A NaN makes every comparison false, so a machine would "
         "silently stay where it is.",

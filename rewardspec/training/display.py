@@ -26,7 +26,11 @@ LINES = 20
 
 @contextmanager
 def shown(
-    name: str, steps: int, console: Console | None = None, done: int = 0
+    name: str,
+    steps: int,
+    console: Console | None = None,
+    done: int = 0,
+    describe: Callable[[Row], str] | None = None,
 ) -> Iterator[Callable[[Row], None]]:
     """Show a run while the context lasts; call what it gives with every row of progress.
 
@@ -35,17 +39,20 @@ def shown(
         steps: Steps of the whole run.
         console: Where to; the terminal's when not given.
         done: Steps taken before, of a run that is resumed.
+        describe: What to say of a row in a line; `summary` when not given.
     """
-    console = console or Console()
+    console, describe = console or Console(), describe or summary
     if console.is_terminal:
-        with _bar(name, steps, console, done) as show:
+        with _bar(name, steps, console, done, describe) as show:
             yield show
     else:
-        yield _lines(name, steps, console, done)
+        yield _lines(name, steps, console, done, describe)
 
 
 @contextmanager
-def _bar(name: str, steps: int, console: Console, done: int) -> Iterator[Callable[[Row], None]]:
+def _bar(
+    name: str, steps: int, console: Console, done: int, describe: Callable[[Row], str]
+) -> Iterator[Callable[[Row], None]]:
     columns = (
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=None),
@@ -56,18 +63,20 @@ def _bar(name: str, steps: int, console: Console, done: int) -> Iterator[Callabl
         TimeRemainingColumn(elapsed_when_finished=False),
     )
     bars = Progress(*columns, expand=True)
-    line = Text("no episode has ended yet", style="dim")
+    line = Text("", style="dim")
     run = bars.add_task(name, total=steps, completed=done)
 
     def show(row: Row) -> None:
         bars.update(run, completed=min(row["steps"], steps))
-        line.plain = summary(row)
+        line.plain = describe(row)
 
     with Live(Group(bars, line), console=console):
         yield show
 
 
-def _lines(name: str, steps: int, console: Console, done: int) -> Callable[[Row], None]:
+def _lines(
+    name: str, steps: int, console: Console, done: int, describe: Callable[[Row], str]
+) -> Callable[[Row], None]:
     began = time.monotonic()
     printed = done
 
@@ -79,7 +88,7 @@ def _lines(name: str, steps: int, console: Console, done: int) -> Callable[[Row]
         spent = time.monotonic() - began
         left = spent * max(0, steps - row["steps"]) / max(1, row["steps"] - done)
         console.print(
-            f"{name}: {row['steps']} of {steps} steps, {summary(row)}, {_clock(left)} left",
+            f"{name}: {row['steps']} of {steps} steps, {describe(row)}, {_clock(left)} left",
             highlight=False,
             soft_wrap=True,
         )

@@ -1,0 +1,1 @@
+"""Finite worlds as arrays: their batches on a device, their product with a program, their exact solution."""
