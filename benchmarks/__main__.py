@@ -1,20 +1,25 @@
-"""`python -m benchmarks NAME [options]`: run one of the benchmarks."""
+"""`python -m benchmarks list | run NAME | report NAME | speed`: learning experiments, and speed."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks.speed.__main__ import main as speed
-
-BENCHMARKS = {"speed": speed}
+COMMANDS = ("list", "run", "report", "speed")
 
 
 def main(arguments: list[str]) -> int:
-    """Run the benchmark that the first argument names."""
-    if not arguments or arguments[0] not in BENCHMARKS:
-        print(f"usage: python -m benchmarks {{{','.join(BENCHMARKS)}}} [--help]", file=sys.stderr)
+    """Run the command that the first argument names."""
+    if not arguments or arguments[0] not in COMMANDS:
+        print(f"usage: python -m benchmarks {{{','.join(COMMANDS)}}} [--help]", file=sys.stderr)
         return 2
-    return BENCHMARKS[arguments[0]](arguments[1:])
+    command, *rest = arguments
+    if command == "speed":
+        from benchmarks.speed.__main__ import main as speed
+
+        return speed(rest)
+    from benchmarks.runner import main as run
+
+    return run(command, rest)
 
 
 if __name__ == "__main__":
