@@ -1,0 +1,17 @@
+"""Worlds in which a plain reward teaches little; `import envs` registers them with gymnasium.
+
+One world is one file, with the labels that it says itself (`env: {id: rewardspec/OfficeWorld-v0, labels:
+environment}` in a spec). They live beside the package, in the repository's checkout.
+"""
+
+from __future__ import annotations
+
+import gymnasium as gym
+
+WORLDS: dict[str, tuple[str, int]] = {
+    "OfficeWorld-v0": ("envs.office_world:OfficeWorld", 1000),
+}
+"""Name -> class, and steps after which an episode is truncated. The id is `rewardspec/` and the name."""
+
+for _name, (_entry_point, _steps) in WORLDS.items():
+    gym.register(f"rewardspec/{_name}", entry_point=_entry_point, max_episode_steps=_steps)
