@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rewardspec.errors import FormulaError, Place, Problem, near_miss
@@ -190,8 +190,11 @@ class Scope:
         return ir.Field("future", (name,))
 
     def verdict(self, verdict: Verdict) -> None:
-        """Declare how a formula's verdict is read from its machines."""
-        self.draft.verdicts.append(verdict)
+        """Declare how a formula's verdict is read from its machines; a second formula of one term is numbered."""
+        taken = {declared.term for declared in self.draft.verdicts}
+        names = itertools.chain([verdict.term], (f"{verdict.term}_{n}" for n in itertools.count(2)))
+        term = next(name for name in names if name not in taken)
+        self.draft.verdicts.append(replace(verdict, term=term))
 
     def discount(self, what: str, *path: str | int) -> float:
         """Return the spec's discount; note a problem where there is none."""

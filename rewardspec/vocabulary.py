@@ -40,6 +40,11 @@ def loads(text: str | bytes, file: str = "<text>") -> Spec:
         >>> loads("name: effort\nreward: -0.01 * abs(action)").reward[0].kind
         'markov'
     """
+    given: object = text
+    if not isinstance(given, str | bytes):
+        hint = "`rewardspec.from_data` takes mappings and lists, `rewardspec.load` the path of a file."
+        message = f"`loads` reads YAML text, and this is a {type(given).__name__}"
+        raise SpecError(Problem("not-a-mapping", message, hints=(hint,)))
     document = read_text(text, file)
     return read_spec(document.value, VOCABULARY, document)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rewardspec.analysis.lints import LINTS
 from rewardspec.analysis.spec_tests import run_tests
 from rewardspec.analysis.subject import inspect
-from rewardspec.errors import Problem, RewardSpecError, SpecError
+from rewardspec.errors import Problem, RewardSpecError, SpecError, near_miss
 from rewardspec.spec.model import Spec
 
 _RANK = {"error": 0, "warning": 1, "info": 2}
@@ -90,11 +90,12 @@ def filter_findings(problems: Iterable[Problem], ignore: Iterable[str] = ()) -> 
     """Return the problems whose codes are not to be ignored.
 
     Raises:
-        ValueError: `ignore` names a code that no lint has.
+        ValueError: `ignore` names a code that there is not.
     """
-    from rewardspec.codes.lints import LINT_CODES
+    from rewardspec.codes import CODES
 
-    unknown = sorted(set(ignore) - set(LINT_CODES))
-    if unknown:
-        raise ValueError(f"no lint has the code {', '.join(unknown)}")
-    return tuple(problem for problem in problems if problem.code not in set(ignore))
+    ignored = set(ignore)
+    for code in sorted(ignored - set(CODES)):
+        hint = near_miss(code, CODES) or " `rewardspec explain --list` lists them all."
+        raise ValueError(f"no finding has the code '{code}'.{hint}")
+    return tuple(problem for problem in problems if problem.code not in ignored)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,7 @@ import typer
 
 from rewardspec.cli.arguments import SpecPaths, read_spec
 from rewardspec.cli.printing import STYLES, Part, count, problem_data, say, say_problem, write
-from rewardspec.errors import Problem, RewardSpecError, Severity, near_miss
+from rewardspec.errors import Problem, RewardSpecError, Severity
 
 if TYPE_CHECKING:
     from rewardspec.analysis.probe import EnvReport
@@ -65,7 +65,7 @@ def check(
       rewardspec check office.yaml --env CartPole-v1
     """  # noqa: D301 (\b keeps the lines of the example apart)
     ignored = ignore or []
-    _refuse_unknown_codes(ignored)
+    _filtered((), ignored)  # a misspelt code is said before anything is looked at
     if record is not None and not env:
         raise typer.BadParameter(
             "needs --env: there is no episode to keep without one", param_hint="--record"
@@ -75,7 +75,7 @@ def check(
     findings: list[Problem] = []
     for path in specs:
         found, report = _check_one(path, env, episodes, seed, gamma, record)
-        found = [problem for problem in found if problem.code not in ignored]
+        found = _filtered(found, ignored)
         findings += found
         if not as_json:
             for problem in found:
@@ -91,14 +91,13 @@ def check(
         raise typer.Exit(1)
 
 
-def _refuse_unknown_codes(codes: Sequence[str]) -> None:
-    from rewardspec.codes import CODES
+def _filtered(problems: Iterable[Problem], ignore: Sequence[str]) -> list[Problem]:
+    from rewardspec.analysis.check import filter_findings
 
-    for code in codes:
-        if code not in CODES:
-            raise typer.BadParameter(
-                f"no finding has the code '{code}'.{near_miss(code, CODES)}", param_hint="--ignore"
-            )
+    try:
+        return list(filter_findings(problems, ignore))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--ignore") from None
 
 
 def _check_one(

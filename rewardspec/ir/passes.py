@@ -147,43 +147,28 @@ def minimise_machines(program: Program) -> Program:
 
 
 def drop_unread(program: Program) -> Program:
-    """Drop machines, folds and parameters that nothing reads (their tables were folded away)."""
-    while True:
-        read: set[tuple[str, str]] = set()
-        for root in program.roots():
-            for node in ir.walk(root):
-                match node:
-                    case ir.Memory(name):
-                        read.add(("fold", name))
-                    case ir.StateTable(name) | ir.OutputTable(name):
-                        read.add(("machine", name))
-                    case ir.Param(name):
-                        read.add(("param", name))
-        # A fold that only its own update reads is as good as unread.
-        outside: set[str] = set()
-        for root in (
-            *(t.expr for t in program.terms),
-            *(e.when for e in program.ends),
-            *(f for _, f in program.futures),
-        ):
-            outside.update(n.fold for n in ir.walk(root) if isinstance(n, ir.Memory))
-        for p in program.propositions:
-            outside.update(n.fold for n in ir.walk(p.expr) if isinstance(n, ir.Memory))
-        for fold in program.folds:
-            outside.update(
-                n.fold for n in ir.walk(fold.update) if isinstance(n, ir.Memory) and n.fold != fold.name
-            )
-        verdicts = {name for verdict in program.verdicts for name in verdict.machines}
-        machines = tuple(m for m in program.machines if ("machine", m.name) in read or m.name in verdicts)
-        folds = tuple(f for f in program.folds if f.name in outside)
-        params = tuple(p for p in program.params if ("param", p.name) in read)
-        if (len(machines), len(folds), len(params)) == (
-            len(program.machines),
-            len(program.folds),
-            len(program.params),
-        ):
-            return program
-        program = replace(program, machines=machines, folds=folds, params=params)
+    """Drop machines, folds and parameters that nothing reads: a fold that only folds like it read counts as unread."""
+    updates = {fold.name: fold.update for fold in program.folds}
+    todo = list(replace(program, folds=()).roots())
+    folds: set[str] = set()
+    machines = {name for verdict in program.verdicts for name in verdict.machines}
+    params: set[str] = set()
+    while todo:
+        for node in ir.walk(todo.pop()):
+            match node:
+                case ir.Memory(name) if name not in folds:
+                    folds.add(name)
+                    todo.append(updates[name])
+                case ir.StateTable(name) | ir.OutputTable(name):
+                    machines.add(name)
+                case ir.Param(name):
+                    params.add(name)
+    return replace(
+        program,
+        machines=tuple(m for m in program.machines if m.name in machines),
+        folds=tuple(f for f in program.folds if f.name in folds),
+        params=tuple(p for p in program.params if p.name in params),
+    )
 
 
 def drop_false_ends(program: Program) -> Program:

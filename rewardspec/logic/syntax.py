@@ -128,6 +128,19 @@ PAST_WORDS: Final = frozenset(
     }
 )
 
+SPOKEN: Final = {
+    "f": "F",
+    "finally": "F",
+    "g": "G",
+    "globally": "G",
+    "x": "X",
+    "u": "U",
+    "w": "W",
+    "m": "M",
+    "r": "R",
+}
+"""How an operator may be called by somebody who does not know how it is written here."""
+
 PREFIX: Final = frozenset({"not", "F", "G", "X", "WX"})
 SERE_ARROWS: Final = frozenset({"[]->", "[]=>", "<>->", "<>=>"})
 PRECEDENCE: Final = {
@@ -525,7 +538,9 @@ class _Parser:
             self._fail_on_past(name, position, length)
         hint = f"declared here: {list_names(self.declared)}."
         run = re.match(r"[FGX]+", name)
-        if self.grammar.is_temporal and run and name[run.end() :] in self.declared:
+        if self.grammar.is_temporal and (operator := SPOKEN.get(name.lower())):
+            hint += f" The operator is written '{operator}'."
+        elif self.grammar.is_temporal and run and name[run.end() :] in self.declared:
             hint += f" Did you mean '{' '.join(run[0])} {name[run.end() :]}'?"
         else:
             hint += near_miss(name, self.declared)

@@ -89,8 +89,11 @@ def read_file(path: str | os.PathLike[str]) -> Document:
             data = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = (getattr(error, "strerror", None) or str(error)).lower()
+        hints = _like_named(file)
+        if isinstance(file, str) and ("\n" in file or ": " in file):  # a spec, and no path
+            hints = ("This looks like the text of a spec: `rewardspec.loads(text)` reads one.",)
         raise SpecError(
-            Problem("unreadable-file", f"cannot read the file: {reason}", Place(file), _like_named(file))
+            Problem("unreadable-file", f"cannot read the file: {reason}", Place(file), hints)
         ) from None
     return read_text(data, file)
 

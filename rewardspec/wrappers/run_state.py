@@ -18,7 +18,8 @@ def check_param(program: Program, name: str, value: float) -> None:
     """
     names = [param.name for param in program.params]
     if name not in names:
-        hint = f"There are: {list_names(names)}.{near_miss(name, names)} A term with a `weight` has one."
+        known = f"There are: {list_names(names)}.{near_miss(name, names)}" if names else "It has none."
+        hint = f"{known} A term with a `weight` has one."
         raise UnsupportedError(
             Problem("unknown-param", f"the program has no parameter '{name}'", hints=(hint,))
         )

@@ -418,6 +418,9 @@ def test_a_clip_over_a_difference_and_one_under_it() -> None:
         ("tolerance(x, 0.2, 0.4, margin=1, sigmoid='hyperbolic')", False),
         ("tolerance(x, 0.2, 0.4, margin=1, sigmoid='reciprocal')", False),
         ("x % x", True),
+        ("9 ** 9 ** 9 ** 9", True),
+        ("x * (1e308 * 10)", True),
+        ("x * (1e307 * 10)", False),
     ],
 )
 def test_arithmetic_that_may_not_be_finite(value: str, trips: bool) -> None:

@@ -259,6 +259,13 @@ def test_what_nothing_reads_is_dropped() -> None:
     assert (kept.folds, kept.machines, kept.params) == (parts["folds"], (machine,), parts["params"])
 
 
+def test_folds_that_only_read_each_other_are_dropped() -> None:
+    """The first pass kept such a pair: each is read, and neither matters."""
+    pair = (Fold("a", 0.0, ir.Memory("b")), Fold("b", 0.0, ir.Memory("a")))
+    assert drop_unread(program(folds=pair)).folds == ()
+    assert drop_unread(program(folds=pair, terms=(Term("t", "markov", ir.Memory("a")),))).folds == pair
+
+
 def test_a_machine_that_only_a_verdict_reads_is_kept() -> None:
     spec = "propositions: [a]\nreward: {ltl: F a, pay: end, accept: 0}"
     assert len(compile_text(spec).machines) == 1

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rewardspec.errors import SpecError
 from rewardspec.logic import automaton as automata
 from rewardspec.logic.finite import compile_factor
 from rewardspec.logic.formula import parse_formula
@@ -205,6 +206,17 @@ def test_twelve_eventualities_stay_small_machines() -> None:
 )
 def test_verdicts_in_words(text: str, steps: list[str], word: str) -> None:
     assert verdict_after(compile_text(formula(text, pay="end")), label_trace(*steps)) == word
+
+
+def test_two_formulas_in_one_term_have_a_verdict_each() -> None:
+    program = compile_text("{propositions: [a, b], reward: {sum: [{ltl: F a}, {ltl: F b}], name: both}}")
+    assert [verdict.term for verdict in program.verdicts] == ["both", "both_2"]
+
+
+@pytest.mark.parametrize(("text", "said"), [("f a", "'F'"), ("Finally a", "'F'"), ("a u a", "'U'")])
+def test_an_operator_by_another_name_is_told_its_own(text: str, said: str) -> None:
+    with pytest.raises(SpecError, match=f"The operator is written {said}"):
+        compile_text(f"{{propositions: [a], reward: {{ltl: '{text}'}}}}")
 
 
 def test_worked_progress() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rewardspec.errors import SpecError
 from rewardspec.spec import text as text_module
 from rewardspec.spec.text import MAX_BYTES, MAX_DEPTH, dump_text, path_text, read_file, read_text
+from rewardspec.vocabulary import load, loads
 
 OFFICE = """\
 rewardspec: 1
@@ -327,6 +328,13 @@ def test_a_missing_file_names_one_that_is_nearly_the_same(tmp_path: Path) -> Non
     for path in (tmp_path, "nul\0", tmp_path / "no" / "such.yaml"):
         with pytest.raises(SpecError, match="unreadable-file"):
             read_file(path)
+
+
+def test_text_where_a_path_belongs_and_the_other_way_round() -> None:
+    with pytest.raises(SpecError, match="`rewardspec.loads"):
+        load("name: a\nreward: 1")
+    with pytest.raises(SpecError, match="`loads` reads YAML text, and this is a dict"):
+        loads({"reward": 1})  # type: ignore[arg-type]
 
 
 def test_problems_are_collected_and_bounded() -> None:

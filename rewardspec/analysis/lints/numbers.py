@@ -48,10 +48,21 @@ def _hazards(subject: Subject, expr: Expr, assumed: Assumed) -> Iterator[tuple[s
         differs = ir.Compare("ne", expr.b, ir.ZERO) in assumed
         if divisor.is_bounded and divisor.low <= 0 <= divisor.high and not differs:
             yield f"a divisor lies in {divisor} and may be 0", expr.place
+            return
     elif isinstance(expr, ir.Call):
         x = subject.ranges.of(expr.args[0], assumed)
         if reason := _outside(expr.name, x):
             yield reason, None
+            return
+    if isinstance(expr, ir.Binary) and _is_constant(expr):
+        made, given = subject.ranges.of(expr), [subject.ranges.of(child) for child in ir.children(expr)]
+        if not made.is_bounded and all(interval.is_bounded for interval in given):
+            yield "a constant is too large to be a number", expr.place
+
+
+def _is_constant(expr: Expr) -> bool:
+    """Return whether an expression is made of numbers alone."""
+    return all(isinstance(leaf, ir.Const) for leaf in ir.walk(expr) if not ir.children(leaf))
 
 
 def _outside(name: str, x: Interval) -> str:
