@@ -277,12 +277,18 @@ class Emitter:
         simple = value.code.isidentifier() or isinstance(expr, ir.Const)
         if not value.shape and not simple and (self.uses.get(expr, 0) > 1 or value.depth > INLINE_DEPTH):
             value = Value(self.name(value))
-        elif value.is_array and not value.code.isidentifier():
-            name = self.fresh("a")
-            self.emit(f"{name} = {value.code}")
-            value = Value(name, None, value.shape)
+        elif value.is_array:
+            value = self.kept_array(value)
         self.known[expr] = value
         return value
+
+    def kept_array(self, value: Value) -> Value:
+        """Return an array under a name."""
+        if value.code.isidentifier():
+            return value
+        name = self.fresh("a")
+        self.emit(f"{name} = {value.code}")
+        return Value(name, None, value.shape)
 
     def build(self, expr: Expr) -> Value:
         """Return code for an expression that is not known yet."""
@@ -315,7 +321,7 @@ class Emitter:
         shape = next((operand.shape for operand in operands if operand.shape), ())
         if any(operand.is_array for operand in operands):
             codes = [self.as_array(operand) for operand in operands]
-            return Value(array_code(expr, codes), None, shape)
+            return Value(self.array_operation(expr, codes), None, shape)
         depth = 1 + max(operand.depth for operand in operands)
         if shape:
             size = math.prod(shape)
@@ -341,10 +347,14 @@ class Emitter:
             return f"_array([{', '.join(value.items)}]).reshape({value.shape!r})"
         return value.code
 
+    def array_operation(self, expr: Expr, codes: list[str]) -> str:
+        """Return code for an operation on arrays."""
+        return array_code(expr, codes)
+
     def reduce(self, op: str, value: Value) -> Value:
         """Return code for a reduction of a vector."""
         if value.items is None:
-            return Value(f"_{op}_array({value.code})")
+            return self.reduce_array(op, value)
         items = list(value.items)
         if op in ("any", "all"):
             return Value("(" + (" or " if op == "any" else " and ").join(f"bool({i})" for i in items) + ")")
@@ -354,6 +364,10 @@ class Emitter:
             return Value(self.extreme(op, items))
         summed = "(" + " + ".join(items) + ")"
         return Value(summed if op == "sum" else f"({summed} / {len(items)})")
+
+    def reduce_array(self, op: str, value: Value) -> Value:
+        """Return code for a reduction of an array."""
+        return Value(f"_{op}_array({value.code})")
 
     def extreme(self, op: str, items: list[str]) -> str:
         """Return code for the least or greatest of some values; a NaN among them is the result."""
@@ -374,13 +388,18 @@ class Emitter:
         """Return code for a part of a computed vector."""
         subscript = tuple(i.slice if isinstance(i, ir.Span) else i for i in items)
         if value.items is None:
-            code = f"{value.code}[{self.bound(subscript)}]"
-            shape = np.empty(value.shape)[subscript].shape
-            return Value(code, None, shape) if shape else Value(f"float({code})")
+            return self.array_part(value, items)
         cells = np.arange(len(value.items)).reshape(value.shape)[subscript]
         if cells.ndim == 0:
             return Value(value.items[int(cells)])
         return Value("", tuple(value.items[int(c)] for c in cells.ravel()), cells.shape)
+
+    def array_part(self, value: Value, items: tuple[ir.Item, ...]) -> Value:
+        """Return code for a part of an array."""
+        subscript = tuple(i.slice if isinstance(i, ir.Span) else i for i in items)
+        code = f"{value.code}[{self.bound(subscript)}]"
+        shape = np.empty(value.shape)[subscript].shape
+        return Value(code, None, shape) if shape else Value(f"float({code})")
 
     # -- reading the transition ------------------------------------------------------------------
 
@@ -388,13 +407,13 @@ class Emitter:
         """Return code for a part of the transition."""
         root, path = field.root, field.path
         if root == "label":
-            return Value(f"labels[{self.layout.labels.index(str(path[0]))}]")
+            return self.label(self.layout.labels.index(str(path[0])))
         if root == "future":
-            return Value(f"future[{self.bound(path[0])}]")
+            return self.future(field)
         if root in ("terminated", "truncated"):
             return Value(root)
         if root == "reward":
-            return self.number("reward if reward.__class__ is float else float(reward)", "r")
+            return self.own_reward()
         if root == "info":
             return self.info(field)
         keys = next(path[:n] for n in range(len(path) + 1) if (root, path[:n]) in self.layout.arrays)
@@ -412,6 +431,18 @@ class Emitter:
                 value = self.index(value, more)
             return value
         return self.read(base, base_shape, items)
+
+    def label(self, position: int) -> Value:
+        """Return code for a truth value that a labelling function gave."""
+        return Value(f"labels[{position}]")
+
+    def future(self, field: ir.Field) -> Value:
+        """Return code for what only the end of the episode tells."""
+        return Value(f"future[{self.bound(field.path[0])}]")
+
+    def own_reward(self) -> Value:
+        """Return a name for the environment's own reward."""
+        return self.number("reward if reward.__class__ is float else float(reward)", "r")
 
     def base(self, root: str, keys: tuple[ir.Step, ...]) -> str:
         """Return a name for the array or number to which keys lead."""

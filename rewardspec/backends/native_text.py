@@ -1,0 +1,339 @@
+"""Text of compiled functions: the emitter's statements, with a transition that comes as plain arrays.
+
+The text is complete in itself: numbers, generated names and constant tables; nothing that a user wrote. Vectors up
+to `UNROLLED` entries are separate scalars as in Python; a longer one is the code of its element at `j0, j1, ...`,
+and a reduction of it becomes a loop, so that no array is ever made. Machines step by table.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rewardspec.backends import emitter as python
+from rewardspec.backends.emitter import Emitter, Value
+from rewardspec.backends.python_text import number_text, scalar_code
+from rewardspec.ir import expr as ir
+from rewardspec.ir.expr import Expr
+from rewardspec.ir.layout import Layout, Shape
+from rewardspec.ir.program import Machine
+
+TABLED_CELLS = 1 << 16
+"""Machines with at most this many cells (states times classes of labels) step by a table."""
+
+TABLED_BITS = 16
+"""Labels of more propositions have no table of their classes; such a machine compares its edges with the label."""
+
+MASKED_LABELS = 62
+"""Up to so many labels come as the bits of one integer, more as a row of truth values."""
+
+
+class NativeEmitter(Emitter):
+    """Writes the statements of one environment's step for numba.
+
+    Attributes:
+        row: What a subscript begins with: nothing where the arrays are those of one environment, `i, ` in a batch.
+        constants: Statements that define the tables.
+    """
+
+    def __init__(self, layout: Layout, row: str = "", reductions: dict[Expr, str] | None = None) -> None:
+        super().__init__(layout)
+        self.row = row
+        self.reductions = reductions
+        self.constants: dict[str, str] = {}
+        self.cells: dict[str, list[int]] = {}
+
+    def step(self) -> tuple[list[str], list[str], dict[str, str]]:
+        """Emit the step as `body` does; payments are floats under names, and `bad` says whether a NaN is hidden."""
+        terms, news, flags = self.body()
+        unfelt = self.unfelt()
+        self.emit(f"bad = {' or '.join(f'{x} != {x}' for x in unfelt) or 'False'}")
+        self.emit(f"paid = {self.reward(terms)}")
+        return terms, news, flags
+
+    def named(self, value: Value, name: str) -> str:
+        """Return a name that holds the value as a float."""
+        return self.name(Value(f"({value.code} * 1.0)"), name)
+
+    # -- constants -------------------------------------------------------------------------------
+
+    def bound(self, value: Any, prefix: str = "k") -> str:
+        """Return the name of a constant array."""
+        return self.constant(np.array(value, np.float64))
+
+    def constant(self, values: np.ndarray[Any, Any]) -> str:
+        """Return the name of a constant array; equal ones are one."""
+        numbers = [number_text(v) if values.dtype.kind == "f" else repr(v) for v in values.tolist()]
+        text = f"_np.array([{', '.join(numbers)}], _np.{values.dtype.name})"
+        return self.constants.setdefault(text, f"k{len(self.constants)}")
+
+    # -- machines --------------------------------------------------------------------------------
+
+    def step_machine(self, machine: Machine) -> None:
+        """Emit the machine's next state `v<i>` and the place of its edge, `c<i>` in a table or output `o<i>`."""
+        if machine.name in self.stepped:
+            return
+        self.stepped.add(machine.name)
+        i = self.machines[machine.name]
+        conditions = [self.condition(p) for p in machine.propositions]
+        bits = [f"({condition}) * {1 << bit}" for bit, condition in enumerate(conditions)]
+        self.emit(f"l{i} = {' + '.join(bits) or '0'}")
+        classes = label_classes(machine) if len(conditions) <= TABLED_BITS else None
+        if classes is None or len(classes[1]) * len(machine.states) > TABLED_CELLS:
+            self.compare_edges(machine, i)
+            return
+        class_of, labels = classes
+        index = f"l{i}"
+        if len(labels) < len(class_of) and len(class_of) * len(machine.states) > 1 << 12:
+            index = f"{self.constant(class_of)}[l{i}]"
+            self.emit(f"c{i} = u{i} * {len(labels)} + {index}")
+        else:
+            labels = list(range(len(class_of)))
+            self.emit(f"c{i} = u{i} * {len(labels)} + l{i}")
+        found = [machine.step(u, label) for u in range(len(machine.states)) for label in labels]
+        nexts = np.array([target for target, _ in found], np.min_scalar_type(len(machine.states)))
+        self.emit(f"v{i} = {self.constant(nexts)}[c{i}] * 1")
+        self.cells[machine.name] = [output for _, output in found]
+
+    def compare_edges(self, machine: Machine, i: int) -> None:
+        """Emit the step of a machine by comparing the label with each edge of the present state."""
+        firsts = np.cumsum([0, *(len(edges) for edges in machine.edges)])
+        edges = [edge for listed in machine.edges for edge in listed]
+        columns = [
+            self.constant(np.array([getattr(edge, name) for edge in edges] or [0], np.int64))
+            for name in ("mask", "value", "target", "output")
+        ]
+        first = self.constant(firsts.astype(np.int64))
+        self.emit(f"v{i}, o{i} = u{i}, 0")
+        self.emit(f"for e in range({first}[u{i}], {first}[u{i} + 1]):")
+        self.emit(f"    if l{i} & {columns[0]}[e] == {columns[1]}[e]:")
+        self.emit(f"        v{i}, o{i} = {columns[2]}[e], {columns[3]}[e]")
+        self.emit("        break")
+
+    def table(self, table: ir.StateTable | ir.OutputTable) -> Value:
+        """Return the entry of a table for a machine's state or output."""
+        i = self.machines[table.machine]
+        values: Sequence[float | bool] = table.values
+        if isinstance(table, ir.StateTable) and not table.after:
+            index = f"u{i}"
+        else:
+            self.step_machine(self.program.machines[i])
+            index = f"v{i}"
+            if isinstance(table, ir.OutputTable):
+                index = f"o{i}"
+                if table.machine in self.cells:  # one look-up instead of two
+                    index = f"c{i}"
+                    values = [values[output] for output in self.cells[table.machine]]
+        kind = np.bool_ if table.truth else np.float64
+        return Value(f"{self.constant(np.array(values, kind))}[{index}]")
+
+    # -- arrays: the code of an element ------------------------------------------------------------
+
+    def kept_array(self, value: Value) -> Value:
+        """Return the array as it is: each use works its elements out anew, inside the loop that needs them."""
+        return value
+
+    def as_array(self, value: Value) -> str:
+        """Return the code of an operand's element."""
+        if value.items is None:
+            return value.code
+        name = self.fresh("a")
+        self.emit(f"{name} = ({', '.join(f'{item} * 1.0' for item in value.items)},)")
+        return f"{name}[{flat_index(value.shape)}]"
+
+    def array_operation(self, expr: Expr, codes: list[str]) -> str:
+        """Return the code of an operation's element."""
+        return scalar_code(expr, codes, array_extreme)
+
+    def reduce_array(self, op: str, value: Value) -> Value:
+        """Emit the loop of a reduction; return the name of its result."""
+        name = self.fresh("z")
+        x = value.code
+        start, line = {
+            "sum": ("0.0", f"{name} += {x}"),
+            "mean": ("0.0", f"{name} += {x}"),
+            "count": ("0.0", f"{name} += 1.0 if {x} else 0.0"),
+            "any": ("False", f"{name} = {name} or bool({x})"),
+            "all": ("True", f"{name} = {name} and bool({x})"),
+            "min": ("_inf", f"{name} = _least({name}, {x})"),
+            "max": ("-_inf", f"{name} = _greatest({name}, {x})"),
+        }[op]
+        self.emit(f"{name} = {start}")
+        self.loop(value.shape, line)
+        return Value(name if op != "mean" else f"({name} / {float(math.prod(value.shape))})")
+
+    def loop(self, shape: Shape, line: str) -> None:
+        """Emit a statement for every element."""
+        for axis, size in enumerate(shape):
+            self.emit(f"{'    ' * axis}for j{axis} in range({size}):")
+        self.emit("    " * len(shape) + line)
+
+    def array_part(self, value: Value, items: tuple[ir.Item, ...]) -> Value:
+        """Return the element's code of a part: every `j` of the whole in terms of those of the part."""
+        indices, shape = part_indices(value.shape, items)
+        code = re.sub(r"\bj(\d+)\b", lambda match: f"({indices[int(match[1])]})", value.code)
+        return Value(code, None, shape)
+
+    # -- reading the transition ------------------------------------------------------------------
+
+    def label(self, position: int) -> Value:
+        """Return code for a bit of the label."""
+        at = f"[{self.row[:-2]}]" if self.row else ""
+        if len(self.layout.labels) > MASKED_LABELS:
+            return Value(f"label[{self.row}{position}]")
+        return Value(f"(label{at} >> {position} & 1 != 0)")
+
+    def future(self, field: ir.Field) -> Value:
+        """Return code for what only the end of the episode tells."""
+        return self.extra(field)
+
+    def info(self, field: ir.Field) -> Value:
+        """Return a name for an entry of `info`."""
+        return self.number(self.extra(field).code, "x")
+
+    def extra(self, field: ir.Field) -> Value:
+        """Return code for a number that stands in `info`, in the order of `extra_fields`."""
+        return Value(f"info[{self.row}{extra_fields(self.layout).index(field)}]")
+
+    def own_reward(self) -> Value:
+        """Return a name for the environment's own reward."""
+        return self.number(f"reward{self.at()} * 1.0", "r")
+
+    def at(self, index: str = "") -> str:
+        """Return a subscript of an array that the transition gives; nothing for a single number."""
+        inside = f"{self.row}{index}".removesuffix(", ")
+        return f"[{inside}]" if inside else ""
+
+    def base(self, root: str, keys: tuple[ir.Step, ...]) -> str:
+        """Return the name of the array or number to which keys lead."""
+        return leaf_name(self.layout, root, keys)
+
+    def scalar_base(self, base: str) -> Value:
+        """Return a name for a single number of an observation or action."""
+        return self.cell_of(base, ())
+
+    def cell_of(self, base: str, position: tuple[int, ...]) -> Value:
+        """Return a name for one entry of an array."""
+        key = ("cell", base, position)
+        if key not in self.bases:
+            code = f"{base}{self.at(', '.join(map(str, position)))} * 1.0"
+            self.bases[key] = self.number(code, "x").code
+        return Value(self.bases[key])
+
+    def read(self, base: str, shape: Shape, items: tuple[ir.Item, ...]) -> Value:
+        """Return an array's part as a scalar, as separate scalars or as an array."""
+        subscript = tuple(i.slice if isinstance(i, ir.Span) else i for i in items)
+        cells = np.arange(math.prod(shape)).reshape(shape)[subscript]
+        if cells.size <= python.UNROLLED:
+            names = [
+                self.cell_of(base, tuple(int(n) for n in np.unravel_index(int(c), shape))).code
+                for c in cells.ravel()
+            ]
+            return Value(names[0]) if cells.ndim == 0 else Value("", tuple(names), cells.shape)
+        indices, rest = part_indices(shape, items)
+        element = f"({base}{self.at(', '.join(indices))} * 1.0)"
+        key = ("checked", element, rest)
+        if key not in self.bases:
+            name = self.bases[key] = self.fresh("x")
+            self.emit(f"{name} = 0.0")
+            self.loop(rest, f"if {element} != {element}: {name} = _nan")
+            self.checked.append(name)
+        return Value(element, None, rest)
+
+    # -- reductions over environments --------------------------------------------------------------
+
+    def build(self, expr: Expr) -> Value:
+        """Return code for an expression that is not known yet; a reduction over B was made before the loop."""
+        if self.reductions is not None and isinstance(expr, ir.Reduce) and expr.axis == "B":
+            return Value(self.reductions[expr])
+        if isinstance(expr, ir.Param):
+            return Value(f"p{self.params[expr.name]}")
+        return super().build(expr)
+
+
+def array_extreme(op: str, items: list[str]) -> str:
+    """Return code for the least or greatest of some elements; a NaN among them is the result."""
+    best = items[0]
+    for item in items[1:]:
+        best = f"{'_least' if op == 'min' else '_greatest'}({best}, {item})"
+    return best
+
+
+def flat_index(shape: Shape) -> str:
+    """Return code for the position of the element at `j0, j1, ...` in row-major order.
+
+    Example:
+        >>> flat_index((2, 3))
+        'j0 * 3 + j1'
+    """
+    parts = []
+    for axis in range(len(shape)):
+        step = math.prod(shape[axis + 1 :])
+        parts.append(f"j{axis}" if step == 1 else f"j{axis} * {step}")
+    return " + ".join(parts)
+
+
+def part_indices(shape: Shape, items: tuple[ir.Item, ...]) -> tuple[list[str], Shape]:
+    """Return code for each index into an array at the part's element `j0, j1, ...`, and the part's shape.
+
+    Example:
+        >>> part_indices((5, 8, 8), (0, ir.Span(None, None, -1)))
+        (['0', '7 + j0 * -1', 'j1'], (8, 8))
+    """
+    indices: list[str] = []
+    kept: list[int] = []
+    padded = (*items, *(ir.Span() for _ in range(len(shape) - len(items))))
+    for size, item in zip(shape, padded, strict=True):
+        if isinstance(item, int):
+            indices.append(str(item % size))
+            continue
+        taken = range(*item.slice.indices(size))
+        j = f"j{len(kept)}"
+        kept.append(len(taken))
+        step = j if taken.step == 1 else f"{j} * {taken.step}"
+        indices.append(step if taken.start == 0 else f"{taken.start} + {step}")
+    return indices, tuple(kept)
+
+
+def label_classes(machine: Machine) -> tuple[np.ndarray[Any, Any], list[int]]:
+    """Return the class of every label and one label of each class; labels that no state tells apart are one class."""
+    labels = np.arange(1 << len(machine.propositions))
+    taken = np.zeros((len(machine.states), len(labels)), np.int64)
+    for u, edges in enumerate(machine.edges):
+        for n, edge in enumerate(edges, 1):
+            taken[u, labels & edge.mask == edge.value] = n
+    _, first, class_of = np.unique(taken, axis=1, return_index=True, return_inverse=True)
+    return class_of.ravel().astype(np.min_scalar_type(len(first))), first.tolist()
+
+
+# -- how a transition is laid out -------------------------------------------------------------------
+
+
+def leaves(layout: Layout, root: str) -> list[tuple[ir.Step, ...]]:
+    """Return the keys of the arrays that a program reads from `obs`, `action` or `next_obs`."""
+    return [keys for where, keys in layout.arrays if where == root]
+
+
+def leaf_name(layout: Layout, root: str, keys: tuple[ir.Step, ...]) -> str:
+    """Return the name of an array in the text."""
+    return f"{root}_{leaves(layout, root).index(keys)}" if keys else root
+
+
+def unpacked(layout: Layout) -> list[str]:
+    """Return the statements that name the parts of observations and actions that have several."""
+    lines = []
+    for root in ("obs", "action", "next_obs"):
+        found = leaves(layout, root)
+        if found and found != [()]:
+            lines.append(f"{', '.join(leaf_name(layout, root, keys) for keys in found)}, = {root}")
+    return lines
+
+
+def extra_fields(layout: Layout) -> list[ir.Field]:
+    """Return the fields whose numbers stand in `info`: those of the info, then what only the future tells."""
+    fields = layout.program.fields()
+    return [f for root in ("info", "future") for f in fields if f.root == root]
