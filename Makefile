@@ -23,7 +23,7 @@ export MPLBACKEND := Agg
 export MUJOCO_GL ?= egl
 export SDL_VIDEODRIVER ?= dummy
 
-.PHONY: help demo test check format format-check lint types fuzz bench docs clean
+.PHONY: help demo test check format format-check lint types fuzz bench bench-smoke lowest docs clean
 
 help: ## Show this list.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 20
@@ -44,7 +44,7 @@ demo: $(READY) ## Train an agent on a declared reward and open the report.
 test: $(READY) ## Run tests and doctests.
 	$(PY) -m pytest -q -n $(WORKERS) --dist worksteal
 
-check: format-check lint types test ## Run what CI runs: format, lint, types, tests, doctests, wheel contents.
+check: format-check lint types test bench-smoke ## Run what CI runs: format, lint, types, tests, doctests, wheel contents.
 
 format: $(READY) ## Format the code and sort its imports.
 	$(PY) -m ruff check -q --select I --fix .
@@ -66,6 +66,19 @@ fuzz: $(READY) ## Draw new examples for every property test until MINUTES (10) a
 
 bench: $(READY) ## Measure speed, as ratios within one run.
 	$(PY) -m benchmarks speed --install-peers
+
+bench-smoke: $(READY) ## Run a tiny slice of every benchmark, to see that all of them run.
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	  $(PY) -m benchmarks run --smoke --out "$$folder" && \
+	  $(PY) -m benchmarks speed --quick --json "$$folder/speed.json"
+
+lowest: ## Run the tests with the oldest versions that pyproject allows, in an environment of their own.
+	rm -rf build/lowest && "$(PYTHON)" -m venv build/lowest
+	build/lowest/bin/python -m pip --disable-pip-version-check install --quiet uv
+	build/lowest/bin/uv pip compile --quiet --resolution lowest-direct --extra all --extra dev pyproject.toml \
+	  --output-file build/lowest.txt
+	build/lowest/bin/uv pip install --python build/lowest/bin/python -r build/lowest.txt
+	PYTHONPATH=. build/lowest/bin/python -m pytest -q -n $(WORKERS) --dist worksteal -p no:cacheprovider
 
 docs: $(READY) ## Write the generated pages anew: the error codes and the JSON Schema.
 	$(PY) -m docs.generate

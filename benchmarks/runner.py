@@ -24,6 +24,7 @@ from rich.table import Table  # noqa: E402
 
 import benchmarks.experiments  # noqa: E402
 from benchmarks.records import RESULTS, Cell, Records, Setting, key, measured  # noqa: E402
+from rewardspec.errors import near_miss  # noqa: E402
 from rewardspec.training.folder import write_whole  # noqa: E402
 
 
@@ -130,7 +131,7 @@ def main(command: str, arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks {command}", description=__doc__)
     if command != "list":
         parser.add_argument(
-            "experiments", nargs="+", choices=names(), metavar="NAME", help=", ".join(names())
+            "experiments", nargs="*", metavar="NAME", help=f"of {', '.join(names())}; default: all"
         )
         parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the records")
     if command == "run":
@@ -144,6 +145,10 @@ def main(command: str, arguments: list[str]) -> int:
             "--smoke", action="store_true", help="one seed and few steps: only see that it runs"
         )
     options = parser.parse_args(arguments)
+    chosen = getattr(options, "experiments", None) or names()
+    for name in chosen:
+        if name not in names():
+            parser.error(f"there is no experiment '{name}'.{near_miss(name, names())}")
     console = Console(width=None if sys.stdout.isatty() else 120)
     if command == "list":
         table = Table("experiment", "settings", "seeds", "steps", "tags", "what it asks")
@@ -154,7 +159,7 @@ def main(command: str, arguments: list[str]) -> int:
         console.print(table)
         return 0
     fine = True
-    for name in options.experiments:
+    for name in chosen:
         records = Records(options.out / f"{name}.jsonl")
         if command == "run":
             cells = wanted(load(name), steps=options.steps, seeds=options.seeds, smoke=options.smoke)

@@ -13,7 +13,7 @@ from benchmarks.speed import single_step
 from benchmarks.speed.method import QUICK, Block, Result, added, quiet_ratios, ratios, take_times
 from benchmarks.speed.pycrm import require_equal
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_quick_run_prints_and_writes_every_experiment(tmp_path: Path) -> None:
