@@ -11,10 +11,43 @@ AGENTS: dict[str, Explanation] = {
         "$ python -m agents.q_learning --method crm --spec markov.yaml",
         "$ python -m agents.q_learning --method plain --spec markov.yaml",
     ),
+    "memory-follows-machine": Explanation(
+        "Counterfactual experience pays a step as if the machine had been in another state. A counter that the "
+        "machine itself keeps would then be another number too, and nobody knows which.",
+        "# with counterfactual experience\nreward:\n  reward_machine:\n    start: a\n    counters: {n: 0}\n"
+        "    edges:\n    - {from: a, to: b, when: coffee, count: {n: n + 1}}\n",
+        "reward:\n  reward_machine:\n    start: a\n    edges:\n    - {from: a, to: once, when: coffee}\n"
+        "    - {from: once, to: twice, when: coffee}\n",
+    ),
+    "too-many-states": Explanation(
+        "Counterfactual experience replays a step from every joint state of the spec's machines, and there are too "
+        "many.",
+        ">>> CounterfactualWrapper(env, spec_of_seven_machines)",
+        ">>> CounterfactualWrapper(env, spec_of_one_formula)",
+    ),
+    "no-counterfactuals": Explanation(
+        "A CRM replay buffer stores what the environments tell about other machine states, and finds it in "
+        "observations. These tell nothing, or show the machine's state somewhere else.",
+        ">>> DQN('MlpPolicy', wrap(env, spec), replay_buffer_class=CrmReplayBuffer)",
+        ">>> DQN('MlpPolicy', CounterfactualWrapper(env, spec), replay_buffer_class=CrmReplayBuffer)",
+    ),
     "settings-changed": Explanation(
         "A run can be resumed only with the arguments that it was begun with: with others its numbers would be those "
         "of neither.",
         "$ python -m agents.q_learning --resume runs/office --learning-rate 0.1",
         "$ python -m agents.q_learning --resume runs/office",
+    ),
+    "unfit-stack": Explanation(
+        "Specs that share a batch on the device become one padded table: same environment, same discount, same "
+        "observation, and each of them decided by machine states, truth values and sums of numbers read on the step. "
+        "A spec that remembers numbers (counters, running statistics) is no table.",
+        "$ python -m agents.ppo_torch --specs office/  # one of them: `normalise: {of: reward}`",
+        "$ python -m agents.ppo_torch --spec office/normalised.yaml",
+    ),
+    "no-batch-form": Explanation(
+        "An agent that lives on the device needs its environments there: written in torch, or finite, so that their "
+        "table can be stepped. This environment is neither.",
+        "$ python -m agents.ppo_torch --spec walker.yaml --env-id Walker2d-v5",
+        "$ python -m agents.ppo_sb3 --spec walker.yaml --env-id Walker2d-v5",
     ),
 }

@@ -64,7 +64,7 @@ def save(model: BaseAlgorithm, envs: Iterable[Episodes], notes: Mapping[str, Any
     buffer = getattr(model, "replay_buffer", None)
     if buffer is not None:
         filled = buffer.buffer_size if buffer.full else buffer.pos
-        for name in BUFFERED:
+        for name in (*BUFFERED, *_counterfactual(buffer)):
             arrays |= {
                 key: value[:filled] for key, value in _flat(f"buffer.{name}", getattr(buffer, name, None))
             }
@@ -171,8 +171,13 @@ def _nested(name: str, arrays: Mapping[str, Any]) -> Any:
     return {key[len(start) :]: array for key, array in arrays.items() if key.startswith(start)}
 
 
+def _counterfactual(buffer: Any) -> tuple[str, ...]:
+    """Return the names of the arrays that a CRM buffer has beside SB3's."""
+    return tuple(getattr(buffer, "stored", ()))
+
+
 def _fill(buffer: Any, arrays: Mapping[str, Any]) -> None:
-    for name in BUFFERED:
+    for name in (*BUFFERED, *_counterfactual(buffer)):
         for key, target in _flat(f"buffer.{name}", getattr(buffer, name, None)):
             target[: len(arrays[key])] = arrays[key]
     position, full = arrays["buffer.place"]

@@ -20,6 +20,7 @@ from rewardspec.environments import make_environment
 from rewardspec.ir.program import Program
 from rewardspec.spec.model import Spec
 from rewardspec.training.observations import Encoded
+from rewardspec.wrappers.counterfactual import CounterfactualWrapper
 from rewardspec.wrappers.single import RewardSpecWrapper, wrap
 
 NETHACK = ("MiniHack-", "NetHack")
@@ -144,6 +145,7 @@ def make_env(
     *,
     horizon: int | None = None,
     seen: bool = False,
+    counterfactual: bool = False,
 ) -> Episodes:
     """Return one environment to train on.
 
@@ -154,11 +156,12 @@ def make_env(
         horizon: Steps after which an environment that has no time limit of its own is truncated.
         seen: Whether it is to be watched: it renders pictures, and every step's `info["rewardspec"]` tells
             the details.
+        counterfactual: Whether every step's info tells its counterfactual experience; not where it is seen.
 
     Raises:
         MissingExtraError: The environment's package is not installed.
         MismatchError: `no-environment`, or the environment lacks what the spec reads.
-        UnsupportedError: `unreadable-observation`.
+        UnsupportedError: `unreadable-observation`; `needs-machine` and the like for counterfactual experience.
     """
     program = compile_spec(spec) if isinstance(spec, Spec) else spec
     if isinstance(spec, Spec) and horizon is None and spec.env is not None:
@@ -172,7 +175,11 @@ def make_env(
     if horizon is not None and (env.spec is None or env.spec.max_episode_steps is None):
         env = gym.wrappers.TimeLimit(env, horizon)
     own = OwnScore(env)
-    paid = wrap(own, program, detail=seen)
+    paid = (
+        CounterfactualWrapper(own, program)
+        if counterfactual and not seen
+        else wrap(own, program, detail=seen)
+    )
     return Episodes(Encoded(paid), paid, own, success_of(env))
 
 

@@ -22,6 +22,7 @@ from rewardspec.training.environments import Episodes, make_env
 from rewardspec.training.folder import Row, RunFolder, write_whole
 from rewardspec.training.settings import EXPLORING, Settings, choose
 from rewardspec.vocabulary import load
+from rewardspec.wrappers.counterfactual import CounterfactualWrapper
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
@@ -46,6 +47,7 @@ def train(
     seed: int = 0,
     n_envs: int | None = None,
     agent: Mapping[str, Any] | None = None,
+    crm: float | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     show: Show | bool = True,
 ) -> RunFolder:
@@ -55,13 +57,15 @@ def train(
         spec: The spec, or the path of its YAML file.
         folder: The run folder; it must be new or empty.
         env_id: Gymnasium id; the spec's own where it is not given.
-        algo: `ppo`, `dqn`, `sac` or `a2c`.
+        algo: `ppo`, `dqn`, `sac`, `td3` or `a2c`.
         steps: Environment steps to train for, over all environments side by side; PPO and A2C round up to
             whole rollouts.
         seed: Seed of everything random: the same seed gives the same learning curve.
         n_envs: Environments side by side.
         agent: Arguments of the algorithm that differ from `settings.AGENT`. Its `gamma` is the spec's
             discount.
+        crm: Ratio of counterfactual experience for algorithms with a replay buffer, as `CrmReplayBuffer` takes
+            it: 1 replays every step from every machine state. None for an ordinary buffer.
         checkpoint_seconds: Seconds between two checkpoints; 0 saves one with every row of progress.
         show: Whether to show progress, or what to call with every row of it.
 
@@ -72,11 +76,13 @@ def train(
         SpecError: The spec is wrong.
         MismatchError: The environment lacks what the spec reads.
         UnsupportedError: `unknown-algorithm`, `no-environment`, `wrong-setting`, `unfit-algorithm`,
-            `discount-mismatch`, `run-folder-taken`.
+            `discount-mismatch`, `run-folder-taken`; `needs-machine` and the like with `crm`.
     """
     file = None if isinstance(spec, Spec) else Path(spec)
     spec = spec if isinstance(spec, Spec) else load(spec)
-    settings = choose(spec, env_id=env_id, algo=algo, steps=steps, seed=seed, n_envs=n_envs, agent=agent)
+    settings = choose(
+        spec, env_id=env_id, algo=algo, steps=steps, seed=seed, n_envs=n_envs, agent=agent, crm=crm
+    )
     program = compile_spec(spec)
     run = RunFolder(folder)
     model, envs = build(spec, settings)  # before anything is written: what cannot be built leaves no folder
@@ -169,7 +175,13 @@ def build(spec: Spec, settings: Settings) -> tuple[BaseAlgorithm, list[Episodes]
     program = compile_spec(spec)
     horizon = spec.env.horizon if spec.env is not None else None
     envs = [
-        make_env(program, settings.env_id, settings.env_kwargs, horizon=horizon)
+        make_env(
+            program,
+            settings.env_id,
+            settings.env_kwargs,
+            horizon=horizon,
+            counterfactual=settings.crm is not None,
+        )
         for _ in range(settings.n_envs)
     ]
     for env in envs:
@@ -193,6 +205,8 @@ def _agent(settings: Settings, envs: list[Episodes]) -> BaseAlgorithm:
     if settings.algo in ("ppo", "a2c") and discrete:
         arguments.setdefault("ent_coef", EXPLORING)
     encoded: Any = envs[0].env
+    if settings.crm is not None and isinstance(envs[0].paid, CounterfactualWrapper):
+        arguments |= _counterfactual_buffer(settings.crm, encoded, envs[0].paid)
     vector = DummyVecEnv([lambda env=env: env for env in envs])  # type: ignore[misc]
     algorithm = getattr(stable_baselines3, settings.algo.upper())
     try:
@@ -206,13 +220,25 @@ def _agent(settings: Settings, envs: list[Episodes]) -> BaseAlgorithm:
     return model
 
 
+def _counterfactual_buffer(ratio: float, encoded: Any, paid: CounterfactualWrapper) -> dict[str, Any]:
+    """Return the arguments that give an algorithm a replay buffer with counterfactual experience."""
+    from rewardspec.wrappers.replay_crm import CrmDictReplayBuffer, CrmReplayBuffer
+
+    has_parts = isinstance(encoded.observation_space, gym.spaces.Dict)
+    place = encoded.place_of(*paid.place)
+    return {
+        "replay_buffer_class": CrmDictReplayBuffer if has_parts else CrmReplayBuffer,
+        "replay_buffer_kwargs": {"ratio": ratio, "place": place, "states": paid.states},
+    }
+
+
 def _refuse_unfit(algo: str, space: gym.spaces.Space[Any]) -> None:
     """Raise when an algorithm cannot act in a space.
 
     Raises:
         UnsupportedError: `unfit-algorithm`.
     """
-    fitting = {"dqn": gym.spaces.Discrete, "sac": gym.spaces.Box}.get(algo)
+    fitting = {"dqn": gym.spaces.Discrete, "sac": gym.spaces.Box, "td3": gym.spaces.Box}.get(algo)
     if fitting is not None and not isinstance(space, fitting):
         other = "sac" if isinstance(space, gym.spaces.Box) else "dqn"
         raise UnsupportedError(

@@ -110,6 +110,17 @@ class Encoded(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordConstructor
             return "MultiInputPolicy"
         return "CnnPolicy" if self._pictures else "MlpPolicy"
 
+    def place_of(self, key: str | None, first: int) -> tuple[str | None, int]:
+        """Return where number `first` of a part went: the part's key (None for a vector), and its place there.
+
+        Args:
+            key: Key of a vector in the environment's observation; None where the observation is one.
+            first: Index in that vector.
+        """
+        path = () if key is None else (key,)
+        start = next(start for known, _, start in self._parts if known == path)
+        return ("vector" if self._pictures else None), start + first
+
     def observation(self, observation: Any) -> Any:
         """Return an observation as vectors and pictures."""
         self.raw = observation

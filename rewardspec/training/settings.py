@@ -11,12 +11,12 @@ from rewardspec.analysis.check import check_discount
 from rewardspec.errors import Problem, UnsupportedError, list_names, near_miss
 from rewardspec.spec.model import Spec
 
-Algo = Literal["ppo", "dqn", "sac", "a2c"]
+Algo = Literal["ppo", "dqn", "sac", "td3", "a2c"]
 
 ALGOS: tuple[str, ...] = get_args(Algo)
 """The algorithms of stable-baselines3 that `train` knows."""
 
-N_ENVS: dict[str, int] = {"ppo": 16, "a2c": 16, "dqn": 4, "sac": 1}
+N_ENVS: dict[str, int] = {"ppo": 16, "a2c": 16, "dqn": 4, "sac": 1, "td3": 1}
 """Environments side by side, where nothing is said."""
 
 AGENT: dict[str, dict[str, Any]] = {
@@ -33,8 +33,12 @@ AGENT: dict[str, dict[str, Any]] = {
         "exploration_fraction": 0.3,
     },
     "sac": {"buffer_size": 100_000, "learning_starts": 1_000},
+    "td3": {"buffer_size": 100_000, "learning_starts": 1_000},
 }
 """Arguments of the algorithm, where nothing is said; those left out here have SB3's own values."""
+
+REPLAYING = ("dqn", "sac", "td3")
+"""Algorithms with a replay buffer: those that can learn from counterfactual experience."""
 
 EXPLORING = 0.01
 """Entropy coefficient of PPO and A2C with discrete actions, where nothing is said."""
@@ -62,6 +66,7 @@ class Settings:
         seed: Seed of everything random.
         n_envs: Environments side by side.
         agent: Arguments of the algorithm, `gamma` included.
+        crm: Ratio of counterfactual experience, as `CrmReplayBuffer` takes it; None for an ordinary buffer.
     """
 
     env_id: str
@@ -71,6 +76,7 @@ class Settings:
     n_envs: int
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     agent: Mapping[str, Any] = field(default_factory=dict)
+    crm: float | None = None
 
     def to_data(self) -> dict[str, Any]:
         """Return the settings as plain data."""
@@ -86,6 +92,7 @@ def choose(
     seed: int = 0,
     n_envs: int | None = None,
     agent: Mapping[str, Any] | None = None,
+    crm: float | None = None,
 ) -> Settings:
     r"""Return the settings of a run, with everything chosen that is not said.
 
@@ -97,6 +104,7 @@ def choose(
         seed: Seed of everything random.
         n_envs: Environments side by side.
         agent: Arguments of the algorithm that differ from the chosen ones. Plain data only.
+        crm: Ratio of counterfactual experience; None for none.
 
     Raises:
         UnsupportedError: `unknown-algorithm`, `no-environment`, `wrong-setting`, or
@@ -128,8 +136,26 @@ def choose(
     for word, number, least in (("steps", steps, 1), ("n_envs", sides, 1), ("seed", seed, 0)):
         if number < least:
             raise UnsupportedError(Problem("wrong-setting", f"{word} is {number}; the least is {least}"))
+    if crm is not None:
+        _refuse_counterfactuals(algo, crm)
     kwargs = dict(spec.env.kwargs) if spec.env is not None and chosen == in_spec else {}
-    return Settings(chosen, algo, steps, seed, sides, kwargs, _arguments(spec, algo, sides, given))
+    return Settings(chosen, algo, steps, seed, sides, kwargs, _arguments(spec, algo, sides, given), crm)
+
+
+def _refuse_counterfactuals(algo: str, ratio: float) -> None:
+    """Raise when an algorithm cannot learn from such a ratio of counterfactuals."""
+    if algo not in REPLAYING:
+        raise UnsupportedError(
+            Problem(
+                "wrong-setting",
+                f"{algo} has no replay buffer that counterfactual experience could enter",
+                hints=(f"One of these has: {list_names(REPLAYING)}.",),
+            )
+        )
+    if not 0 <= ratio <= 1:
+        raise UnsupportedError(
+            Problem("wrong-setting", f"the ratio of counterfactuals is {ratio}; it lies between 0 and 1")
+        )
 
 
 def _arguments(spec: Spec, algo: str, sides: int, given: Mapping[str, Any]) -> dict[str, Any]:
