@@ -13,6 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from envs.letters import LETTERS as DRAWN
+from envs.letters import pixels
+from rewardspec.errors import MismatchError, Problem
 from rewardspec.tabular.world import TabularWorld
 
 if TYPE_CHECKING:
@@ -27,6 +30,12 @@ MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 HORIZON = 75
 """Steps of an episode."""
+
+PIXELS, ZOOM = 48, 5
+"""Side of a cell in pictures, and of a letter's pixel."""
+
+PAPER, INK, LINE, HERE = (250, 250, 247), (43, 45, 66), (190, 190, 186), (46, 140, 87)
+"""Colours of a cell, a letter, the lines between cells, and the agent's cell."""
 
 TRIES = 10_000
 """Layouts drawn before giving up."""
@@ -186,11 +195,17 @@ class LetterWorld(gym.Env[npt.NDArray[np.uint8], Any]):
         return seen.reshape(self.size, self.size, -1)
 
     def table(self, horizon: int | None = None) -> TabularWorld:
-        """Return the world on the present layout as arrays: a state is the agent's cell, counted by rows.
+        """Return the world as arrays: a state is the agent's cell, counted by rows.
 
         Args:
             horizon: Steps after which an episode is truncated.
+
+        Raises:
+            MismatchError: `not-tabular` where every episode has another layout.
         """
+        if self._fixed is None:
+            text = "a LetterWorld with another layout in every episode has too many states for a table"
+            raise MismatchError(Problem("not-tabular", text, hints=("Fix the layout: map_seed=0.",)))
         cells = self.size**2
         target = np.array([[[self._moved(cell, a)] for a in range(len(MOVES))] for cell in range(cells)])
         letter = np.array(self._letter)[target]
@@ -208,12 +223,34 @@ class LetterWorld(gym.Env[npt.NDArray[np.uint8], Any]):
         )
 
     def render(self) -> Any:
-        """Return the grid as text in which `@` is the agent, or as a picture `[cells, cells, 3]` uint8."""
-        return None
+        """Return the grid as text, the agent in brackets, or as a picture `[side, side, 3]` uint8."""
+        if self.render_mode == "ansi":
+            return self._draw_text()
+        return self._draw_picture() if self.render_mode == "rgb_array" else None
+
+    def _draw_text(self) -> str:
+        names = [*self.label_names, "."]
+        cells = [f" {names[letter]} " for letter in self._letter]
+        cells[self._cell] = f"[{cells[self._cell].strip()}]"
+        return "\n".join("".join(cells[i : i + self.size]) for i in range(0, len(cells), self.size))
+
+    def _draw_picture(self) -> npt.NDArray[np.uint8]:
+        picture = np.full((self.size * PIXELS + 1, self.size * PIXELS + 1, 3), LINE, np.uint8)
+        for cell, letter in enumerate(self._letter):
+            row, column = (PIXELS * part for part in divmod(cell, self.size))
+            inside = picture[row + 1 : row + PIXELS, column + 1 : column + PIXELS]
+            inside[:] = HERE if cell == self._cell else PAPER
+            if letter >= 0:
+                ink = pixels(self.label_names[letter]).repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
+                top, left = ((part - size) // 2 for part, size in zip(inside.shape, ink.shape, strict=False))
+                inside[top : top + ink.shape[0], left : left + ink.shape[1]][ink] = (
+                    PAPER if cell == self._cell else INK
+                )
+        return picture
 
 
 def _check(size: int, letters: str, centred: bool) -> None:
-    if not letters or not all(letter.isidentifier() for letter in letters):
+    if not letters or not set(letters) <= set(DRAWN):
         raise ValueError(f"letters are one or more of a to z, not {letters!r}")
     if centred and size % 2 == 0:
         raise ValueError(f"a grid of {size} by {size} has no middle: choose an odd size, or centred=False")
