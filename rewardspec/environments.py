@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -19,6 +20,9 @@ PACKAGES: dict[str, tuple[str, str]] = {
     "NetHack": ("nle", "minihack"),
 }
 """How ids begin -> the package that registers them, and the extra that installs it."""
+
+OURS = "rewardspec/"
+"""How the ids of our own worlds begin. They live in the folder `envs` of a checkout, not in the package."""
 
 MUJOCO = ("Ant", "HalfCheetah", "Hopper", "Humanoid", "Inverted", "Pusher", "Reacher", "Swimmer", "Walker2d")
 """How the ids begin that gymnasium registers itself but that need MuJoCo."""
@@ -71,12 +75,32 @@ def register(env_id: str) -> None:
                     importlib.import_module(package)
             except ImportError:
                 raise missing_extra(package, extra, f"'{env_id}'") from None
+    if env_id.startswith(OURS):
+        _register_ours()
     if env_id.startswith(MUJOCO) and env_id in gym.registry and importlib.util.find_spec("mujoco") is None:
         raise missing_extra("mujoco", "mujoco", f"'{env_id}'")
 
 
+def _register_ours() -> bool:
+    """Import the worlds of the checkout that this package is run from; return whether there are any.
+
+    A package of the name `envs` that lies elsewhere is another's, and is left alone.
+    """
+    folder = Path(__file__).resolve().parents[1] / "envs"
+    found = importlib.util.find_spec("envs")
+    if found is None or found.origin is None or Path(found.origin).resolve().parent != folder:
+        return False
+    importlib.import_module("envs")
+    return True
+
+
 def _unknown(env_id: str, error: Exception) -> Problem:
     """Return the problem of an id that nobody registered, with ids that are near."""
+    if env_id.startswith(OURS) and not _register_ours():
+        hint = (
+            "The worlds 'rewardspec/...' are in the repository's folder 'envs', not in the installed package."
+        )
+        return Problem("no-environment", f"there is no environment '{env_id}'", hints=(hint,))
     known = list(_known_ids())
     name = env_id.rpartition("-v")[0] or env_id
     versions = [other for other in known if other.rpartition("-v")[0] == name]
@@ -99,4 +123,5 @@ def _known_ids() -> Iterator[str]:
     for package in beginnings:
         if importlib.util.find_spec(package) is not None:
             register(f"{beginnings[package]}x")
-    yield from sorted(env_id for env_id in gym.registry if "/" not in env_id)
+    _register_ours()
+    yield from sorted(env_id for env_id in gym.registry if "/" not in env_id or env_id.startswith(OURS))

@@ -19,6 +19,7 @@ Labels = Callable[[Any, Any, Any, Mapping[str, Any]], tuple[bool, ...]]
 """`labels(obs, action, next_obs, info)` after each step: the truth of the bound names, in their order."""
 
 LABELLERS: dict[str, str] = {
+    "environment": "rewardspec.labels.environment",
     "minigrid": "rewardspec.labels.minigrid",
     "minihack": "rewardspec.labels.minihack",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -471,13 +472,23 @@ def ordered_labels(said: Mapping[str, bool] | Iterable[str], names: tuple[str, .
 class _ReadyLabels:
     """Calls a ready-made labeller."""
 
-    def __init__(self, env: gym.Env[Any, Any], names: tuple[str, ...], labeller: str) -> None:
-        self.labels = load_labeller(labeller).bind(env, names)
+    def __init__(self, env: gym.Env[Any, Any], layout: Layout, labeller: str) -> None:
+        try:
+            self.labels = load_labeller(labeller).bind(env, layout.labels)
+        except MismatchError as error:
+            raise MismatchError([_placed(problem, layout) for problem in error.problems]) from None
 
     def __call__(
         self, obs: Any, action: Any, next_obs: Any, reward: Any, terminated: Any, truncated: Any, info: Any
     ) -> tuple[bool, ...]:
         return self.labels(obs, action, next_obs, info)
+
+
+def _placed(problem: Problem, layout: Layout) -> Problem:
+    """Return a labeller's problem with the place at which the spec reads the label that it names."""
+    labels = (field for field in layout.shapes if field.root == "label")
+    place = next((field.place for field in labels if f"'{field.path[0]}'" in problem.message), problem.place)
+    return replace(problem, place=place)
 
 
 def _labels_for(layout: Layout, env: gym.Env[Any, Any], label: Label | None) -> Any:
@@ -486,7 +497,7 @@ def _labels_for(layout: Layout, env: gym.Env[Any, Any], label: Label | None) -> 
     if label is not None:
         return _UserLabels(env, layout.labels, label)
     if layout.program.labels is not None:
-        return _ReadyLabels(env, layout.labels, layout.program.labels)
+        return _ReadyLabels(env, layout, layout.program.labels)
     place = next((p.place for p in layout.program.propositions if p.name in layout.labels), Place())
     raise MismatchError(
         Problem(

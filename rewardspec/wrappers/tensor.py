@@ -26,6 +26,7 @@ from rewardspec.errors import (
 )
 from rewardspec.ir.layout import Layout, bind
 from rewardspec.ir.program import Observe
+from rewardspec.labels.environment import refuse_names
 from rewardspec.transition import Outcome, Transition
 from rewardspec.wrappers import run_state
 from rewardspec.wrappers.memory import KEY, Extension, Memory, extension
@@ -45,6 +46,10 @@ class TensorEnv(Protocol):
     Observations are a tensor `[B, ...]` or a mapping of them. The environment does not reset by itself: the
     wrapper calls `reset` after every step with a mask that may be empty, so both methods must do their work
     by `torch.where` and without looking at values.
+
+    An environment that says its own labels (`env: {labels: environment}` in a spec) has two members more:
+    `label_names`, the names there are, and `label(transition)`, which returns `[B]` bool tensors by name for the
+    step just taken.
 
     Attributes:
         num_envs: B.
@@ -85,14 +90,16 @@ def wrap_tensor(
         device: Torch device on which the environments live.
         dtype: `float32` or `float64`, for rewards and memory.
         label: Labelling function for propositions that the observation does not hold, called as
-            `label(tenv, transition)` in every step; returns `[B]` bool tensors by name.
+            `label(tenv, transition)` in every step; returns `[B]` bool tensors by name. Environments that say
+            their own labels need none.
         observe: How memory enters the observation; the spec's own choice when not given.
 
     Raises:
         MissingExtraError: When torch is not installed.
         SpecError: When the spec is wrong.
-        MismatchError: When the environments lack what the spec reads.
-        UnsupportedError: `vector-labeller` for ready-made labellers, which read live Python environments;
+        MismatchError: When the environments lack what the spec reads: `unknown-label` where they say their own
+            labels and a name is none of them.
+        UnsupportedError: `vector-labeller` for the other ready-made labellers, which read live Python environments;
             `needs-whole-episodes` when the spec pays only once episodes are over; `unknown-device`.
     """
     return TensorWrapper(tenv, spec, device=device, dtype=dtype, label=label, observe=observe)
@@ -130,6 +137,7 @@ class TensorWrapper:
         self.env, self.num_envs, self.device = tenv, tenv.num_envs, torch.device(device)
         self.layout: Layout = bind(program, tenv.single_observation_space, tenv.single_action_space)
         self.program = self.layout.program
+        label = label or _own_labels(self.layout, tenv)
         _refuse_labels(self.layout, label)
         self._label, self._torch = label, torch
         self._array = compile_array(self.layout, self.num_envs, "torch", dtype=dtype, device=device)
@@ -275,6 +283,28 @@ class TensorWrapper:
         run_state.restore(
             self.program, saved, lambda slot, value: self.state[slot].fill_(value), self.set_param
         )
+
+
+def _own_labels(layout: Layout, tenv: Any) -> Label | None:
+    """Return the labelling function of environments that say their own labels, where the spec asks for it.
+
+    Raises:
+        MismatchError: `labeller-mismatch` when they say none; `unknown-label` when a name is none of them.
+    """
+    if not layout.labels or layout.program.labels != "environment":
+        return None
+    lacking = [name for name in ("label_names", "label") if not hasattr(tenv, name)]
+    if lacking:
+        text = f"labels 'environment' need environments that say their own labels, and {type(tenv).__name__} does not"
+        hint = f"It has no {list_names(lacking)}. Add them, or pass label=fn to wrap_tensor."
+        raise MismatchError(Problem("labeller-mismatch", text, _places(layout)[layout.labels[0]], (hint,)))
+    refuse_names(_places(layout), tuple(tenv.label_names), type(tenv).__name__)
+    return lambda env, transition: env.label(transition)  # type: ignore[attr-defined]
+
+
+def _places(layout: Layout) -> dict[str, Place]:
+    """Return where each label is read."""
+    return {str(field.path[0]): field.place for field in layout.shapes if field.root == "label"}
 
 
 def _refuse_labels(layout: Layout, label: Label | None) -> None:

@@ -27,7 +27,7 @@ def test_an_unknown_labeller_is_refused_with_a_near_miss() -> None:
         load_labeller("minigird")
     problem = caught.value.problems[0]
     assert (problem.code, problem.message) == ("unknown-labeller", "unknown labeller 'minigird'")
-    assert problem.hints == ("there are: minigrid, minihack. Did you mean 'minigrid'?",)
+    assert problem.hints == ("there are: environment, minigrid, minihack. Did you mean 'minigrid'?",)
 
 
 def test_checking_a_name_loads_no_environment_package() -> None:
