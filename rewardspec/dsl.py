@@ -280,7 +280,7 @@ def ltl(
     accept: float = 1.0,
     reject: float = 0.0,
     progress: float = 0.0,
-    scheme: Literal["frontier", "every_visit"] | None = None,
+    scheme: Literal["frontier", "every_visit", "parity"] | None = None,
     *,
     name: str | None = None,
     weight: Weight | None = None,

@@ -122,11 +122,11 @@ FORMULAS: dict[str, Explanation] = {
         "propositions: [a, b]\nreward:\n  ltl: a & X b\n",
     ),
     "not-deterministic": Explanation(
-        "With `semantics: infinite` a formula is paid by a deterministic Buechi automaton, and none is "
-        "known for this one. `F G a` (from some step on, always) has none at all: no finite trace tells "
-        "whether that step has come.",
-        "propositions: [a]\nreward:\n  ltl: F G a\n  semantics: infinite\n",
-        "propositions: [a]\nreward:\n  ltl: F G a\n  pay: end\n",
+        "The schemes `frontier` and `every_visit` pay on visits of a deterministic Buechi automaton, and none "
+        "is known for this formula. `F G a` (from some step on, always) has none at all: no finite trace tells "
+        "whether that step has come. `scheme: parity` pays for every formula, and is taken where none is named.",
+        "propositions: [a]\ndiscount: 0.99\nreward:\n  ltl: F G a\n  semantics: infinite\n  scheme: frontier\n",
+        "propositions: [a]\ndiscount: 0.99\nreward:\n  ltl: F G a\n  semantics: infinite\n",
     ),
 }
 

@@ -9,15 +9,15 @@ from pydantic import Field, model_validator
 from rewardspec.errors import FormulaError
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
-from rewardspec.ir.program import MAX_MACHINE_PROPOSITIONS, Edge, Machine, Verdict
-from rewardspec.kinds.potential import machine_potential, shaped
+from rewardspec.ir.program import MAX_MACHINE_PROPOSITIONS, Machine, Verdict
+from rewardspec.kinds.ltl_machines import from_automaton, progress
 from rewardspec.logic import automaton as automata
 from rewardspec.logic.finite import compile_finite
 from rewardspec.logic.formula import Formula, parse_formula
 from rewardspec.lowering import Scope
 from rewardspec.spec.model import Kind, Model, Number
 
-Scheme = Literal["frontier", "every_visit"]
+Scheme = Literal["frontier", "every_visit", "parity"]
 
 _VERDICT = {
     automata.Verdict.VIOLATED_FOR_GOOD: 0,
@@ -129,44 +129,6 @@ def lower_finite(term: Ltl, formula: Formula, scope: Scope) -> Expr:
         scope.end(satisfied)
         paid = ir.Where(satisfied, accept, ir.Where(violated, reject, ir.ZERO))
     return ir.total((paid, *progress(term, machines, scope)))
-
-
-def from_automaton(name: str, automaton: automata.Automaton, scope: Scope) -> Machine:
-    """Return an automaton as a machine that pays nothing; self-loops are left out."""
-    if len(automaton.propositions) > MAX_MACHINE_PROPOSITIONS:
-        raise FormulaError(
-            "too-many-propositions",
-            f"one factor of the formula reads {len(automaton.propositions)} propositions; "
-            f"the limit is {MAX_MACHINE_PROPOSITIONS}",
-        )
-    edges = tuple(
-        tuple(Edge(mask, value, target) for mask, value, target in leaving if target != state)
-        for state, leaving in enumerate(automaton.edges)
-    )
-    return Machine(
-        name=name,
-        propositions=automaton.propositions,
-        states=tuple(f"q{i}" for i in range(len(edges))),
-        start=automaton.start,
-        edges=edges,
-        payments=(ir.ZERO,),
-        accepting=automaton.accepting,
-        place=scope.at("formula"),
-    )
-
-
-def progress(term: Ltl, machines: list[Machine], scope: Scope) -> tuple[Expr, ...]:
-    """Return the shaping by distance to acceptance, one potential per machine."""
-    if not term.progress:
-        return ()
-    discount = scope.discount("`progress`", "progress")
-    shaping: list[Expr] = []
-    for machine in machines:
-        values = machine_potential(machine, "distance", term.progress / len(machines), discount)
-        after = ir.StateTable(machine.name, values, after=True)
-        before = ir.StateTable(machine.name, values, after=False)
-        shaping.append(shaped(discount, after, before))
-    return tuple(shaping)
 
 
 KIND = Kind(Ltl, "formula", lower)

@@ -1,17 +1,24 @@
-"""The infinite semantics of kind `ltl`: a deterministic (generalised) Buechi automaton that pays by a scheme."""
+"""The infinite semantics of kind `ltl`: which automaton watches a formula, and the frontier held in one machine.
+
+The schemes: `frontier` and `every_visit` for deterministic (generalised) Buechi automata, in one machine (here) or in
+one per conjunct (`ltl_factors`); `parity` for every formula (`ltl_parity`).
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rewardspec.errors import FormulaError
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.machine import payment
-from rewardspec.ir.program import Edge, Machine, Verdict
-from rewardspec.logic.automaton import Verdict as LogicVerdict
+from rewardspec.ir.program import Edge, Machine
+from rewardspec.kinds.ltl_factors import lower_factors
+from rewardspec.kinds.ltl_machines import declare_verdict, progress
+from rewardspec.kinds.ltl_parity import lower_parity
 from rewardspec.logic.formula import Formula
-from rewardspec.logic.infinite import OmegaMonitor, advance_frontier, compile_infinite, omega_verdicts
+from rewardspec.logic.infinite import OmegaMonitor, advance_frontier, compile_factors, omega_verdicts
 from rewardspec.lowering import Scope
 
 if TYPE_CHECKING:
@@ -21,25 +28,34 @@ MAX_STATES = 20_000
 """States that an automaton may have once it remembers which acceptance sets are still to be visited."""
 
 MAX_EDGES = 100_000
-"""Edges that it may have; `G F a & G F b & ...` needs about 4 times as many for each further set."""
+"""Edges that it may have."""
 
 
 def lower_infinite(term: Ltl, formula: Formula, scope: Scope) -> Expr:
-    """Return the payment on infinite words; declares one machine, its verdict and the end on violation for good."""
-    from rewardspec.kinds.ltl import progress
-
-    monitor = compile_infinite(formula)
+    """Return the payment on infinite words; declares machines, their verdict and the end on violation for good."""
     scope.discount("`semantics: infinite`", "semantics")
+    if term.scheme == "parity":
+        return lower_parity(term, formula, scope)
+    try:
+        factors = compile_factors(formula)
+    except FormulaError as error:
+        if error.code != "not-deterministic" or term.scheme is not None:
+            raise
+        return lower_parity(term, formula, scope)
+    if len(factors) > 1:
+        return lower_factors(term, factors, scope)
+    return _lower_joint(term, factors[0], scope)
+
+
+def _lower_joint(term: Ltl, monitor: OmegaMonitor, scope: Scope) -> Expr:
+    """Return the payment by one machine, which holds the accepting frontier in its states."""
     machine, origins = with_frontier(
         monitor, term.scheme or "frontier", term.accept, scope.unique("", scope.draft.machines)
     )
+    machine = replace(machine, place=scope.at("formula"))
     scope.machine(machine)
     verdicts = omega_verdicts(monitor)
-    numbers = {LogicVerdict.VIOLATED_FOR_GOOD: 0, LogicVerdict.SATISFIED_FOR_GOOD: 3, None: 1}
-    table = tuple(numbers[verdicts[state]] for state in origins)
-    scope.verdict(Verdict(scope.owner, (machine.name,), "and", (table,), infinite=True))
-    violated = ir.StateTable(machine.name, tuple(value == 0 for value in table))
-    scope.end(violated)
+    violated = declare_verdict([machine], [[verdicts[state] for state in origins]], scope)
     paid = ir.Where(violated, ir.Const(term.reject), payment(machine))
     return ir.total((paid, *progress(term, [machine], scope)))
 
@@ -92,5 +108,8 @@ def _too_large(what: str) -> FormulaError:
     return FormulaError(
         "formula-too-large",
         f"with its acceptance sets remembered the automaton has more than {what}",
-        hints=("split it into several 'ltl' terms: each 'G F a' of its own is small, and is paid by itself",),
+        hints=(
+            "Conjuncts that share no propositions are kept apart and stay small: let them share none,",
+            "or split the formula into several 'ltl' terms, each of which is then paid by itself.",
+        ),
     )

@@ -23,6 +23,7 @@ from rewardspec.logic.automaton import (
     step,
     verdicts,
 )
+from rewardspec.logic.guards import move_bits
 
 JOIN_STATES: Final = 32
 """States up to which factors are joined when the product is no larger than their sum."""
@@ -189,11 +190,9 @@ def product(automata: Sequence[Automaton], combine: str) -> Automaton | None:
 def _over(automaton: Automaton, names: Sequence[str]) -> list[list[Edge]]:
     """Return the edges of an automaton with labels over `names`."""
     place = [names.index(name) for name in automaton.propositions]
-
-    def move(bits: int) -> int:
-        return sum(1 << to for bit, to in enumerate(place) if bits >> bit & 1)
-
-    return [[(move(m), move(v), n) for m, v, n in leaving] for leaving in automaton.edges]
+    return [
+        [(move_bits(m, place), move_bits(v, place), n) for m, v, n in leaving] for leaving in automaton.edges
+    ]
 
 
 def _verdicts_suffice(automata: Sequence[Automaton], whole: Automaton, combine: str) -> bool:

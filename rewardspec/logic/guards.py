@@ -109,7 +109,7 @@ def guard_cubes(guard: Guard, names: Sequence[str], limit: int = 4096) -> tuple[
             guard.length,
             ("declare a proposition for a part of it, and use that name here",),
         ) from None
-    return tuple((_move_bits(mask, bits), _move_bits(value, bits)) for mask, value in paths)
+    return tuple((move_bits(mask, bits), move_bits(value, bits)) for mask, value in paths)
 
 
 def guard_diagram(diagrams: Diagrams, guard: Guard, variables: dict[str, int]) -> int:
@@ -144,8 +144,13 @@ def connect(diagrams: Diagrams, op: str, parts: Sequence[int]) -> int:
     return result
 
 
-def _move_bits(number: int, bits: Sequence[int]) -> int:
-    """Return the number with bit i moved to bit `bits[i]`."""
+def move_bits(number: int, bits: Sequence[int]) -> int:
+    """Return the number with bit i moved to bit `bits[i]`.
+
+    Example:
+        >>> bin(move_bits(0b101, [2, 0, 1]))
+        '0b110'
+    """
     return sum(1 << bit for i, bit in enumerate(bits) if number >> i & 1)
 
 

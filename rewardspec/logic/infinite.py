@@ -1,11 +1,12 @@
 """LTL on infinite words to deterministic generalised Buechi automata, through Spot.
 
-A word is accepted when every mark is seen infinitely often. Each conjunct at the top is translated on its own
-and the products are taken afterwards: `F a & G !c & G F b & G F d` needs three states and two marks.
+A word is accepted when every mark is seen infinitely often. Each conjunct at the top is translated on its own; where
+their product is small it is taken afterwards (`F a & G !c & G F b & G F d` needs three states and two marks), else
+they stay side by side.
 
-A formula such as `F G a` has no deterministic Buechi automaton, and paying on visits to a nondeterministic
-one would let the agent be paid for its guesses; `compile_infinite` says so. Nothing here builds automata with
-jumps (limit-deterministic ones).
+A formula such as `F G a` has no deterministic Buechi automaton, and paying on visits to a nondeterministic one would
+let the agent be paid for its guesses; `compile_infinite` says so, and `parity` has an automaton for it. Nothing here
+builds automata with jumps (limit-deterministic ones).
 """
 
 from __future__ import annotations
@@ -18,16 +19,26 @@ from typing import Any, Final
 
 from rewardspec.errors import FormulaError
 from rewardspec.logic.automaton import Verdict, distance_to, refine, to_hoa
+from rewardspec.logic.components import components
 from rewardspec.logic.finite import DEFAULT_LIMIT, StateLimit, compile_factor, decided_by_prefixes, split
 from rewardspec.logic.formula import Formula, load_spot, to_spot
-from rewardspec.logic.guards import merge_cubes
-from rewardspec.logic.syntax import Node, show
+from rewardspec.logic.guards import cubes_overlap, merge_cubes, move_bits
+from rewardspec.logic.syntax import Node, names_in, show
 
 OmegaEdge = tuple[int, int, int, int]
 """`(mask, value, next, marks)`: taken when `label & mask == value`; bit j of `marks` is mark j."""
 
 SMALL_FORMULA: Final = 24
 """Operators and names up to which Spot translates in this process; beyond, in a child that can be stopped."""
+
+JOINED_STATES: Final = 16
+"""States up to which factors are joined into one machine, the memory of the marks seen included."""
+
+MAX_MARKS: Final = 32
+"""Acceptance sets that Spot's automata may have, as the library is built."""
+
+SMALL_PARITY: Final = 12
+"""The same where Spot may have to determinise, which can take exponentially many states more."""
 
 MAX_MEMORY: Final = 2 << 30
 """Bytes of address space that the child may use."""
@@ -61,7 +72,7 @@ class OmegaMonitor:
 
 
 def compile_infinite(formula: Formula, limit: StateLimit = DEFAULT_LIMIT) -> OmegaMonitor:
-    """Compile an LTL or PSL formula to a deterministic generalised Buechi automaton.
+    """Compile an LTL or PSL formula to one deterministic generalised Buechi automaton.
 
     Args:
         formula: Parsed with `semantics="infinite"`.
@@ -72,19 +83,152 @@ def compile_infinite(formula: Formula, limit: StateLimit = DEFAULT_LIMIT) -> Ome
             `formula-too-large`.
         MissingExtraError: Spot is not installed.
     """
-    spot = load_spot()
+    automata = [_translate_part(part, limit) for part in _conjuncts(formula)]
+    return _join(automata, formula.root, formula.propositions, limit)
+
+
+def compile_factors(formula: Formula, limit: StateLimit = DEFAULT_LIMIT) -> tuple[OmegaMonitor, ...]:
+    """Compile a formula to automata of its conjuncts, to be stepped side by side; to one where that is small.
+
+    No two of them stand in each other's way: they read different propositions, or each has one state and asks for
+    one thing again and again (`G F a`, `G F (a & b)`). What is decided for good, and which marks matter, is then
+    known factor by factor, and is what their product would say.
+
+    Raises:
+        FormulaError: As `compile_infinite`.
+
+    Example:
+        >>> from rewardspec.logic.formula import parse_formula
+        >>> text = " & ".join(f"G F a{i}" for i in range(30))
+        >>> [len(factor) for factor in compile_factors(parse_formula(text, None, "infinite"))] == [1] * 30
+        True
+    """
+    parts = _conjuncts(formula)
+    automata = [_translate_part(part, limit) for part in parts]
+    alone = [simplify(_read_off(a, names_in(part), limit)) for a, part in zip(automata, parts, strict=True)]
+    factors: list[OmegaMonitor] = []
+    for group in _groups(alone):
+        names = tuple(dict.fromkeys(name for i in group for name in alone[i].propositions))
+        whole = alone[group[0]]
+        if len(group) > 1:
+            whole = _join([automata[i] for i in group], formula.root, names, limit)
+        factors.append(whole)
+    factors = _drop_implied(factors)
+    if len(factors) > 1 and _joint_size(factors) <= JOINED_STATES:
+        return (_join(automata, formula.root, formula.propositions, limit),)
+    return tuple(factors)
+
+
+def _conjuncts(formula: Formula) -> tuple[Node, ...]:
     combine, parts = split(formula.root)
-    if combine == "or":
-        parts = (formula.root,)
+    return parts if combine == "and" else (formula.root,)
+
+
+def _join(automata: Sequence[Any], root: Node, names: tuple[str, ...], limit: StateLimit) -> OmegaMonitor:
+    """Return the simplified product of Spot's automata."""
+    spot = load_spot()
     whole: Any = None
-    for part in parts:
-        automaton = _translate_part(part, limit)
+    for automaton in automata:
+        if whole is not None and whole.num_sets() + automaton.num_sets() > MAX_MARKS:
+            raise too_large(root, f"{MAX_MARKS} acceptance sets")
         whole = automaton if whole is None else spot.product(whole, automaton)
         if whole.num_states() > limit.states:
-            raise _too_large(formula.root, f"{limit.states} states")
+            raise too_large(root, f"{limit.states} states")
         if whole.num_edges() > limit.cubes * whole.num_states():
-            raise _too_large(formula.root, f"{limit.cubes} edges from one state")
-    return simplify(_read_off(whole, formula.propositions, limit))
+            raise too_large(root, f"{limit.cubes} edges from one state")
+    return simplify(_read_off(whole, names, limit))
+
+
+def _groups(alone: Sequence[OmegaMonitor]) -> list[list[int]]:
+    """Return the automata, by number, in groups that must be looked at together: they share propositions.
+
+    Two that only ask for something again and again need not: whatever is done for one leaves the other possible.
+    """
+    groups: list[tuple[set[str], list[int]]] = []
+    loose = [i for i, monitor in enumerate(alone) if _is_recurrence(monitor)]
+    for i in [i for i in range(len(alone)) if i not in loose] + loose:
+        names, members = set(alone[i].propositions), [i]
+        apart = []
+        for group in groups:
+            if group[0] & names and not all(j in loose for j in (i, *group[1])):
+                names |= group[0]
+                members = group[1] + members
+            else:
+                apart.append(group)
+        groups = [*apart, (names, members)]
+    return sorted(sorted(members) for _, members in groups)
+
+
+def _is_recurrence(monitor: OmegaMonitor) -> bool:
+    """Say whether an automaton has one state and one mark that some labels see and others do not."""
+    return len(monitor) == 1 == monitor.n_marks and {k for _, _, _, k in monitor.edges[0]} == {0, 1}
+
+
+def _drop_implied(factors: Sequence[OmegaMonitor]) -> list[OmegaMonitor]:
+    """Return the factors without those that hold always, and recurrences that another one implies."""
+    kept = list(factors)
+    for factor in factors:
+        if len(kept) > 1 and (
+            omega_verdicts(factor)[factor.start] is Verdict.SATISFIED_FOR_GOOD
+            or any(_implies(other, factor) for other in kept if other is not factor)
+        ):
+            kept = [other for other in kept if other is not factor]
+    return kept
+
+
+def _implies(left: OmegaMonitor, right: OmegaMonitor) -> bool:
+    """Say whether every label on which one recurrence sees its mark is one for the other."""
+    if not (_is_recurrence(left) and _is_recurrence(right)):
+        return False
+    if not set(left.propositions) & set(right.propositions):
+        return False
+    names = tuple(dict.fromkeys(left.propositions + right.propositions))
+    seen, missed = _cubes_over(left, names, 1), _cubes_over(right, names, 0)
+    return not any(cubes_overlap(a, b) for a in seen for b in missed)
+
+
+def _cubes_over(monitor: OmegaMonitor, names: Sequence[str], marks: int) -> list[tuple[int, int]]:
+    place = [names.index(name) for name in monitor.propositions]
+    return [(move_bits(m, place), move_bits(v, place)) for m, v, _, k in monitor.edges[0] if k == marks]
+
+
+def _joint_size(factors: Sequence[OmegaMonitor]) -> int:
+    """Return how many states a machine for all factors may have, its memory of the marks seen included."""
+    size = 1
+    for factor in factors:
+        lost = omega_verdicts(factor).count(Verdict.VIOLATED_FOR_GOOD)
+        size *= (len(factor) - lost) * (1 << watched_marks(factor))
+    return size
+
+
+def watched_marks(monitor: OmegaMonitor) -> int:
+    """Return how many marks are to be waited for; 0 where every run that can be accepted sees the only one always.
+
+    Example:
+        >>> from rewardspec.logic.formula import parse_formula
+        >>> [watched_marks(compile_infinite(parse_formula(text, None, "infinite"))) for text in ("F a", "G F a")]
+        [0, 1]
+    """
+    return 0 if monitor.n_marks == 1 and not _components(_only_homes(monitor), without=1) else monitor.n_marks
+
+
+def _only_homes(monitor: OmegaMonitor) -> OmegaMonitor:
+    home = homes(monitor)
+    edges = tuple(
+        tuple(edge for edge in leaving if state in home and edge[2] in home)
+        for state, leaving in enumerate(monitor.edges)
+    )
+    return replace(monitor, edges=edges)
+
+
+def homes(monitor: OmegaMonitor) -> dict[int, int]:
+    """Return for each state on a cycle with every mark the number of its component."""
+    every = (1 << monitor.n_marks) - 1
+    found: dict[int, int] = {}
+    for number, (members, marks) in enumerate(_components(monitor)):
+        if marks == every:
+            found.update(dict.fromkeys(members, number))
+    return found
 
 
 def _translate_part(part: Node, limit: StateLimit) -> Any:
@@ -96,11 +240,11 @@ def _translate_part(part: Node, limit: StateLimit) -> Any:
     if accept is not None:
         return spot.automaton(to_hoa(compile_factor(part, limit, accept), "Buchi"))
     for effort in ("low", "high"):
-        automaton = _translate(formula, "tgba", effort, part, limit)
+        automaton = translate(part, "tgba", effort, limit)
         if spot.is_deterministic(automaton):
             return automaton
     # Spot may keep choices that determinising to another acceptance shows to be needless.
-    automaton = _translate(formula, "parity", "high", part, limit)
+    automaton = translate(part, "parity", "high", limit)
     if not automaton.acc().is_generalized_buchi():
         automaton = spot.rabin_to_buchi_if_realizable(automaton)
     if automaton is None or not spot.is_deterministic(automaton):
@@ -109,9 +253,21 @@ def _translate_part(part: Node, limit: StateLimit) -> Any:
     return automaton
 
 
-def _translate(formula: Any, kind: str, effort: str, part: Node, limit: StateLimit) -> Any:
+def translate(part: Node, kind: str, effort: str, limit: StateLimit) -> Any:
+    """Return Spot's automaton of a formula, made by a child process unless the formula is small.
+
+    Args:
+        part: The formula.
+        kind: What Spot shall make, such as `tgba` or `parity max even`.
+        effort: How hard Spot shall try to make it small: `low` or `high`.
+        limit: The child may take that many seconds.
+
+    Raises:
+        FormulaError: `formula-too-large` when the child runs out of time or memory.
+    """
     spot = load_spot()
-    if spot.length(formula) <= SMALL_FORMULA and kind == "tgba":
+    formula = to_spot(part)
+    if spot.length(formula) <= (SMALL_FORMULA if kind == "tgba" else SMALL_PARITY):
         return spot.translate(formula, kind, "deterministic", "complete", effort)
     try:
         done = subprocess.run(
@@ -123,9 +279,9 @@ def _translate(formula: Any, kind: str, effort: str, part: Node, limit: StateLim
             check=True,
         )
     except subprocess.TimeoutExpired:
-        raise _too_large(part, f"{limit.seconds:g} s") from None
+        raise too_large(part, f"{limit.seconds:g} s") from None
     except subprocess.CalledProcessError:
-        raise _too_large(part, f"{MAX_MEMORY >> 30} GiB") from None
+        raise too_large(part, f"{MAX_MEMORY >> 30} GiB") from None
     return spot.automaton(done.stdout)
 
 
@@ -138,7 +294,8 @@ print(spot.translate(formula, sys.argv[2], 'deterministic', 'complete', sys.argv
 """
 
 
-def _too_large(part: Node, what: str) -> FormulaError:
+def too_large(part: Node, what: str) -> FormulaError:
+    """Return the error for a formula whose automaton needs more than `what`."""
     return FormulaError(
         "formula-too-large",
         f"the automaton of this formula needs more than {what}",
@@ -157,7 +314,7 @@ def _not_deterministic(part: Node, rank: str) -> FormulaError:
         part.offset,
         part.length,
         (
-            "'semantics: finite' with 'pay: end' reads 'F G a' as 'a holds at the last step'",
+            "leave 'scheme' out, or write 'scheme: parity', which pays for every formula",
             "'G F a' (again and again) has one; so has 'F G a' once it says when: 'G (ready implies G a)'",
         ),
     )
@@ -182,7 +339,7 @@ def _read_off(automaton: Any, names: tuple[str, ...], limit: StateLimit) -> Omeg
         leaving: list[OmegaEdge] = []
         for edge in automaton.out(state):
             marks = always | sum(1 << mark for mark in edge.acc.sets() if mark < n_marks)
-            leaving += [(mask, value, edge.dst, marks) for mask, value in _cubes_of(edge.cond, bits)]
+            leaving += [(mask, value, edge.dst, marks) for mask, value in cubes_of(edge.cond, bits)]
             if len(leaving) > limit.cubes:
                 raise FormulaError(
                     "formula-too-large", f"a state of this formula needs more than {limit.cubes} edges"
@@ -192,7 +349,7 @@ def _read_off(automaton: Any, names: tuple[str, ...], limit: StateLimit) -> Omeg
     return OmegaMonitor(names, automaton.get_init_state_number(), tuple(edges), n_marks)
 
 
-def _cubes_of(condition: Any, bits: dict[int, int]) -> list[tuple[int, int]]:
+def cubes_of(condition: Any, bits: dict[int, int]) -> list[tuple[int, int]]:
     """Return the paths to true of a diagram of Spot's library, as disjoint cubes."""
     import buddy
 
@@ -234,7 +391,7 @@ def _drop_marks(monitor: OmegaMonitor) -> OmegaMonitor:
     mark = 0
     while mark < monitor.n_marks and monitor.n_marks > 1:
         bit, every = 1 << mark, (1 << monitor.n_marks) - 1
-        if any(marks | bit == every for _, marks in _components(monitor, every, without=bit)):
+        if any(marks | bit == every for _, marks in _components(monitor, without=bit)):
             mark += 1
             continue
         edges = tuple(
@@ -246,16 +403,10 @@ def _drop_marks(monitor: OmegaMonitor) -> OmegaMonitor:
 
 
 def _clear_marks(monitor: OmegaMonitor) -> OmegaMonitor:
-    every = (1 << monitor.n_marks) - 1
-    home: dict[int, int] = {}  # state -> its component, if that is accepting
-    for number, (members, marks) in enumerate(_components(monitor, every)):
-        if marks == every:
-            home.update(dict.fromkeys(members, number))
+    """Clear the marks of edges that leave no accepting component: what is seen there is not lasting."""
+    home = homes(monitor)
     edges = tuple(
-        tuple(
-            (m, v, n, marks if state in home and home[state] == home.get(n) else 0)
-            for m, v, n, marks in leaving
-        )
+        tuple((m, v, n, marks if state in home else 0) for m, v, n, marks in leaving)
         for state, leaving in enumerate(monitor.edges)
     )
     return replace(monitor, edges=edges)
@@ -280,12 +431,12 @@ def _merge_states(monitor: OmegaMonitor) -> OmegaMonitor:
 def omega_verdicts(monitor: OmegaMonitor) -> tuple[Verdict | None, ...]:
     """Return for each state whether every word from here is accepted, none is, or (None) it is still open."""
     every = (1 << monitor.n_marks) - 1
-    good = [state for part, marks in _components(monitor, every) if marks == every for state in part]
+    good = [state for part, marks in _components(monitor) if marks == every for state in part]
     # A run is rejected when from some step on it misses a mark: a cycle without that mark.
     bad = [
         state
         for mark in range(monitor.n_marks)
-        for part, _ in _components(monitor, every, without=1 << mark)
+        for part, _ in _components(monitor, without=1 << mark)
         for state in part
     ]
     plain = [[(m, v, n) for m, v, n, _ in leaving] for leaving in monitor.edges]
@@ -296,48 +447,11 @@ def omega_verdicts(monitor: OmegaMonitor) -> tuple[Verdict | None, ...]:
     )
 
 
-def _components(monitor: OmegaMonitor, every: int, without: int = 0) -> list[tuple[list[int], int]]:
-    """Return the strongly connected components that hold a cycle, with the marks on their inner edges.
-
-    Edges that carry a mark of `without` are left out. Tarjan's algorithm with an explicit stack.
-    """
-    successors = [
-        [(n, marks) for _, _, n, marks in leaving if not marks & without] for leaving in monitor.edges
-    ]
-    index: dict[int, int] = {}
-    lowest: dict[int, int] = {}
-    open_states: list[int] = []
-    component: dict[int, int] = {}
-    found: list[tuple[list[int], int]] = []
-    for root in range(len(monitor)):
-        work = [(root, 0)]
-        while work:
-            state, position = work.pop()
-            if position == 0:
-                if state in index:
-                    continue
-                index[state] = lowest[state] = len(index)
-                open_states.append(state)
-            elif state not in component:
-                child = successors[state][position - 1][0]
-                if child not in component:
-                    lowest[state] = min(lowest[state], lowest[child])
-            if position < len(successors[state]):
-                work.append((state, position + 1))
-                child = successors[state][position][0]
-                if child not in index:
-                    work.append((child, 0))
-            elif lowest[state] == index[state]:
-                members: list[int] = []
-                while not members or members[-1] != state:
-                    members.append(open_states.pop())
-                    component[members[-1]] = len(found)
-                inner = [marks for member in members for n, marks in successors[member] if n in set(members)]
-                union = 0
-                for marks in inner:
-                    union |= marks
-                found.append((members if inner else [], union & every))
-    return [(members, marks) for members, marks in found if members]
+def _components(monitor: OmegaMonitor, without: int = 0) -> list[tuple[list[int], int]]:
+    """Return the components that hold a cycle, and the marks in them; edges with a mark of `without` are left out."""
+    return components(
+        [[(n, marks) for _, _, n, marks in leaving if not marks & without] for leaving in monitor.edges]
+    )
 
 
 def advance_frontier(frontier: int, marks: int, n_marks: int) -> tuple[int, bool]:
