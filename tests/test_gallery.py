@@ -30,8 +30,8 @@ BUILD_UP = {  # words that the gallery shows in other words' places, or that sta
     "end",
 }
 
-PUBLISHED_DISCOUNT = ("office_coffee", "office_mail", "office_both", "office_patrol")
-"""Tasks of the literature, with its discount of 0.9: the goal is worth nothing from as far as the horizon."""
+PUBLISHED_DISCOUNT = ("office_", "craft_")
+"""How the tasks of the literature begin, whose discount is its own, 0.9: from the horizon a goal is worth nothing."""
 
 every_spec = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
@@ -109,7 +109,7 @@ def test_spec_passes_its_tests(path: Path) -> None:
 
 @every_spec
 def test_linter_has_nothing_against_it(path: Path) -> None:
-    allowed = "goal-worth-nothing" if path.stem in PUBLISHED_DISCOUNT else ""
+    allowed = "goal-worth-nothing" if path.stem.startswith(PUBLISHED_DISCOUNT) else ""
     findings = [problem for problem in check(load(path)) if problem.code != allowed]
     grave = [problem.render() for problem in findings if problem.severity != "info"]
     assert not grave, "\n".join(grave)
