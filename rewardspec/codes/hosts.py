@@ -60,6 +60,12 @@ ENVIRONMENTS: dict[str, Explanation] = {
         ">>> tabulate(gymnasium.make('CartPole-v1'))",
         ">>> tabulate(gymnasium.make('FrozenLake-v1'))",
     ),
+    "unbounded-memory": Explanation(
+        "A product with a finite world needs finitely many memory states. A counter without an end has more, and so "
+        "have statistics over a whole run; a term that looks at other environments of a batch has none of its own.",
+        ">>> take_product(compile_spec(loads('reward: {normalise: reward}')), world)",
+        ">>> take_product(compile_spec(loads('reward: reward')), world)",
+    ),
     "nan-observation": Explanation(
         "A value that the spec reads is NaN. A NaN makes every comparison false, so a machine would "
         "silently stay where it is.",
