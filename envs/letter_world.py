@@ -6,6 +6,7 @@ One environment (`LetterWorld`) and B of them in torch tensors (`LetterWorldBatc
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -69,13 +70,22 @@ def draw_layout(rng: np.random.Generator, size: int = SIZE, letters: str = LETTE
     raise ValueError(f"{len(letters)} letters leave no way between them on a grid of {size} by {size}")
 
 
+@cache
+def _around(size: int) -> tuple[tuple[int, ...], ...]:
+    """Return the cell that each action leads to, for every cell, counted by rows."""
+    return tuple(
+        tuple((row + down) % size * size + (column + right) % size for down, right in MOVES)
+        for row in range(size)
+        for column in range(size)
+    )
+
+
 def _all_reachable(layout: list[int], size: int) -> bool:
     """Return whether every cell can be reached from (0, 0) through cells without letters."""
+    around = _around(size)
     seen, ahead = {0}, [0]
     while ahead:
-        row, column = divmod(ahead.pop(), size)
-        for down, right in MOVES:
-            cell = (row + down) % size * size + (column + right) % size
+        for cell in around[ahead.pop()]:
             if cell not in seen:
                 seen.add(cell)
                 if layout[cell] < 0:
@@ -146,6 +156,7 @@ class LetterWorld(gym.Env[npt.NDArray[np.uint8], Any]):
         self.label_names: tuple[str, ...] = tuple(sorted(set(letters)))
         self.observation_space = _observation_space(size, letters)
         self.action_space = spaces.Discrete(len(MOVES))
+        self._around = _around(size)
         self._views, self._place = _views(size, centred), size * size // 2 if centred else None
         self._codes = np.eye(len(self.label_names) + 1, dtype=np.uint8)
         self._codes[-1] = 0  # no letter, number -1
@@ -167,23 +178,37 @@ class LetterWorld(gym.Env[npt.NDArray[np.uint8], Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
-        """Put the agent at (0, 0), on a new layout where none is fixed."""
+        """Put the agent at (0, 0), on a new layout where none is fixed, or on `options["layout"]`.
+
+        Raises:
+            ValueError: When the options hold anything else, or the layout does not fit.
+        """
         super().reset(seed=seed)
-        if self._fixed is None:
+        options = options or {}
+        if set(options) - {"layout"}:
+            raise ValueError(f"the only option of a reset is 'layout', not {sorted(options)}")
+        if "layout" in options:
+            layout = np.asarray(options["layout"], np.int64)
+            if (
+                layout.shape != (self.size, self.size)
+                or not (-1 <= layout).all() & (layout < len(self.label_names)).all()
+            ):
+                raise ValueError(
+                    f"a layout is {self.size} by {self.size} numbers of letters, or -1: not {layout}"
+                )
+            self._lay(layout)
+        elif self._fixed is not None:
+            self._lay(self._fixed)
+        else:
             self._lay(draw_layout(self.np_random, self.size, self.letters))
         self._cell, self._labels = 0, frozenset[str]()
         return self._observe(self._cell), {}
 
     def step(self, action: Any) -> tuple[npt.NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
         """Move; see what lies there."""
-        self._cell = self._moved(self._cell, int(action))
+        self._cell = self._around[self._cell][action]
         self._labels = self._said[self._letter[self._cell]]
         return self._observe(self._cell), 0.0, False, False, {}
-
-    def _moved(self, cell: int, action: int) -> int:
-        row, column = divmod(cell, self.size)
-        down, right = MOVES[action]
-        return (row + down) % self.size * self.size + (column + right) % self.size
 
     def labels(self) -> frozenset[str]:
         """Return the names that are true on the last step."""
@@ -207,7 +232,7 @@ class LetterWorld(gym.Env[npt.NDArray[np.uint8], Any]):
             text = "a LetterWorld with another layout in every episode has too many states for a table"
             raise MismatchError(Problem("not-tabular", text, hints=("Fix the layout: map_seed=0.",)))
         cells = self.size**2
-        target = np.array([[[self._moved(cell, a)] for a in range(len(MOVES))] for cell in range(cells)])
+        target = np.array(self._around)[:, :, None]
         letter = np.array(self._letter)[target]
         return TabularWorld(
             next_state=target,

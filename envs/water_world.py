@@ -131,10 +131,22 @@ class WaterWorld(gym.Env[npt.NDArray[np.float32], Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Put everything where the map says; see `draw_layout`."""
+        """Put everything where the map says, or `options["layout"]`; see `draw_layout` for what that holds.
+
+        Raises:
+            ValueError: When the options hold anything else, or the layout has another shape.
+        """
         super().reset(seed=seed)
-        layout = self._layout
-        if layout is None:
+        options = options or {}
+        if set(options) - {"layout"}:
+            raise ValueError(f"the only option of a reset is 'layout', not {sorted(options)}")
+        if "layout" in options:
+            layout = np.asarray(options["layout"], np.float64).tolist()
+            if np.shape(layout) != (1 + BALLS, 4):
+                raise ValueError(f"a layout has the shape {(1 + BALLS, 4)}, not {np.shape(layout)}")
+        elif self._layout is not None:
+            layout = self._layout
+        else:
             layout = draw_layout(int(self.np_random.integers(2**31))).tolist()
         self._agent, self._balls = list(layout[0]), [list(ball) for ball in layout[1:]]
         self._touching = [False] * BALLS
