@@ -12,7 +12,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 import envs  # noqa: F401  # registers the worlds
-from envs.flat_world import DIRECTIONS, DISCS, REACH, SECONDS, FlatWorld, FlatWorldBatch, draw_start
+from envs.flat_world import DIRECTIONS, DISCS, SECONDS, FlatWorld, FlatWorldBatch, draw_start
 from rewardspec import load, wrap
 from rewardspec.wrappers.tensor import wrap_tensor
 
