@@ -100,7 +100,8 @@ def minimise(machine: Machine, known: Sequence[Hashable] | None = None) -> tuple
     index = {state: i for i, state in enumerate(kept)}
     leaving = [() if u in machine.terminal else machine.edges[u] for u in kept]
     edges = [
-        [(e.mask, e.value, index[e.target], e.output) for e in out] + [(m, v, i, 0) for m, v in _gap(out)]
+        [(e.mask, e.value, index[e.target], e.output) for e in out]
+        + [(m, v, i, 0) for m, v in uncovered(out)]
         for i, out in enumerate(leaving)
     ]
     # How an episode ended is worth telling: terminal states stay apart even where they pay alike.
@@ -135,7 +136,7 @@ def minimise(machine: Machine, known: Sequence[Hashable] | None = None) -> tuple
     return small, first
 
 
-def _gap(edges: tuple[Edge, ...]) -> list[tuple[int, int]]:
+def uncovered(edges: tuple[Edge, ...]) -> list[tuple[int, int]]:
     """Return disjoint cubes for the labels that no edge takes."""
     if not edges:
         return [(0, 0)]

@@ -4,6 +4,7 @@
 - `run.json`: settings, versions, digest of the program
 - `progress.jsonl`: one row per rollout, on disk before the next one begins
 - `checkpoints/N/`: all that is needed to go on from step N
+- `result.json`: what the run came to, written at its end
 - `model.zip`: the trained agent, as stable-baselines3 saves it
 - `tb/`: TensorBoard
 """
@@ -42,6 +43,7 @@ class RunFolder:
         self.facts = self.path / "run.json"
         self.progress = self.path / "progress.jsonl"
         self.checkpoints = self.path / "checkpoints"
+        self.result = self.path / "result.json"
         self.model = self.path / "model.zip"
         self.tensorboard = self.path / "tb"
 
@@ -137,6 +139,10 @@ class RunFolder:
         kept = [row for row in self.rows() if row["steps"] <= steps]
         text = "".join(json.dumps(row) + "\n" for row in kept)
         write_whole(self.progress, lambda file: file.write(text.encode()))
+
+    def write_result(self, result: Row) -> None:
+        """Write what the run came to."""
+        write_whole(self.result, lambda file: file.write(json.dumps(result, indent=2).encode() + b"\n"))
 
     # -- checkpoints --------------------------------------------------------------------------------
 

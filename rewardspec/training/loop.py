@@ -92,23 +92,35 @@ def train(
 
 
 def resume(
-    folder: str | Path, *, checkpoint_seconds: float = CHECKPOINT_SECONDS, show: Show | bool = True
+    folder: str | Path,
+    *,
+    spec: Spec | str | Path | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    show: Show | bool = True,
 ) -> RunFolder:
     """Go on with a run that was stopped at any moment; its learning curve is the one of a run never stopped.
 
     That holds on the same machine with the same versions, and where an environment's episodes depend on
     their seeds and the actions alone. A run that is finished stays as it is.
 
+    Args:
+        folder: The run folder.
+        spec: The spec that it was trained on; the folder has it, so this is only compared.
+        checkpoint_seconds: As for `train`.
+        show: As for `train`.
+
     Raises:
         UnsupportedError: `not-a-run-folder`, `run-in-use`, `spec-changed`.
         LearningError: `broken-checkpoint`.
     """
     run = RunFolder(folder)
-    spec, settings = read_run(run)
+    own, settings = read_run(run)
+    if spec is not None:
+        _refuse_other(run, spec if isinstance(spec, Spec) else load(spec))
     if run.is_finished:
         return run
-    model, envs = build(spec, settings)
-    return _run(run, spec, settings, model, envs, checkpoint_seconds, show)
+    model, envs = build(own, settings)
+    return _run(run, own, settings, model, envs, checkpoint_seconds, show)
 
 
 def load_agent(folder: str | Path, *, seen: bool = False) -> tuple[BaseAlgorithm, Episodes]:
@@ -148,17 +160,23 @@ def read_run(run: RunFolder) -> tuple[Spec, Settings]:
     """
     facts = run.read_facts()
     spec = load(run.spec)
-    if compile_spec(spec).digest() != facts.get("digest"):
-        hint = "Train on the changed spec in a new folder: rewardspec train SPEC."
-        raise UnsupportedError(
-            Problem("spec-changed", f"{run.spec} is not the spec that this run was trained on", hints=(hint,))
-        )
+    _refuse_other(run, spec)
     try:
         return spec, Settings(**facts["settings"])
     except (KeyError, TypeError) as error:
         raise UnsupportedError(
             Problem("not-a-run-folder", f"{run.facts} is not what `train` wrote: {error}")
         ) from error
+
+
+def _refuse_other(run: RunFolder, spec: Spec) -> None:
+    """Raise when a spec does not mean what a run was trained on."""
+    if compile_spec(spec).digest() != run.read_facts().get("digest"):
+        which = spec.place(()).file or f"the spec {spec.name!r}"
+        hint = "Train on the changed spec in a new folder: rewardspec train SPEC."
+        raise UnsupportedError(
+            Problem("spec-changed", f"{which} is not the spec that this run was trained on", hints=(hint,))
+        )
 
 
 def versions() -> dict[str, str]:
@@ -284,6 +302,8 @@ def _run(
             learn(left, callback=recorder, log_interval=None, reset_num_timesteps=latest is None)
             recorder.save()
         model.logger.close()
+        rows = run.rows()
+        run.write_result({"algo": settings.algo, "seed": settings.seed, **(rows[-1] if rows else {})})
         write_whole(run.model, lambda file: model.save(cast(io.BufferedIOBase, file)))
     return run
 

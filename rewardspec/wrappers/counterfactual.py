@@ -36,6 +36,7 @@ from rewardspec.backends.array import ArrayState, compile_array
 from rewardspec.errors import Place, Problem, UnsupportedError, list_names
 from rewardspec.ir import expr as ir
 from rewardspec.ir.layout import Layout
+from rewardspec.ir.machine import uncovered
 from rewardspec.ir.program import Machine, Observe, Program
 from rewardspec.transition import Transition
 from rewardspec.wrappers.memory import KEY, Memory
@@ -221,7 +222,8 @@ def _moves(machine: Machine, state: int, bits: Mapping[str, int]) -> list[tuple[
         return sum(1 << bits[name] for i, name in enumerate(machine.propositions) if word >> i & 1)
 
     edges = [(spread(e.mask), spread(e.value), e.target) for e in machine.edges[state]]
-    return [*edges, (0, 0, state)]  # where no guard holds it stays; that some guard always holds does no harm
+    stays = [(spread(mask), spread(value), state) for mask, value in uncovered(machine.edges[state])]
+    return [*edges, *stays]
 
 
 def _agree(cubes: Sequence[tuple[int, int, int]]) -> bool:
@@ -282,9 +284,11 @@ class Counterfactuals:
             device: Torch device.
 
         Raises:
-            UnsupportedError: As `JointStates.of`.
+            UnsupportedError: As `JointStates.of`; also `memory-follows-machine` for running statistics, which a
+                batch takes over all its rows, the counterfactual ones too (`CounterfactualWrapper` can).
         """
         self.states = JointStates.of(layout.program)
+        _refuse_statistics(layout.program)
         self._each = len(self.states.replayed)
         self._array = compile_array(layout, batch * self._each, library, dtype=dtype, device=device)
         self._machines = len(layout.program.machines)
@@ -319,6 +323,20 @@ class Counterfactuals:
             outcome.terminated.reshape(shape),
             outcome.truncated.reshape(shape),
         )
+
+
+def _refuse_statistics(program: Program) -> None:
+    """Raise when a program takes statistics over the environments of a batch."""
+    for fold in program.folds:
+        if any(isinstance(node, ir.Reduce) and node.axis == "B" for node in ir.walk(fold.update)):
+            raise UnsupportedError(
+                Problem(
+                    "memory-follows-machine",
+                    f"the running statistics '{fold.name}' would count what was never paid",
+                    _place_of(program, [fold.name]),
+                    ("Use fixed `mean` and `std`, or `CounterfactualWrapper`.",),
+                )
+            )
 
 
 class _Index:

@@ -1,0 +1,111 @@
+"""Deep Q-learning on a spec (stable-baselines3), with counterfactual experience: `python -m agents.dqn_sb3 --help`.
+
+    python -m agents.dqn_sb3 --spec examples/specs/water_1.yaml --steps 100000
+    python -m agents.dqn_sb3 --spec examples/specs/water_1.yaml --no-crm        # an ordinary replay buffer
+    python -m agents.dqn_sb3 --resume runs/water_1-dqn-0
+
+The agent sees the machine's state beside the observation. With `--crm` every step that is sampled is replayed from
+other machine states too, whatever state the machine was in when it was taken: see `CrmReplayBuffer`.
+
+Source: Mnih et al. (Nature 518, 2015); CRM: Toro Icarte et al. (JAIR 73, 2022), section 3.3.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from rewardspec.errors import RewardSpecError
+from rewardspec.training.folder import RunFolder
+from rewardspec.training.loop import resume, train
+
+
+@dataclass
+class Args:
+    """What to learn from, and how."""
+
+    spec: Path | None = None
+    """Spec in YAML."""
+    env: str | None = None
+    """Gymnasium id; the one that the spec names without."""
+    steps: int = 100_000
+    """Environment steps, over all environments."""
+    seed: int = 0
+    """Seed of everything random."""
+    folder: Path | None = None
+    """Run folder; runs/<spec>-dqn-<seed> without."""
+    resume: Path | None = None
+    """Run folder to go on with, with its own spec and arguments."""
+    quiet: bool = False
+    """Show no progress."""
+    checkpoint_seconds: float = 30.0
+    """Seconds between two checkpoints."""
+
+    crm: bool = True
+    """Replay steps from other machine states too."""
+    ratio: float = 1.0
+    """Share of the other machine states that each sampled step is replayed from."""
+
+    n_envs: int = 1
+    """Environments side by side."""
+    gamma: float | None = None
+    """Discount; the spec's, and no other where the spec has one."""
+    learning_rate: float = 5e-4
+    hidden: tuple[int, ...] = (128, 128)
+    """Units of the network's layers."""
+    buffer_size: int = 50_000
+    """Steps that are kept."""
+    learning_starts: int = 1_000
+    """Steps before the first update."""
+    batch_size: int = 32
+    """Steps in an update; with counterfactuals each of them gives several rows."""
+    train_freq: int = 4
+    """Steps between two updates."""
+    target_update_interval: int = 500
+    """Steps between two copies of the network."""
+    exploration_fraction: float = 0.1
+    """Part of the run in which exploration goes down from 1."""
+    exploration_final_eps: float = 0.1
+    """Random actions after that."""
+
+
+OWN = ("learning_rate", "buffer_size", "learning_starts", "batch_size", "train_freq",
+       "target_update_interval", "exploration_fraction", "exploration_final_eps")  # fmt: skip
+"""Arguments that stable-baselines3 takes as they are."""
+
+
+def main(args: Args) -> RunFolder:
+    """Train, or go on."""
+    if args.resume is not None:
+        return resume(
+            args.resume, spec=args.spec, checkpoint_seconds=args.checkpoint_seconds, show=not args.quiet
+        )
+    if args.spec is None:
+        sys.exit("say what to learn from: --spec FILE (or --resume FOLDER)")
+    agent = {name: getattr(args, name) for name in OWN}
+    agent["policy_kwargs"] = {"net_arch": list(args.hidden)}
+    if args.gamma is not None:
+        agent["gamma"] = args.gamma
+    return train(
+        args.spec,
+        args.folder or Path("runs") / f"{args.spec.stem}-dqn-{args.seed}",
+        env_id=args.env,
+        algo="dqn",
+        steps=args.steps,
+        seed=args.seed,
+        n_envs=args.n_envs,
+        agent=agent,
+        crm=args.ratio if args.crm else None,
+        checkpoint_seconds=args.checkpoint_seconds,
+        show=not args.quiet,
+    )
+
+
+if __name__ == "__main__":
+    try:
+        print(f"run folder: {main(tyro.cli(Args, description=__doc__)).path}")
+    except RewardSpecError as error:
+        sys.exit(str(error))
