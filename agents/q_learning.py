@@ -1,0 +1,656 @@
+"""Tabular Q-learning over the product of a finite world and a spec: `python -m agents.q_learning --help`.
+
+    python -m agents.q_learning --spec examples/specs/office_coffee.yaml --method crm
+    python -m agents.q_learning --specs examples/specs/office_*.yaml --method crm --shaping value_iteration
+    python -m agents.q_learning --resume runs/office_coffee-crm-0
+
+- `plain` learns from the step that was taken (QL).
+- `crm` learns from the same step in every other memory state too: counterfactual experience.
+- `hrm` learns a policy for every edge of the machine, all of them from every step, and which edge to aim for.
+
+Several specs are several tasks on one world, one an episode in turn; memory states of all tasks stand in one table, so
+that `crm` and `hrm` learn all tasks from every step.
+
+Source: R. Toro Icarte, T. Q. Klassen, R. Valenzano, S. A. McIlraith, "Reward Machines: Exploiting Reward Function
+Structure in Reinforcement Learning", JAIR 73 (2022), sections 3 to 5, with the constants of the authors' code. Where we
+deviate, the line says so.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tyro
+from numba import njit
+
+from agents.recording import recording
+from rewardspec import Program, Spec, compile_spec, load
+from rewardspec.analysis.check import check_discount
+from rewardspec.environments import make_environment
+from rewardspec.errors import Problem, RewardSpecError, UnsupportedError
+from rewardspec.ir import expr as ir
+from rewardspec.ir.program import Term
+from rewardspec.kinds.potential import machine_potential, shaped
+from rewardspec.tabular.product import Product, take_product
+from rewardspec.tabular.solve import reward_per_step, solve, uniform
+from rewardspec.tabular.world import TabularWorld, tabulate
+from rewardspec.training.folder import RunFolder
+
+
+@dataclass
+class Args:
+    """What to learn from, and how. The constants are the published ones."""
+
+    specs: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--spec"])] = ()
+    """Specs in YAML; several are several tasks, one an episode in turn."""
+    env: str | None = None
+    """Gymnasium id; the one that the first spec names without."""
+    method: Literal["plain", "crm", "hrm"] = "crm"
+    """What is learnt from a step."""
+    shaping: Literal["none", "value_iteration", "value", "distance"] = "none"
+    """Potential over the machine that is added while learning; `value_iteration` is the published one."""
+    steps: int = 100_000
+    """Environment steps."""
+    seed: int = 0
+    """Seed of everything random."""
+    epsilon: float = 0.1
+    """Probability of a random action (and of a random option)."""
+    learning_rate: float = 0.5
+    """Step size of every update."""
+    gamma: float | None = None
+    """Discount; the specs' own, and no other where they have one (0.9 where they have none)."""
+    q_init: float = 2.0
+    """Value of what has not been tried: above any return, so that all is tried."""
+    option_success: float = 1.0
+    """What an option's policy is paid beside the reward when it takes its edge."""
+    option_failure: float = 0.0
+    """What it is paid when the machine goes elsewhere."""
+    machine_discount: float = 0.9
+    """Discount of the value iteration on the machine, for shaping."""
+    bootstrap_at_limit: bool = True
+    """Go on beyond the time limit when learning; the authors' plain Q-learning stops there, their CRM does not."""
+    eval_every: int = 1_000
+    """Steps between two evaluations of the greedy policy."""
+    eval_episodes: int = 100
+    """Episodes of an evaluation, where the world is random (one where it is not)."""
+    window: int = 100
+    """Latest episodes, per task, over which reward per step is averaged."""
+    folder: Path | None = None
+    """Run folder; runs/<spec>-<method>-<seed> without."""
+    resume: Path | None = None
+    """Run folder to go on with, with its own arguments."""
+    quiet: bool = False
+    """Show no progress."""
+    checkpoint_seconds: float = 30.0
+    """Seconds between two checkpoints."""
+
+
+# -- the kernels -----------------------------------------------------------------------------------------------------
+
+
+class Tables(NamedTuple):
+    """The product of all tasks as the kernels read it; U memory states, O options.
+
+    The last axis is memory: counterfactual experience reads all of it at one (state, action, outcome).
+    """
+
+    next_state: npt.NDArray[np.int64]  # [S, A, K]
+    chance: npt.NDArray[np.float64]  # [S, A, K] cumulative
+    start: npt.NDArray[np.float64]  # [S] cumulative
+    begin: npt.NDArray[np.int64]  # [tasks] memory at the start of an episode
+    horizon: int  # 0 for none
+    next_memory: npt.NDArray[np.int64]  # [S, A, K, U], from U on where the episode ends
+    paid: npt.NDArray[np.float64]  # [S, A, K, U] by the spec
+    learnt: npt.NDArray[np.float64]  # [S, A, K, U] the same with shaping
+    paid_at_limit: npt.NDArray[np.float64]  # [S, A, K, U]
+    learnt_at_limit: npt.NDArray[np.float64]  # [S, A, K, U]
+    terminated: npt.NDArray[np.bool_]  # [S, A, K, U]
+    truncated: npt.NDArray[np.bool_]  # [S, A, K, U]
+    origin: npt.NDArray[np.int64]  # [O] memory in which an option can be chosen, ascending
+    target: npt.NDArray[np.int64]  # [O] memory that it aims for
+    first: npt.NDArray[np.int64]  # [U + 1] options of memory u: first[u] to first[u + 1]
+
+
+class Rates(NamedTuple):
+    """The constants of an update."""
+
+    epsilon: float
+    alpha: float
+    gamma: float
+    success: float
+    failure: float
+    bootstrap_at_limit: bool
+
+
+class Position(NamedTuple):
+    """Where a run stands; a kernel goes on from here and leaves the new position here."""
+
+    random: npt.NDArray[np.uint64]  # [1]
+    place: npt.NDArray[np.int64]  # [7] task, state, memory, step of the episode, option, its start, its steps
+    sums: npt.NDArray[np.float64]  # [2] reward of the episode, discounted reward of the option
+    possible: npt.NDArray[np.bool_]  # [U] memory that the episode may be in as far as the latest label tells
+
+
+class Episodes(NamedTuple):
+    """Episodes that ended in a call."""
+
+    reward: npt.NDArray[np.float64]
+    length: npt.NDArray[np.int64]
+    task: npt.NDArray[np.int64]
+
+
+@njit(cache=True, inline="always")
+def draw(random):  # type: ignore[no-untyped-def]
+    """Return a number in [0, 1): SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), a generator of one word."""
+    random[0] += np.uint64(0x9E3779B97F4A7C15)
+    z = random[0]
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * 1.1102230246251565e-16
+
+
+@njit(cache=True)
+def choose(values, epsilon, random):  # type: ignore[no-untyped-def]
+    """Return an epsilon-greedy choice; what is equally good is drawn from alike."""
+    if draw(random) < epsilon:
+        return int(draw(random) * len(values))
+    best, ties, choice = values[0], 1, 0
+    for i in range(1, len(values)):
+        if values[i] > best:
+            best, ties, choice = values[i], 1, i
+        elif values[i] == best:
+            ties += 1
+    if ties == 1:
+        return choice
+    skip = int(draw(random) * ties)
+    for i in range(choice, len(values)):
+        if values[i] == best:
+            if skip == 0:
+                return i
+            skip -= 1
+    return choice
+
+
+@njit(cache=True, inline="always")
+def pick(cumulative, random):  # type: ignore[no-untyped-def]
+    """Return an index drawn by cumulative probabilities; nothing is drawn where there is one."""
+    if cumulative[0] >= 1.0:
+        return 0
+    u, i = draw(random), 0
+    while i < len(cumulative) - 1 and u >= cumulative[i]:
+        i += 1
+    return i
+
+
+@njit(cache=True, inline="always")
+def largest(values):  # type: ignore[no-untyped-def]
+    """Return the largest value."""
+    best = values[0]
+    for i in range(1, len(values)):
+        best = max(best, values[i])
+    return best
+
+
+@njit(cache=True)
+def begin_episode(tables, position):  # type: ignore[no-untyped-def]
+    """Begin the next task's episode."""
+    place = position.place
+    place[0] = (place[0] + 1) % len(tables.begin)
+    place[1] = pick(tables.start, position.random)
+    place[2], place[3], place[4] = tables.begin[place[0]], 0, -1
+    position.sums[0] = 0.0
+    position.possible[:] = True
+
+
+@njit(cache=True)
+def narrow(possible, following):  # type: ignore[no-untyped-def]
+    """Keep as possible the memory to which some memory leads on the latest transition.
+
+    Elsewhere the episode cannot be; the authors' code learns nothing there either. What is possible is worked out
+    from all memory, not only from what was possible before, as in their code.
+    """
+    possible[:] = False
+    for v in range(len(possible)):
+        if following[v] < len(possible):
+            possible[following[v]] = True
+
+
+@njit(cache=True)
+def learn_values(tables, rates, position, q, counterfactual, steps, episodes):  # type: ignore[no-untyped-def]
+    """Take steps and learn Q [S, U, A] from each, in the memory that it was taken in or in all that are possible."""
+    place, ended = position.place, 0
+    for _ in range(steps):
+        s, u = place[1], place[2]
+        a = choose(q[s, u], rates.epsilon, position.random)
+        k = pick(tables.chance[s, a], position.random)
+        s2, following = tables.next_state[s, a, k], tables.next_memory[s, a, k]
+        place[3] += 1
+        at_limit = place[3] == tables.horizon
+        rewards = tables.learnt_at_limit[s, a, k] if at_limit else tables.learnt[s, a, k]
+
+        for v in range(len(following) if counterfactual else 1):
+            w = v if counterfactual else u
+            if counterfactual and not position.possible[w]:
+                continue
+            goal = rewards[w]
+            if not tables.terminated[s, a, k, w] and (rates.bootstrap_at_limit or not at_limit):
+                goal += rates.gamma * largest(q[s2, following[w]])
+            q[s, w, a] += rates.alpha * (goal - q[s, w, a])
+
+        if counterfactual:
+            narrow(position.possible, following)
+        position.sums[0] += tables.paid_at_limit[s, a, k, u] if at_limit else tables.paid[s, a, k, u]
+        place[1], place[2] = s2, following[u]
+        if at_limit or tables.terminated[s, a, k, u] or tables.truncated[s, a, k, u]:
+            episodes.reward[ended], episodes.length[ended] = position.sums[0], place[3]
+            episodes.task[ended] = place[0]
+            ended += 1
+            begin_episode(tables, position)
+    return ended
+
+
+@njit(cache=True)
+def learn_options(tables, rates, position, q, controller, steps, episodes):  # type: ignore[no-untyped-def]
+    """Take steps and learn from each a policy per option, Q [S, O, A], and when options end which to choose [S, O]."""
+    place, ended = position.place, 0
+    for _ in range(steps):
+        s, u = place[1], place[2]
+        if place[4] < 0:
+            low, high = tables.first[u], tables.first[u + 1]
+            place[4] = low + choose(controller[s, low:high], rates.epsilon, position.random)
+            place[5], place[6], position.sums[1] = s, 0, 0.0
+        a = choose(q[s, place[4]], rates.epsilon, position.random)
+        k = pick(tables.chance[s, a], position.random)
+        s2, following = tables.next_state[s, a, k], tables.next_memory[s, a, k]
+        place[3] += 1
+        at_limit = place[3] == tables.horizon
+        rewards = tables.learnt_at_limit[s, a, k] if at_limit else tables.learnt[s, a, k]
+
+        # Every option's own policy: paid for taking its edge, over when the machine moves.
+        for o in range(len(tables.origin)):
+            w = tables.origin[o]
+            if not position.possible[w]:
+                continue
+            goal = rewards[w]
+            if following[w] == tables.target[o] and following[w] != w:
+                goal += rates.success
+            elif following[w] != w:
+                goal += rates.failure
+            if following[w] == w and (rates.bootstrap_at_limit or not at_limit):
+                goal += rates.gamma * largest(q[s2, o])
+            q[s, o, a] += rates.alpha * (goal - q[s, o, a])
+
+        # The choice among options, when the option ends: a step of as many steps as the option took.
+        position.sums[1] += rates.gamma ** place[6] * rewards[u]
+        place[6] += 1
+        u2, over = following[u], tables.terminated[s, a, k, u]
+        # The authors let an option run on beyond the time limit into the next episode; ours ends there.
+        stop = over or at_limit or tables.truncated[s, a, k, u]
+        if u2 != u or stop:
+            goal = position.sums[1]
+            if not over and (rates.bootstrap_at_limit or not at_limit):
+                goal += rates.gamma ** place[6] * largest(
+                    controller[s2, tables.first[u2] : tables.first[u2 + 1]]
+                )
+            controller[place[5], place[4]] += rates.alpha * (goal - controller[place[5], place[4]])
+            place[4] = -1
+
+        narrow(position.possible, following)
+        position.sums[0] += tables.paid_at_limit[s, a, k, u] if at_limit else tables.paid[s, a, k, u]
+        place[1], place[2] = s2, u2
+        if stop:
+            episodes.reward[ended], episodes.length[ended] = position.sums[0], place[3]
+            episodes.task[ended] = place[0]
+            ended += 1
+            begin_episode(tables, position)
+    return ended
+
+
+@njit(cache=True)
+def play(tables, gamma, q, controller, task, episodes, random):  # type: ignore[no-untyped-def]
+    """Return the mean discounted return of the greedy policy on a task; `controller` is empty without options."""
+    total = 0.0
+    for _ in range(episodes):
+        s, u, t, o, weight = pick(tables.start, random), tables.begin[task], 0, -1, 1.0
+        while weight > 1e-9 and t < 1_000_000:
+            if len(controller) and o < 0:
+                low = tables.first[u]
+                o = low + np.argmax(controller[s, low : tables.first[u + 1]])
+            a = np.argmax(q[s, o if o >= 0 else u])
+            k = pick(tables.chance[s, a], random)
+            t += 1
+            at_limit = t == tables.horizon
+            total += weight * (tables.paid_at_limit if at_limit else tables.paid)[s, a, k, u]
+            if at_limit or tables.terminated[s, a, k, u] or tables.truncated[s, a, k, u]:
+                break
+            u2 = tables.next_memory[s, a, k, u]
+            o = o if u2 == u else -1
+            s, u, weight = tables.next_state[s, a, k], u2, weight * gamma
+    return total / episodes
+
+
+# -- tasks -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A spec on a world, with what there is to reach.
+
+    Attributes:
+        name: The spec's name.
+        product: What the spec pays.
+        shaped: What is learnt from: the same, or with a potential over the machine.
+        optimum: Discounted return of an optimal policy.
+        per_step: Mean reward per step over the episodes of an optimal policy that explores as the agent does.
+    """
+
+    name: str
+    product: Product
+    shaped: Product
+    optimum: float
+    per_step: float
+
+
+def make_task(program: Program, world: TabularWorld, args: Args, gamma: float) -> Task:
+    """Return a task and what there is to reach in it.
+
+    Raises:
+        UnsupportedError: `needs-machine` when the method or the shaping needs one.
+    """
+    if not program.machines and (args.method != "plain" or args.shaping != "none"):
+        what = f"the method '{args.method}'" if args.method != "plain" else f"shaping '{args.shaping}'"
+        hint = "Learn with --method plain and without shaping, or state the reward as a machine or a formula."
+        raise UnsupportedError(
+            Problem("needs-machine", f"{what} needs a machine, and '{program.name}' has none", hints=(hint,))
+        )
+    product = take_product(program, world)
+    solution = solve(product, gamma)
+    explored = reward_per_step(product, uniform(solution.optimal, args.epsilon), most=10_000)
+    learnt = product
+    if args.shaping != "none":
+        learnt = take_product(add_shaping(program, args, gamma), world)
+    return Task(program.name, product, learnt, solution.value, explored.of_episodes)
+
+
+def add_shaping(program: Program, args: Args, gamma: float) -> Program:
+    """Return the program with gamma * potential(after) - potential(before) of each of its machines paid besides."""
+    terms = list(program.terms)
+    for machine in program.machines:
+        values = machine_potential(machine, args.shaping, 1.0, args.machine_discount)  # type: ignore[arg-type]
+        after, before = (ir.StateTable(machine.name, values, after=after) for after in (True, False))
+        terms.append(Term(f"shaping by {machine.name}", "potential", shaped(gamma, after, before)))
+    return replace(program, terms=tuple(terms))
+
+
+def tabled(tasks: Sequence[Task]) -> Tables:
+    """Return the tables of all tasks, their memory states numbered one after another."""
+    world = tasks[0].product.world
+    counts = [task.product.n_memory for task in tasks]
+    total, begin, ends = sum(counts), [0, *np.cumsum(counts)[:-1]], 0
+    following: list[Any] = []
+    origin: list[int] = []
+    target: list[int] = []
+    for task, low, count in zip(tasks, begin, counts, strict=True):
+        numbers = task.product.next_memory + np.where(
+            task.product.next_memory < count, int(low), total + ends - count
+        )
+        following.append(numbers)
+        for u, aim in edges_worth_taking(task.product):
+            origin.append(int(low) + u)
+            target.append(int(low) + aim if aim < count else total + ends + aim - count)
+        ends += len(task.product.names) - count
+    products = [task.product for task in tasks]
+    learnt = [task.shaped for task in tasks]
+    return Tables(
+        world.next_state,
+        np.cumsum(world.probability, axis=2) + 1e-12,
+        np.cumsum(world.start) + 1e-12,
+        np.array(begin, np.int64),
+        world.horizon or 0,
+        memory_last(following),
+        memory_last([p.reward for p in products]),
+        memory_last([p.reward for p in learnt]),
+        memory_last([p.reward_at_limit for p in products]),
+        memory_last([p.reward_at_limit for p in learnt]),
+        memory_last([p.terminated for p in products]),
+        memory_last([p.truncated for p in products]),
+        np.array(origin, np.int64),
+        np.array(target, np.int64),
+        np.searchsorted(np.array(origin), np.arange(total + 1)).astype(np.int64),
+    )
+
+
+def memory_last(by_task: Iterable[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return `[S, A, K, U]` of tables `[U, S, A, K]`."""
+    return np.ascontiguousarray(np.moveaxis(np.concatenate(list(by_task)), 0, 3))
+
+
+def edges_worth_taking(product: Product) -> list[tuple[int, int]]:
+    """Return the options: (memory, memory aimed for), for each move of memory after which something can be earned.
+
+    The authors list an option per edge of a machine without edges into failure; a spec that names failure has such
+    edges, so an edge that pays nothing counts only where a payment can still follow. Memory without any gets an
+    option that aims for nothing.
+    """
+    count = product.n_memory
+    following, best = product.next_memory, {}
+    probability = np.broadcast_to(product.world.probability, following.shape)
+    for u in range(count):
+        for aim in np.unique(following[u][probability[u] > 0]):
+            if int(aim) != u:
+                taken = (following[u] == aim) & (probability[u] > 0)
+                best[u, int(aim)] = float(product.reward[u][taken].max())
+    earning: set[int] = {u for u in range(count) if (product.reward[u] > 0).any()}
+    while len(earning) < len(more := earning | {u for u, aim in best if aim in earning}):
+        earning = more
+    useful = [edge for edge, paid in best.items() if paid > 0 or edge[1] in earning]
+    without = set(range(count)) - {u for u, _ in useful}
+    return sorted([*useful, *((u, u) for u in without)])
+
+
+# -- learning --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Learner:
+    """An agent while it learns.
+
+    Attributes:
+        tasks: What it learns.
+        args: How.
+        gamma: The discount.
+        q: `[S, U, A]`, or `[S, O, A]` with options.
+        controller: `[S, O]`, values of options; empty without.
+        position: Where the run stands.
+        recent: Reward per step of the latest episodes, in parts of the optimum.
+    """
+
+    tasks: Sequence[Task]
+    args: Args
+    gamma: float
+    tables: Tables = field(init=False)
+    q: npt.NDArray[np.float64] = field(init=False)
+    controller: npt.NDArray[np.float64] = field(init=False)
+    position: Position = field(init=False)
+    recent: deque[float] = field(init=False)
+    episodes: int = 0
+
+    def __post_init__(self) -> None:
+        """Begin: nothing learnt, first episode of the first task."""
+        self.tables = tables = tabled(self.tasks)
+        states, actions, _, memory = tables.paid.shape
+        options = len(tables.origin) if self.args.method == "hrm" else 0
+        self.q = np.full((states, options or memory, actions), self.args.q_init)
+        self.controller = np.full((states, options) if options else (0, 0), self.args.q_init)
+        self.position = Position(
+            np.array([self.args.seed], np.uint64),
+            np.zeros(7, np.int64),
+            np.zeros(2),
+            np.ones(memory, np.bool_),
+        )
+        draw(self.position.random)
+        self.position.place[0] = -1
+        begin_episode(tables, self.position)
+        self.recent = deque(maxlen=self.args.window * len(self.tasks))
+
+    def learn(self, steps: int) -> Episodes:
+        """Take that many steps; return the episodes that ended."""
+        args = self.args
+        rates = Rates(
+            args.epsilon,
+            args.learning_rate,
+            self.gamma,
+            args.option_success,
+            args.option_failure,
+            args.bootstrap_at_limit,
+        )
+        room = Episodes(np.zeros(steps), np.zeros(steps, np.int64), np.zeros(steps, np.int64))
+        where = (self.tables, rates, self.position, self.q)
+        if args.method == "hrm":
+            ended = learn_options(*where, self.controller, steps, room)
+        else:
+            ended = learn_values(*where, args.method == "crm", steps, room)
+        done = Episodes(room.reward[:ended], room.length[:ended], room.task[:ended])
+        best = np.array([task.per_step or np.nan for task in self.tasks])
+        self.recent.extend((done.reward / done.length / best[done.task]).tolist())
+        self.episodes += ended
+        return done
+
+    def returns(self) -> list[float]:
+        """Return the greedy policy's discounted return on each task."""
+        random = np.array([self.args.seed + 1], np.uint64)
+        sure = bool((self.tables.chance[:, :, 0] >= 1.0).all() and (self.tables.start >= 1.0).any())
+        episodes = 1 if sure and np.count_nonzero(np.diff(self.tables.start, prepend=0)) == 1 else 0
+        return [
+            play(
+                self.tables,
+                self.gamma,
+                self.q,
+                self.controller,
+                i,
+                episodes or self.args.eval_episodes,
+                random,
+            )
+            for i in range(len(self.tasks))
+        ]
+
+    def row(self) -> dict[str, float | None]:
+        """Return what there is to log."""
+        found = self.returns()
+        parts = [
+            value / task.optimum for value, task in zip(found, self.tasks, strict=True) if task.optimum > 0
+        ]
+        row: dict[str, float | None] = {
+            "return": float(np.mean(found)),
+            "return/of_optimum": float(np.mean(parts)) if parts else None,
+            "return/least_of_optimum": float(np.min(parts)) if parts else None,
+            "reward_per_step/of_optimum": float(np.mean(self.recent)) if self.recent else None,
+            "episodes": float(self.episodes),
+        }
+        if len(found) > 1:
+            row |= {f"return/{task.name}": value for task, value in zip(self.tasks, found, strict=True)}
+        return row
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return everything that the run needs to go on."""
+        place = self.position._asdict()
+        return {"q": self.q, "controller": self.controller, "recent": np.array(self.recent), **place}
+
+    def go_on(self, arrays: dict[str, npt.NDArray[Any]], episodes: int) -> None:
+        """Take up a run where it stopped."""
+        self.q, self.controller = arrays["q"], arrays["controller"]
+        self.position = Position(*(arrays[name] for name in Position._fields))
+        self.recent.extend(arrays["recent"].tolist())
+        self.episodes = episodes
+
+
+def prepare(args: Args) -> tuple[list[Spec], list[Task], float]:
+    """Return the specs, their tasks on the world that the first of them names, and the discount.
+
+    Raises:
+        UnsupportedError: `no-environment`, `needs-machine`, `discount-mismatch`.
+        RewardSpecError: Whatever is wrong with a spec or the world.
+    """
+    specs = [load(path) for path in args.specs]
+    gamma = args.gamma if args.gamma is not None else specs[0].discount or 0.9
+    problems = [problem for spec in specs for problem in check_discount(spec, gamma)]
+    if problems:
+        raise UnsupportedError(problems)
+    named = specs[0].env
+    env_id = args.env or (named.id if named is not None else None)
+    if env_id is None:
+        raise UnsupportedError(
+            Problem("no-environment", "the spec names no environment", hints=("Name one with --env.",))
+        )
+    arguments = dict(named.kwargs) if named is not None and named.id == env_id else {}
+    world = tabulate(make_environment(env_id, **arguments))
+    return specs, [make_task(compile_spec(spec), world, args, gamma) for spec in specs], gamma
+
+
+def main(args: Args) -> RunFolder:
+    """Learn, or go on learning."""
+    if not args.specs:
+        sys.exit("say what to learn from: --spec FILE (or --resume FOLDER)")
+    specs, tasks, gamma = prepare(args)
+    learner = Learner(tasks, args, gamma)
+    name = f"{Path(args.specs[0]).stem if len(specs) == 1 else 'tasks'}-{args.method}-{args.seed}"
+    args = replace(args, folder=args.folder or Path("runs") / name)
+    programs = {f"{i} {task.name}": task.product.program for i, task in enumerate(tasks)}
+    text = "---\n".join(Path(path).read_text(encoding="utf-8") for path in args.specs)
+    with recording(
+        "q_learning", args, programs, steps=args.steps, spec_text=text, console=console(args)
+    ) as run:
+        if run.arrays:
+            learner.go_on(run.arrays, int(run.notes["episodes"]))
+        reached = run.notes.get("reached")
+        row: dict[str, float | None] = {}
+        for step in range(run.start, args.steps, args.eval_every):
+            done = min(step + args.eval_every, args.steps)
+            learner.learn(done - step)
+            row = learner.row()
+            run.log(done, row)
+            least = row["return/least_of_optimum"]
+            if reached is None and least is not None and least >= 0.95:
+                reached = done
+            if run.is_due or done == args.steps:
+                run.save(done, learner.arrays(), {"episodes": learner.episodes, "reached": reached})
+        optimum = {task.name: task.optimum for task in tasks}
+        run.finish({**row, "optimum": optimum, "steps_to_95_per_cent": reached})
+        return run.folder
+
+
+def console(args: Args) -> Any:
+    """Return where progress is shown; nowhere when it should be quiet."""
+    from rich.console import Console
+
+    return Console(stderr=True, quiet=args.quiet)
+
+
+def read_arguments(command: Sequence[str]) -> Args:
+    """Return the arguments of a command line; `--resume FOLDER` brings those that its run was begun with.
+
+    Raises:
+        UnsupportedError: `not-a-run-folder`.
+    """
+    begun = Args()
+    for i, word in enumerate(command):
+        if word.startswith("--resume"):
+            place = word.partition("=")[2] or "".join(command[i + 1 : i + 2])
+            held = RunFolder(place).read_facts()["settings"]
+            known = {f.name for f in fields(Args)}
+            begun = Args(**{k: tuple(v) if k == "specs" else v for k, v in held.items() if k in known})
+    return tyro.cli(Args, description=__doc__, args=list(command), default=begun)
+
+
+if __name__ == "__main__":
+    try:
+        print(f"run folder: {main(read_arguments(sys.argv[1:])).path}")
+    except RewardSpecError as error:
+        sys.exit(str(error))
