@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envs.grid import NOTHING, Effect, GridWorld, Observe, State
 from envs.grid_picture import Scene
+from rewardspec.tabular.world import MAX_LABELS
 
 LONGEST = 1_000_000
 """Cells; a world keeps a list of its states."""
@@ -34,7 +35,7 @@ class ChainWorld(GridWorld):
         self,
         length: int = 20,
         *,
-        marks: int = 3,
+        marks: int | None = None,
         falls_back: bool = False,
         observe: Observe = "position",
         slip: float = 0.0,
@@ -44,7 +45,7 @@ class ChainWorld(GridWorld):
 
         Args:
             length: Cells, at least 2.
-            marks: How many marks there are between the ends.
+            marks: How many marks there are between the ends; three when not given, fewer in a shorter chain.
             falls_back: A step to the left leads back to the start, not one cell back.
 
         Raises:
@@ -52,7 +53,8 @@ class ChainWorld(GridWorld):
         """
         if isinstance(length, bool) or not isinstance(length, int) or not 2 <= length <= LONGEST:
             raise ValueError(f"length is a whole number from 2 to {LONGEST}, not {length!r}")
-        most = min(length - 2, 60)
+        most = min(length - 2, MAX_LABELS - 1)
+        marks = min(3, most) if marks is None else marks
         if isinstance(marks, bool) or not isinstance(marks, int) or not 0 <= marks <= most:
             raise ValueError(f"marks is a whole number from 0 to {most} in this chain, not {marks!r}")
         self.length, self.falls_back = length, falls_back

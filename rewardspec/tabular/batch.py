@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from torch import Tensor
 
 from rewardspec.tabular.world import TabularWorld
@@ -60,8 +61,8 @@ class TabularBatch:
             dtype: Of rewards.
         """
         self.world, self.num_envs, self.device = world, num_envs, torch.device(device)
-        self.single_observation_space = world.observation_space
-        self.single_action_space = world.action_space
+        self.single_observation_space: spaces.Space[Any] = world.observation_space
+        self.single_action_space: spaces.Space[Any] = world.action_space
         self.label_names = world.labels
 
         def put(array: Any, kind: torch.dtype | None = None) -> Tensor:
