@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from rewardspec.compiler import compile_spec
-from rewardspec.errors import FormulaError, MissingExtraError, SpecError
+from rewardspec.errors import FormulaError, MissingExtraError
 from rewardspec.logic.automaton import Verdict
+from rewardspec.logic.factors import project
 from rewardspec.logic.finite import StateLimit
 from rewardspec.logic.formula import parse_formula, spot_sere, to_spot
 from rewardspec.logic.infinite import (
     OmegaMonitor,
     accepts_lasso,
     advance_frontier,
+    compile_factors,
     compile_infinite,
     omega_verdicts,
 )
@@ -30,7 +31,6 @@ from rewardspec.logic.questions import (
     is_satisfiable,
     is_tautology,
 )
-from rewardspec.vocabulary import loads
 from tests.logic.dwyer import FORMULAS
 from tests.logic.test_finite import random_text, sequence
 
@@ -95,7 +95,7 @@ def test_random_formulas_accept_the_lassos_that_spot_accepts(seed: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "scope", "text"), FORMULAS)
-def test_the_property_patterns_compile_or_have_no_deterministic_automaton(
+def test_the_property_patterns_compile_or_have_no_deterministic_buechi_automaton(
     name: str, scope: int, text: str
 ) -> None:
     compared = compare_with_spot(text, random.Random(scope), 4)
@@ -168,6 +168,75 @@ def test_the_frontier_pays_each_mark_once_a_round() -> None:
         frontier, hit = advance_frontier(frontier, marks, 3)
         paid.append(hit)
     assert paid == [True, False, True, True] and frontier == 0b101
+
+
+# -- factors -------------------------------------------------------------------------------------------
+
+
+def factors_of(text: str) -> list[tuple[tuple[str, ...], int]]:
+    """Return the propositions and the number of states of each factor."""
+    factors = compile_factors(parse_formula(text, None, "infinite"))
+    return [(factor.propositions, len(factor)) for factor in factors]
+
+
+MANY = " & ".join(f"G F p{i}" for i in range(5))
+"""Enough recurrences that they are not joined."""
+
+EACH = [((f"p{i}",), 1) for i in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "factors"),
+    [
+        ("G F a & G F b & G !c", [(("a", "b", "c"), 2)]),  # small: joined
+        (MANY, EACH),
+        (f"{MANY} & G !c & F d", [*EACH, (("c",), 2), (("d",), 2)]),
+        # What is implied, or holds always, is not watched.
+        (f"{MANY} & G F (p0 | p1) & G F p3 & (c | !c)", EACH),
+        # Recurrences that share propositions do not stand in each other's way ...
+        (f"{MANY} & G F (p0 & q)", [*EACH[1:], (("p0", "q"), 1)]),
+        (f"{MANY} & G F (p0 & !p1)", [*EACH[1:], (("p0", "p1"), 1)]),
+        # ... but what must always hold may, and may make all of it impossible.
+        (f"{MANY} & G (p0 -> !p1)", [(("p0", "p1"), 2), *EACH[2:]]),
+        (f"{MANY} & G !p0", [(("p0", "p1", "p2", "p3", "p4"), 1)]),
+    ],
+)
+def test_factors(text: str, factors: list[tuple[tuple[str, ...], int]]) -> None:
+    assert sorted(factors_of(text)) == sorted(factors)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_factors_accept_together_what_their_formula_accepts(seed: int) -> None:
+    rng = random.Random(seed)
+    pieces = ["G F a", "G F (a & b)", "G F (b | c)", "G (a -> X b)", "F c", "G !d", "G (d -> F e)", "c W e",
+              "G F (d & X !d)", "F (a & F b)", "G F e"]  # fmt: skip
+    for _ in range(12):
+        text = " & ".join(f"({piece})" for piece in rng.sample(pieces, 5))
+        formula = parse_formula(text, None, "infinite")
+        whole, factors = compile_infinite(formula), compile_factors(formula)
+        letters = 1 << len(formula.propositions)
+        for _ in range(25):
+            prefix = [rng.randrange(letters) for _ in range(rng.randrange(3))]
+            cycle = [rng.randrange(letters) for _ in range(rng.randint(1, 4))]
+            accepted = [
+                accepts_lasso(
+                    factor,
+                    [project(label, formula.propositions, factor.propositions) for label in prefix],
+                    [project(label, formula.propositions, factor.propositions) for label in cycle],
+                )
+                for factor in factors
+            ]
+            assert all(accepted) == accepts_lasso(whole, prefix, cycle), (text, prefix, cycle)
+
+
+def test_recurrences_that_read_one_proposition_each_and_share_another_end_at_a_limit() -> None:
+    """What must always hold ties them together, and their product has a mark for each of 40."""
+    tied = (
+        " & ".join(f"G F p{i}" for i in range(40)) + " & G (" + " | ".join(f"p{i}" for i in range(40)) + ")"
+    )
+    with pytest.raises(FormulaError) as caught:
+        compile_factors(parse_formula(tied, None, "infinite"))
+    assert caught.value.code == "formula-too-large"
 
 
 # -- questions -----------------------------------------------------------------------------------------
@@ -336,12 +405,3 @@ def test_questions_about_long_formulas_are_refused_rather_than_asked() -> None:
     with pytest.raises(FormulaError) as caught:
         is_safety(ask(sequence(20), "infinite"))
     assert caught.value.code == "formula-too-large"
-
-
-@pytest.mark.parametrize("k", [12, 24])
-def test_many_recurrences_end_at_a_limit_and_not_in_a_product_of_all(k: int) -> None:
-    """Each doubles the edges of the automaton, and quadruples those of the machine that remembers rounds."""
-    names = [f"p{i}" for i in range(k)]
-    formula = " & ".join(f"G F {name}" for name in names)
-    with pytest.raises(SpecError, match="formula-too-large"):
-        compile_spec(loads(f"{{propositions: {names}, reward: {{ltl: {formula}, semantics: infinite}}}}"))
