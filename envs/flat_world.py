@@ -205,7 +205,9 @@ class FlatWorldBatch:
 
         self._torch, kind = torch, getattr(torch, dtype)
         self.num_envs, self.horizon, self.discrete = num_envs, horizon, discrete
-        self.single_observation_space, self.single_action_space = _spaces(np.dtype(dtype).type, discrete)
+        observed, acted = _spaces(np.dtype(dtype).type, discrete)
+        self.single_observation_space: spaces.Space[Any] = observed
+        self.single_action_space: spaces.Space[Any] = acted
         rng = np.random.default_rng(seed)
         self.starts = torch.tensor(
             np.array([draw_start(rng) for _ in range(pool)]), dtype=kind, device=device

@@ -191,7 +191,7 @@ class LetterWorld(gym.Env[npt.NDArray[np.uint8], Any]):
             layout = np.asarray(options["layout"], np.int64)
             if (
                 layout.shape != (self.size, self.size)
-                or not (-1 <= layout).all() & (layout < len(self.label_names)).all()
+                or not (layout >= -1).all() & (layout < len(self.label_names)).all()
             ):
                 raise ValueError(
                     f"a layout is {self.size} by {self.size} numbers of letters, or -1: not {layout}"
@@ -329,8 +329,8 @@ class LetterWorldBatch:
         _check(size, letters, centred)
         self._torch, self.num_envs, self.size, self.horizon = torch, num_envs, size, horizon
         self.label_names: tuple[str, ...] = tuple(sorted(set(letters)))
-        self.single_observation_space = _observation_space(size, letters)
-        self.single_action_space = spaces.Discrete(len(MOVES))
+        self.single_observation_space: spaces.Space[Any] = _observation_space(size, letters)
+        self.single_action_space: spaces.Space[Any] = spaces.Discrete(len(MOVES))
         rng = np.random.default_rng(seed if map_seed is None else map_seed)
         drawn = [draw_layout(rng, size, letters) for _ in range(pool if map_seed is None else 1)]
         self.layouts = torch.tensor(np.array(drawn).reshape(len(drawn), -1), device=device)

@@ -223,6 +223,7 @@ class WaterWorldBatch:
         num_envs: B.
         map_seed: The map of every episode; None for those of the pool.
         pool: Maps in the pool.
+        seed: First map of the pool.
         horizon: Steps after which an episode is truncated.
         device: Torch device.
         dtype: `float32` or `float64`, for positions and observations.
@@ -242,6 +243,7 @@ class WaterWorldBatch:
         *,
         map_seed: int | None = 0,
         pool: int = 1024,
+        seed: int = 0,
         horizon: int = HORIZON,
         device: str = "cpu",
         dtype: str = "float32",
@@ -251,9 +253,12 @@ class WaterWorldBatch:
 
         self._torch = torch
         kind, self.num_envs, self.horizon = getattr(torch, dtype), num_envs, horizon
-        self.single_observation_space = spaces.Box(-2.0, 2.0, (4 + 4 * BALLS,), np.dtype(dtype).type)
-        self.single_action_space = spaces.Discrete(len(PUSHES))
-        maps = [draw_layout(seed) for seed in (range(pool) if map_seed is None else [map_seed])]
+        self.single_observation_space: spaces.Space[Any] = spaces.Box(
+            -2.0, 2.0, (4 + 4 * BALLS,), np.dtype(dtype).type
+        )
+        self.single_action_space: spaces.Space[Any] = spaces.Discrete(len(PUSHES))
+        numbers = range(seed, seed + pool) if map_seed is None else [map_seed]
+        maps = [draw_layout(number) for number in numbers]
         self._maps = torch.tensor(np.array(maps), dtype=kind, device=device)
         self._pushes = torch.tensor(PUSHES, dtype=kind, device=device)
         most = MOST_SPEED + BALL_SPEED
