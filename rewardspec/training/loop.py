@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib.metadata
 import io
 import platform
@@ -219,7 +220,7 @@ def _agent(settings: Settings, envs: list[Episodes]) -> BaseAlgorithm:
 
     discrete = not isinstance(envs[0].action_space, gym.spaces.Box)
     _refuse_unfit(settings.algo, envs[0].action_space)
-    arguments = dict(settings.agent)
+    arguments = copy.deepcopy(dict(settings.agent))  # SB3 writes into `policy_kwargs`
     if settings.algo in ("ppo", "a2c") and discrete:
         arguments.setdefault("ent_coef", EXPLORING)
     encoded: Any = envs[0].env

@@ -92,7 +92,8 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(
     }
     whole = train(loads(text), tmp_path / "whole", show=False, checkpoint_seconds=1e9, **settings)
     with pytest.raises(StoppedError):
-        train(loads(text), tmp_path / "cut", show=stop_at(1000), checkpoint_seconds=0, **settings)
+        train(loads(text), tmp_path / "cut", show=stop_at(2000), checkpoint_seconds=0, **settings)
+    assert RunFolder(tmp_path / "cut").latest_steps() >= 1000
     cut = resume(tmp_path / "cut", show=False, checkpoint_seconds=1e9)
     assert len(curve(whole)) >= 2
     assert curve(cut) == curve(whole)
