@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +188,7 @@ def test_every_row_is_a_step_of_the_product() -> None:
     cell, next_cell = obs[:, :CELLS].argmax(1), next_obs[:, :CELLS].argmax(1)
     u, v = obs[:, CELLS:].argmax(1), next_obs[:, CELLS:].argmax(1)
     path = chain(told())
-    wants, following = dict(zip(path, [0, 8, 0, 8, 0], strict=False)), dict(zip(path, path[1:], strict=False))
+    wants, following = dict(zip(path, [0, 8, 0, 8, 0], strict=False)), dict(pairwise(path))
     np.testing.assert_array_equal(next_cell, np.clip(cell + 2 * sample.actions.numpy()[:, 0] - 1, 0, 8))
     for k in range(len(u)):
         moves = wants[u[k]] == next_cell[k]
