@@ -103,7 +103,8 @@ class Tables(NamedTuple):
 
     next_state: npt.NDArray[np.int64]  # [S, A, K]
     chance: npt.NDArray[np.float64]  # [S, A, K] cumulative
-    start: npt.NDArray[np.float64]  # [S] cumulative
+    starts: npt.NDArray[np.int64]  # states in which an episode can begin
+    start: npt.NDArray[np.float64]  # [starts] cumulative
     begin: npt.NDArray[np.int64]  # [tasks] memory at the start of an episode
     horizon: int  # 0 for none
     next_memory: npt.NDArray[np.int64]  # [S, A, K, U], from U on where the episode ends
@@ -203,7 +204,7 @@ def begin_episode(tables, position):  # type: ignore[no-untyped-def]
     """Begin the next task's episode."""
     place = position.place
     place[0] = (place[0] + 1) % len(tables.begin)
-    place[1] = pick(tables.start, position.random)
+    place[1] = tables.starts[pick(tables.start, position.random)]
     place[2], place[3], place[4] = tables.begin[place[0]], 0, -1
     position.sums[0] = 0.0
     position.possible[:] = True
@@ -318,7 +319,8 @@ def play(tables, gamma, q, controller, task, episodes, random):  # type: ignore[
     """Return the mean discounted return of the greedy policy on a task; `controller` is empty without options."""
     total = 0.0
     for _ in range(episodes):
-        s, u, t, o, weight = pick(tables.start, random), tables.begin[task], 0, -1, 1.0
+        s, u, t = tables.starts[pick(tables.start, random)], tables.begin[task], 0
+        o, weight = -1, 1.0
         while weight > 1e-9 and t < 1_000_000:
             if len(controller) and o < 0:
                 low = tables.first[u]
@@ -406,12 +408,13 @@ def tabled(tasks: Sequence[Task]) -> Tables:
             origin.append(int(low) + u)
             target.append(int(low) + aim if aim < count else total + ends + aim - count)
         ends += len(task.product.names) - count
-    products = [task.product for task in tasks]
+    products, starts = [task.product for task in tasks], np.flatnonzero(world.start)
     learnt = [task.shaped for task in tasks]
     return Tables(
         world.next_state,
         np.cumsum(world.probability, axis=2) + 1e-12,
-        np.cumsum(world.start) + 1e-12,
+        starts,
+        np.cumsum(world.start[starts]) + 1e-12,
         np.array(begin, np.int64),
         world.horizon or 0,
         memory_last(following),

@@ -60,7 +60,7 @@ def test_the_product_steps_as_the_wrapped_environment_does(name: str) -> None:
     u = 0
     for _ in range(3000):
         action = int(env.action_space.sample())
-        s2, reward, terminated, truncated, info = env.step(action)
+        s2, reward, terminated, truncated, _ = env.step(action)
         inner = bool(env.unwrapped.desc.flat[int(s2)] in b"HG")  # type: ignore[attr-defined]
         k = outcome(product, u, s, action, int(s2), inner)
         assert product.terminated[u, s, action, k] == terminated
@@ -108,7 +108,7 @@ def test_memory_is_what_the_world_can_lead_to_and_no_more() -> None:
 
 def test_a_counter_without_an_end_is_refused_and_without_memory_there_is_one_state() -> None:
     counting = "reward: {discount_by_count: reward, when: reward > 0, factor: 0.5}"
-    with pytest.raises(UnsupportedError, match="takes .* values") as caught:
+    with pytest.raises(UnsupportedError, match=r"takes .* values") as caught:
         endless = from_outcomes({0: {0: [(1.0, 0, 1.0, False)]}}, np.ones(1))
         take_product(compile_spec(loads(counting)), endless)
     assert caught.value.problems[0].code == "unbounded-memory"
