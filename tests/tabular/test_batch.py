@@ -19,9 +19,9 @@ B = 6
 
 
 def dice(seed: int = 0, num_envs: int = B, **more: Any) -> TabularBatch:
-    """Two states and chance: from either, 0.25 stay, 0.5 to the other, 0.25 over; odd outcomes are labelled."""
+    """Two states and chance: from either, 0.25 stay, 0.6 to the other, 0.15 over; odd outcomes are labelled."""
     outcomes = {
-        s: {0: [(0.25, s, 1.0, False), (0.5, 1 - s, 2.0, False), (0.25, s, 3.0, True)]} for s in (0, 1)
+        s: {0: [(0.25, s, 1.0, False), (0.6, 1 - s, 2.0, False), (0.15, s, 3.0, True)]} for s in (0, 1)
     }
     labels = {"odd": np.array([True, False, True]), "other": np.array([False, True, False])}
     world = from_outcomes(outcomes, np.array([0.25, 0.75]), labels=labels, horizon=4)
@@ -86,12 +86,12 @@ def test_outcomes_come_as_often_as_they_should() -> None:
     assert batch.reset(everyone(batch)).float().mean().item() == pytest.approx(0.75, abs=0.01)
     _, reward, terminated, _ = batch.step(torch.zeros(50_000, dtype=torch.int64))
     shares = [(reward == paid).float().mean().item() for paid in (1, 2, 3)]
-    assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.01)
+    assert shares == pytest.approx([0.25, 0.6, 0.15], abs=0.01)
     assert torch.equal(terminated, reward == 3)
 
 
 def test_chance_is_independent_between_environments_and_between_steps() -> None:
-    draws = torch.stack([reward for _, _, reward, _, _ in rollout(dice(num_envs=4000), 40)]) - 2.0
+    draws = torch.stack([reward for _, _, reward, _, _ in rollout(dice(num_envs=4000), 40)]) - 1.9
     assert abs(float((draws[:-1] * draws[1:]).mean())) < 0.01
     assert abs(float((draws[:, :-1] * draws[:, 1:]).mean())) < 0.01
 
