@@ -93,6 +93,7 @@ def _all_reachable(layout: list[int], size: int) -> bool:
     return len(seen) == size * size
 
 
+@cache
 def _views(size: int, centred: bool) -> npt.NDArray[np.int64]:
     """Return `[cells, cells]`: for an agent at each cell, which cell of the grid it sees at each place."""
     row, column = np.divmod(np.arange(size * size), size)
@@ -100,7 +101,8 @@ def _views(size: int, centred: bool) -> npt.NDArray[np.int64]:
         return np.tile(np.arange(size * size), (size * size, 1))
     from_row = (row[None, :] + row[:, None] - size // 2) % size
     from_column = (column[None, :] + column[:, None] - size // 2) % size
-    return np.asarray(from_row * size + from_column)
+    views: npt.NDArray[np.int64] = from_row * size + from_column
+    return views
 
 
 class LetterWorld(gym.Env[npt.NDArray[np.uint8], Any]):
@@ -156,24 +158,19 @@ class LetterWorld(gym.Env[npt.NDArray[np.uint8], Any]):
         self.label_names: tuple[str, ...] = tuple(sorted(set(letters)))
         self.observation_space = _observation_space(size, letters)
         self.action_space = spaces.Discrete(len(MOVES))
-        self._around = _around(size)
-        self._views, self._place = _views(size, centred), size * size // 2 if centred else None
-        self._codes = np.eye(len(self.label_names) + 1, dtype=np.uint8)
-        self._codes[-1] = 0  # no letter, number -1
+        self.centred, self._around = centred, _around(size)
         self._said = [frozenset([name]) for name in self.label_names] + [frozenset()]
-        self._fixed = (
-            None if map_seed is None else draw_layout(np.random.default_rng(map_seed), size, letters)
-        )
-        self._cell = 0
-        self._lay(
-            self._fixed if self._fixed is not None else draw_layout(np.random.default_rng(0), size, letters)
-        )
+        self._cell, self._labels = 0, frozenset[str]()
+        layout = draw_layout(np.random.default_rng(map_seed or 0), size, letters)
+        self._fixed = None if map_seed is None else layout
+        self._lay(layout)
 
     def _lay(self, layout: Layout) -> None:
         """Play on this layout from now on."""
         self.layout = layout
         self._letter: list[int] = layout.ravel().tolist()
-        self._seen = self._codes[layout.ravel()]
+        layouts = layout.reshape(1, -1)
+        self._seen = _list_observations(layouts, self.size, self.centred, len(self.label_names))[0]
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -202,22 +199,17 @@ class LetterWorld(gym.Env[npt.NDArray[np.uint8], Any]):
         else:
             self._lay(draw_layout(self.np_random, self.size, self.letters))
         self._cell, self._labels = 0, frozenset[str]()
-        return self._observe(self._cell), {}
+        return self._seen[self._cell].copy(), {}
 
     def step(self, action: Any) -> tuple[npt.NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
         """Move; see what lies there."""
         self._cell = self._around[self._cell][action]
         self._labels = self._said[self._letter[self._cell]]
-        return self._observe(self._cell), 0.0, False, False, {}
+        return self._seen[self._cell].copy(), 0.0, False, False, {}
 
     def labels(self) -> frozenset[str]:
         """Return the names that are true on the last step."""
         return self._labels
-
-    def _observe(self, cell: int) -> npt.NDArray[np.uint8]:
-        seen: npt.NDArray[np.uint8] = self._seen[self._views[cell]]
-        seen[cell if self._place is None else self._place, -1] = 1
-        return seen.reshape(self.size, self.size, -1)
 
     def table(self, horizon: int | None = None) -> TabularWorld:
         """Return the world as arrays: a state is the agent's cell, counted by rows.
@@ -242,7 +234,7 @@ class LetterWorld(gym.Env[npt.NDArray[np.uint8], Any]):
             label=np.where(letter < 0, 0, 1 << np.maximum(letter, 0)),
             start=np.eye(cells)[0],
             labels=self.label_names,
-            observation=np.array([self._observe(cell) for cell in range(cells)]),
+            observation=self._seen.copy(),
             observation_space=self.observation_space,
             horizon=horizon,
         )
@@ -285,6 +277,18 @@ def _observation_space(size: int, letters: str) -> spaces.Box:
     return spaces.Box(0, 1, (size, size, len(set(letters)) + 1), np.uint8)
 
 
+def _list_observations(
+    layouts: npt.NDArray[np.int64], size: int, centred: bool, n_letters: int
+) -> npt.NDArray[np.uint8]:
+    """Return what an agent sees from each cell: `[pool, cells, size, size, letters + 1]` for `[pool, cells]`."""
+    cells = np.arange(size * size)
+    seen: npt.NDArray[np.uint8] = (
+        layouts[:, _views(size, centred), None] == np.arange(n_letters + 1)
+    ).astype(np.uint8)
+    seen[:, cells, size * size // 2 if centred else cells, -1] = 1
+    return seen.reshape(len(layouts), size * size, size, size, n_letters + 1)
+
+
 class LetterWorldBatch:
     """B grids of `LetterWorld` on one device; a `TensorEnv` for `wrap_tensor`.
 
@@ -296,7 +300,7 @@ class LetterWorldBatch:
         size: Rows, and columns.
         letters: Every letter as often as it lies on the grid.
         map_seed: The layout of every episode, as in `LetterWorld`; None for those of the pool.
-        pool: Layouts in the pool.
+        pool: Layouts in the pool; what can be seen on each is kept, about 31 KiB for 7 by 7 cells.
         seed: Seed of the pool.
         centred: Whether the agent sees the grid around itself.
         horizon: Steps after which an episode is truncated.
@@ -333,13 +337,10 @@ class LetterWorldBatch:
         self.single_action_space: spaces.Space[Any] = spaces.Discrete(len(MOVES))
         rng = np.random.default_rng(seed if map_seed is None else map_seed)
         drawn = [draw_layout(rng, size, letters) for _ in range(pool if map_seed is None else 1)]
-        self.layouts = torch.tensor(np.array(drawn).reshape(len(drawn), -1), device=device)
-        self._views = torch.tensor(_views(size, centred), device=device)
-        self._place = size * size // 2 if centred else None
-        codes = np.eye(len(self.label_names) + 1, dtype=np.uint8)
-        codes[-1] = 0
-        self._codes = torch.tensor(codes, device=device)
-        self._own = torch.tensor(np.eye(len(self.label_names) + 1, dtype=np.uint8)[-1], device=device)
+        layouts = np.array(drawn).reshape(len(drawn), -1)
+        self.layouts = torch.tensor(layouts, device=device)
+        seen = _list_observations(layouts, size, centred, len(self.label_names))
+        self._seen = torch.tensor(seen, device=device).flatten(0, 1)
         self._moves = torch.tensor(MOVES, device=device)
         self._next = torch.arange(num_envs, device=device) % len(self.layouts)
         self._layout = self._next.clone()
@@ -372,11 +373,4 @@ class LetterWorldBatch:
         return {name: letter == number for number, name in enumerate(self.label_names)}
 
     def _observe(self) -> Tensor:
-        torch = self._torch
-        seen = self._codes[self.layouts[self._layout[:, None], self._views[self._cell]]]
-        if self._place is None:
-            at = torch.arange(self.size**2, device=self._cell.device) == self._cell[:, None]
-            seen = seen | (at[:, :, None] * self._own)
-        else:
-            seen[:, self._place] |= self._own
-        return seen.reshape(self.num_envs, self.size, self.size, -1)
+        return self._seen.index_select(0, self._layout * self.size**2 + self._cell)
