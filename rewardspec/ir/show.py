@@ -572,8 +572,8 @@ def _show_verdict(verdict: Verdict, program: Program) -> Iterator[str]:
     if len(verdict.machines) == 1:
         yield f"{verdict.term}, by the state of {verdict.machines[0]}"
     else:
-        word = "all hold" if verdict.combine == "and" else "one holds"
-        yield f"{verdict.term} holds when {word} of"
+        joined = "all hold" if verdict.combine == "and" else "one holds"
+        yield f"{verdict.term} holds when {joined} of"
     for name, table in zip(verdict.machines, verdict.tables, strict=True):
         if len(verdict.machines) > 1:
             yield f"  {name}"
@@ -582,7 +582,8 @@ def _show_verdict(verdict: Verdict, program: Program) -> Iterator[str]:
             listed = [_quote(s) for s, flag in zip(program.machine(name).states, flags, strict=True) if flag]
             if listed:
                 indent = "    " if len(verdict.machines) > 1 else "  "
-                yield f"{indent}{VERDICTS[value]:18}  {_listed(listed)}"
+                word = "open" if verdict.infinite and value in (1, 2) else VERDICTS[value]
+                yield f"{indent}{word:18}  {_listed(listed)}"
 
 
 def _machines_read_by_output(program: Program) -> set[str]:

@@ -39,16 +39,27 @@ class Ltl(Model):
     In all three, the step at which no continuation can satisfy the formula any more pays `reject` and ends the
     episode. A conjunction or disjunction at the top is kept as several small machines.
 
-    `semantics: infinite` (LTL and PSL: omega-regular; needs the spec's `discount`). A deterministic generalised Buechi
-    automaton pays `accept` by a `scheme`; violation for good pays `reject` and ends the episode; there is no other end.
+    `semantics: infinite` (LTL and PSL: omega-regular; needs the spec's `discount`). Visits of an automaton's acceptance
+    sets pay `accept` by a `scheme`; violation for good pays `reject` and ends the episode; there is no other end.
+    `frontier` and `every_visit` need a deterministic (generalised) Buechi automaton; `parity` pays for every formula,
+    and is what a formula without such an automaton (`F G a`) gets where no scheme is named. Each is right when the
+    discount is close enough to 1, how close depends on the world: a policy of greatest return then satisfies the
+    formula with the greatest probability (`every_visit` may differ, as said there).
 
     - `frontier` (default): on each edge that visits an acceptance set for the first time in a round; a round is over
       when all sets have been visited. `G F a & G F b` pays for a and b in turn, never for a alone again and again.
-      Source: the accepting frontier of Hasanbeig et al. (CDC 2019). A policy of greatest return satisfies the formula
-      with the greatest probability when the discount is close enough to 1; how close depends on the world.
+      Source: the accepting frontier of Hasanbeig et al. (CDC 2019).
     - `every_visit`: only on the edge that completes a round; with one acceptance set, on every accepting edge.
       Source: the reward on acceptance of Sadigh et al. (CDC 2014). Hahn et al. (TACAS 2019) show that it may prefer
-      frequent visits at some risk to certain ones; the same need for a discount close to 1.
+      frequent visits at some risk to certain ones.
+    - `parity`: out of a stake, a memory that is 1 at the start. Each step has a priority, and a word is accepted when
+      the greatest that recurs is even. A visit takes a share of what is left of the stake, and pays it as `accept`
+      (even) or `reject` (odd); the share grows with the priority, d^((n - i) / (n + 1)) for the i-th lowest of n, d
+      being 1 - discount. What is decided for good pays the rest at once, so that an episode adds up to a number
+      between `reject` and `accept`. Discount 0.999 or more is advised: it separates two priorities by a factor of 10.
+      Source: after Hahn et al. (CONCUR 2020) and Bozkurt et al. (ICRA 2020); the argument is in `ltl_parity.py`.
+
+    A conjunction at the top is kept as several small machines where one would be large (`G F a0 & ... & G F a29`).
 
     `progress` adds shaping by the distance to acceptance on the automaton: discount * Phi(u') - Phi(u) with
     Phi(u) = -progress * distance(u) / (largest distance + 1), shared over the factors.
@@ -67,7 +78,9 @@ class Ltl(Model):
         0.0, description="Scale of the shaping by distance; 0 for none."
     )
     scheme: Scheme | None = Field(
-        None, description="How visits of acceptance sets are paid (infinite semantics)."
+        None,
+        description="How visits of acceptance sets are paid (infinite semantics); by default `frontier`, or `parity` "
+        "where the formula needs it.",
     )
 
     @model_validator(mode="after")
