@@ -262,8 +262,8 @@ class WaterWorldBatch:
         self._maps = torch.tensor(np.array(maps), dtype=kind, device=device)
         self._pushes = torch.tensor(PUSHES, dtype=kind, device=device)
         most = MOST_SPEED + BALL_SPEED
-        self._scale = torch.tensor([SIZE, SIZE, most, most], dtype=kind, device=device)
-        self._own_scale = torch.tensor([SIZE, SIZE, MOST_SPEED, MOST_SPEED], dtype=kind, device=device)
+        self._scale = 1 / torch.tensor([SIZE, SIZE, most, most], dtype=kind, device=device)
+        self._own_scale = 1 / torch.tensor([SIZE, SIZE, MOST_SPEED, MOST_SPEED], dtype=kind, device=device)
         self._map = torch.arange(num_envs, device=device) % len(maps)
         self._bodies = self._maps[self._map].clone()
         self._touching = torch.zeros(num_envs, BALLS, dtype=torch.bool, device=device)
@@ -290,8 +290,8 @@ class WaterWorldBatch:
         inside = position.clamp(LOW, HIGH)
         bodies[:, :, 2:] = torch.where(inside == position, velocity, -velocity)
         bodies[:, :, :2] = inside
-        gap = inside[:, 1:] - inside[:, :1]
-        touching = gap.square().sum(dim=2) <= (2 * RADIUS) ** 2
+        across, up = (inside[:, 1:] - inside[:, :1]).unbind(dim=2)
+        touching = across * across + up * up <= (2 * RADIUS) ** 2
         self._began.copy_(touching & ~self._touching)
         self._touching.copy_(touching)
         self._steps.add_(1)
@@ -303,6 +303,6 @@ class WaterWorldBatch:
         return {name: holds[:, i] for i, name in enumerate(self.label_names)}
 
     def _observe(self) -> Tensor:
-        agent, balls = self._bodies[:, :1], self._bodies[:, 1:]
-        seen = self._torch.cat([agent / self._own_scale, (balls - agent) / self._scale], dim=1)
+        seen = (self._bodies - self._bodies[:, :1]) * self._scale
+        seen[:, 0] = self._bodies[:, 0] * self._own_scale
         return seen.reshape(self.num_envs, -1)
