@@ -175,7 +175,7 @@ def _cell(gap: str | None) -> str:
 
 
 def _environment(path: Path) -> str:
-    found = re.search(r"id: ([\w-]+)", path.read_text(encoding="utf-8"))
+    found = re.search(r"id: ([\w/-]+)", path.read_text(encoding="utf-8"))
     assert found, f"{path} names no environment"
     return found[1]
 

@@ -101,6 +101,8 @@ class _Draft:
         self.name = env_id.rpartition("/")[2].rpartition(":")[2].rpartition("-v")[0] or env_id
         self.family = self.name.partition("-")[0]
         self.labels = {"MiniGrid": "minigrid", "BabyAI": "minigrid", "MiniHack": "minihack"}.get(self.family)
+        if self.labels is None and all(hasattr(env.unwrapped, name) for name in ("label_names", "labels")):
+            self.labels = "environment"
         self.first = self._first()
         self.played = _play(env)
 
@@ -210,7 +212,12 @@ class _Draft:
 
     def proposition_lines(self) -> Iterator[str]:
         """Yield the propositions, with the labels that there are."""
-        if self.labels:
+        if self.labels == "environment":
+            yield "# The labels that the environment says; remove the '#' of what guards, formulas and `once` read:"
+            yield "# propositions:"
+            yield from (f"#   {name}: label.{name}" for name in self.env.unwrapped.label_names)  # type: ignore[attr-defined]
+            yield ""
+        elif self.labels:
             described = load_labeller(self.labels).describe()
             yield f"# Labels of {self.labels}, read as label.<name>:"
             for pattern, meaning in described[:LINES]:
@@ -222,7 +229,7 @@ class _Draft:
             for name, text in self.first.propositions.items():
                 yield f"  {name}: {text}"
             yield ""
-        elif isinstance(self.env.observation_space, spaces.Discrete):
+        elif self.labels != "environment" and isinstance(self.env.observation_space, spaces.Discrete):
             last = int(self.env.observation_space.start + self.env.observation_space.n - 1)
             yield "# A truth value of a step; guards, formulas and `once` read it:"
             yield "# propositions:"

@@ -27,6 +27,8 @@ ENVIRONMENTS = (
     "MiniGrid-DoorKey-5x5-v0",
     "MiniGrid-UnlockPickup-v0",
     "BabyAI-GoToRedBall-v0",
+    "rewardspec/OfficeWorld-v0",
+    "rewardspec/KeyDoorChest-v0",
 )
 
 MORE = ("HalfCheetah-v5", "Ant-v5", "Reacher-v5", "MiniHack-Room-5x5-v0")
