@@ -290,7 +290,7 @@ class Parting:
     steps: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Agreement:
     """Whether two specs want the same behaviour.
 
@@ -298,12 +298,12 @@ class Agreement:
         parting: The nearest state in which they part, None where they never do.
         ends_apart: Whether on the way one spec ends an episode that goes on for the other; they are compared
             no further there.
-        visited: States of both that were compared.
+        states: Rows u * S + s of the first spec that were compared, ascending.
     """
 
     parting: Parting | None
     ends_apart: bool
-    visited: int
+    states: Integers
 
     @property
     def same(self) -> bool:
@@ -337,6 +337,11 @@ def compare(first: Solution, second: Solution, *, everywhere: bool = False) -> A
     frontier = np.flatnonzero(world.start)
     seen[frontier] = True
     ends_apart, steps = False, 0
+
+    def compared() -> Integers:
+        joint = np.flatnonzero(seen)
+        return np.unique(joint // (units * states) * states + joint % states)
+
     while frontier.size:
         one, two, s = frontier // (units * states), frontier // states % units, frontier % states
         wants, other = first.optimal[one, s], second.optimal[two, s]
@@ -348,7 +353,7 @@ def compare(first: Solution, second: Solution, *, everywhere: bool = False) -> A
                 frozenset(map(int, np.flatnonzero(other[i]))),
             )
             names = (first.product.names[int(one[i])], second.product.names[int(two[i])])
-            return Agreement(Parting(int(s[i]), names, sets, steps), ends_apart, int(seen.sum()))
+            return Agreement(Parting(int(s[i]), names, sets, steps), ends_apart, compared())
         open_ = (world.probability[s] > 0) & (True if everywhere else wants[:, :, None])
         over = (first.product.ended[one, s], second.product.ended[two, s])
         ends_apart = ends_apart or bool((open_ & (over[0] != over[1])).any())
@@ -358,7 +363,7 @@ def compare(first: Solution, second: Solution, *, everywhere: bool = False) -> A
         frontier = targets[~seen[targets]]
         seen[frontier] = True
         steps += 1
-    return Agreement(None, ends_apart, int(seen.sum()))
+    return Agreement(None, ends_apart, compared())
 
 
 def _discount(product: Product, discount: float | None) -> float:
