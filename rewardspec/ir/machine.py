@@ -10,8 +10,11 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.program import Edge, Machine
 from rewardspec.logic.automaton import distance_to, refine
-from rewardspec.logic.diagrams import Diagrams
+from rewardspec.logic.diagrams import Diagrams, TooLargeError
 from rewardspec.logic.guards import union_of
+
+MAX_CUBES = 1_000_000
+"""Cubes up to which the labels are listed that no edge of a state takes."""
 
 
 def payment(machine: Machine) -> Expr:
@@ -88,6 +91,8 @@ def _has_gap(edges: tuple[Edge, ...]) -> bool:
 def minimise(machine: Machine, known: Sequence[Hashable] | None = None) -> tuple[Machine, list[int]]:
     """Return the smallest machine with the same payments, ends and acceptance on every sequence of labels.
 
+    Where the guards are too large to compare, unreachable states are dropped and none are merged.
+
     Args:
         machine: The machine.
         known: Per state, what else must stay apart (values of tables over its states).
@@ -99,17 +104,17 @@ def minimise(machine: Machine, known: Sequence[Hashable] | None = None) -> tuple
     kept = sorted(reachable(machine))
     index = {state: i for i, state in enumerate(kept)}
     leaving = [() if u in machine.terminal else machine.edges[u] for u in kept]
-    edges = [
-        [(e.mask, e.value, index[e.target], e.output) for e in out]
-        + [(m, v, i, 0) for m, v in uncovered(out)]
-        for i, out in enumerate(leaving)
-    ]
+    edges = [[(e.mask, e.value, index[e.target], e.output) for e in out] for out in leaving]
     # How an episode ended is worth telling: terminal states stay apart even where they pay alike.
     initial = [
         (u if u in machine.terminal else None, u in machine.accepting, None if known is None else known[u])
         for u in kept
     ]
-    classes = refine(len(kept), edges, initial)
+    try:
+        stays = [[(m, v, i, 0) for m, v in uncovered(out)] for i, out in enumerate(leaving)]
+        classes = refine(len(kept), [a + b for a, b in zip(edges, stays, strict=True)], initial)
+    except TooLargeError:
+        classes = list(range(len(kept)))
     groups: dict[int, list[int]] = {}
     for i, number in enumerate(classes):
         groups.setdefault(number, []).append(kept[i])
@@ -137,7 +142,7 @@ def minimise(machine: Machine, known: Sequence[Hashable] | None = None) -> tuple
 
 
 def uncovered(edges: tuple[Edge, ...]) -> list[tuple[int, int]]:
-    """Return disjoint cubes for the labels that no edge takes."""
+    """Return disjoint cubes for the labels that no edge takes; raise `TooLargeError` where there are too many."""
     if not edges:
         return [(0, 0)]
     if not _has_gap(edges):
@@ -146,6 +151,6 @@ def uncovered(edges: tuple[Edge, ...]) -> list[tuple[int, int]]:
     covered = union_of(diagrams, [(edge.mask, edge.value) for edge in edges])
     return [
         (mask, value)
-        for mask, value, bottom in diagrams.paths(covered, 1_000_000)
+        for mask, value, bottom in diagrams.paths(covered, MAX_CUBES)
         if bottom == Diagrams.FALSE
     ]

@@ -111,7 +111,9 @@ def parity_machine(
         for mask, value, target, priority in leaving:
             verdict = verdicts[target]
             output = outputs.get(priority if verdict is None else verdict, 0)
-            if verdict.is_satisfied if verdict else output and priority % 2 == 0:
+            if verdicts[state] is not None and state != monitor.start:
+                output = 0  # paid on the way in, and nothing is left
+            if verdict.is_satisfied if verdict else bool(output) and priority % 2 == 0:
                 accepting.add(target)
             if output or target != state:
                 found.append(Edge(mask, value, target, output))

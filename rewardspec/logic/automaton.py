@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Final, Literal
 
-from rewardspec.logic.diagrams import NO_VARIABLE, Diagrams
+from rewardspec.logic.diagrams import NO_VARIABLE, Diagrams, TooLargeError
 from rewardspec.logic.guards import merge_cubes
 
 Edge = tuple[int, int, int]
@@ -20,6 +20,10 @@ Edge = tuple[int, int, int]
 
 MealyEdge = tuple[int, int, int, Hashable]
 """`(mask, value, next, output)`: an edge with something to tell edges apart by, such as a reward."""
+
+
+MAX_NODES: Final = 1_000_000
+"""Diagram nodes up to which states are compared."""
 
 
 class Verdict(Enum):
@@ -244,7 +248,8 @@ def refine(
         initial_classes: For each state what is known to tell it apart, such as "is accepting".
 
     Returns:
-        classes: The class of each state, numbered in the order of their first states.
+        classes: The class of each state, numbered in the order of their first states. Where the diagrams would take
+            more than `MAX_NODES` nodes, no two states share one: nothing is then merged, which is right too.
 
     Source: partition refinement after Hopcroft (1971), the largest part of a split class keeping its name so
         that only the states in front of the smaller parts are looked at again; edges are compared as
@@ -254,7 +259,16 @@ def refine(
         >>> refine(3, [[(1, 1, 1, 0)], [(0, 0, 2, 5)], [(0, 0, 2, 5)]], ["x", "x", "x"])
         [0, 1, 1]
     """
-    diagrams = Diagrams()
+    diagrams = Diagrams(MAX_NODES)
+    try:
+        return _refine(diagrams, edges, initial_classes)
+    except TooLargeError:
+        return list(range(n_states))
+
+
+def _refine(
+    diagrams: Diagrams, edges: Sequence[Sequence[MealyEdge]], initial_classes: Sequence[Hashable]
+) -> list[int]:
     roots = []
     for leaving in edges:
         root = diagrams.leaf(("no edge",))

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rewardspec.analysis.check import check
+from rewardspec.analysis.spec_tests import run_tests
 from rewardspec.ir.program import Program
 from rewardspec.kinds import ltl_infinite
 from rewardspec.logic import infinite as omega
+from rewardspec.vocabulary import from_data
 from tests.kinds.episodes import compile_text, label_trace, play, rewards, verdict_after
 
 pytest.importorskip("spot")
@@ -123,3 +126,18 @@ def test_progress_rises_with_each_mark_of_a_round() -> None:
     added = [p - q for p, q in zip(rewards(with_progress, steps), rewards(plain, steps), strict=True)]
     phi = [-1, -1, -0.8, -0.4]
     assert added == pytest.approx([0.5 * after - before for before, after in itertools.pairwise(phi)])
+
+
+def test_traces_of_a_spec_and_its_lints_read_such_a_formula() -> None:
+    spec = formula(f"{patrol(5)} & G !c")
+    names = [f"p{i}" for i in range(5)]
+    spec["propositions"] = {name: f"next_obs == {i}" for i, name in enumerate([*names, "c"])}
+    spec["discount"] = 0.99
+    spec["env"] = {"horizon": 500, "ends_early": False}
+    spec["tests"] = [
+        {"name": "a round and a slip", "trace": [["p0"], ["p0"], *([name] for name in names[1:]), ["p0"], ["c"]],
+         "rewards": [1, 0, 1, 1, 1, 1, 1, -1], "verdict": "violated for good"},
+    ]  # fmt: skip
+    (result,) = run_tests(from_data(spec))
+    assert not result.differences and not result.undecided
+    assert not check(from_data(spec))

@@ -16,7 +16,7 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.machine import distances_to, minimise, reachable
 from rewardspec.ir.program import Machine
 from rewardspec.kinds.reward_machine import OTHERWISE, EdgeSpec, RewardMachine
-from rewardspec.logic.diagrams import Cube, Diagrams
+from rewardspec.logic.diagrams import Cube, Diagrams, TooLargeError
 from rewardspec.logic.guards import (
     cubes_to_guard,
     find_gap,
@@ -75,7 +75,7 @@ def lint_guards(subject: Subject) -> Iterator[Problem]:
         try:
             cases, names = read_cases(subject, body)
             yield from _gaps(subject, path, cases, names)
-        except FormulaError:  # too large to compare; the compiler has accepted the machine itself
+        except (FormulaError, TooLargeError):  # too large to compare; the compiler has accepted the machine
             continue
 
 
