@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
-import gymnasium as gym
-
-from rewardspec.errors import MismatchError, Problem, RewardSpecError, UnsupportedError, list_names, near_miss
+from rewardspec.environments import make_environment
+from rewardspec.errors import MismatchError, Problem, UnsupportedError, list_names, near_miss
 from rewardspec.tabular.world import tabulate
 from rewardspec.wrappers.tensor import TensorEnv
 
-Maker = Callable[[int, str, int], TensorEnv]
-"""`(number of environments, device, seed) -> environments`."""
+Maker = Callable[..., TensorEnv]
+"""`(number of environments, device, seed, **arguments of gymnasium.make) -> environments`."""
 
 
 def _cartpole(horizon: int) -> Maker:
@@ -24,14 +24,26 @@ def _cartpole(horizon: int) -> Maker:
     return make
 
 
+def _world(module: str, name: str) -> Maker:
+    def make(num_envs: int, device: str, seed: int, **arguments: Any) -> TensorEnv:
+        made = getattr(importlib.import_module(module), name)
+        world: TensorEnv = made(num_envs, device=device, seed=seed, **arguments)
+        return world
+
+    return make
+
+
 BATCHES: dict[str, Maker] = {
     "CartPole-v0": _cartpole(200),
     "CartPole-v1": _cartpole(500),
+    "rewardspec/WaterWorld-v0": _world("envs.water_world", "WaterWorldBatch"),
+    "rewardspec/LetterWorld-v0": _world("envs.letter_world", "LetterWorldBatch"),
+    "rewardspec/FlatWorld-v0": _world("envs.flat_world", "FlatWorldBatch"),
 }
 """Environments that are written for the device; finite worlds need no entry, their table is stepped."""
 
 
-def batch(env_id: str, num_envs: int, device: str = "cpu", seed: int = 0) -> TensorEnv:
+def batch(env_id: str, num_envs: int, device: str = "cpu", seed: int = 0, **arguments: Any) -> TensorEnv:
     """Return B environments on a device.
 
     Args:
@@ -39,10 +51,11 @@ def batch(env_id: str, num_envs: int, device: str = "cpu", seed: int = 0) -> Ten
         num_envs: B.
         device: Torch device.
         seed: Seeds first states and random outcomes.
+        arguments: What the world is made with, as for `gymnasium.make`.
 
     Raises:
         UnsupportedError: `no-batch-form` when there are no such environments on a device; `unknown-device`.
-        MismatchError: `no-environment` when gymnasium does not know the id.
+        MismatchError: `no-environment` when gymnasium does not know the id, or the arguments do not fit.
 
     Example:
         >>> batch("CliffWalking-v1", 1024).single_observation_space
@@ -50,8 +63,12 @@ def batch(env_id: str, num_envs: int, device: str = "cpu", seed: int = 0) -> Ten
     """
     refuse_device(device)
     if env_id in BATCHES:
-        return BATCHES[env_id](num_envs, device, seed)
-    env = _make(env_id)
+        try:
+            return BATCHES[env_id](num_envs, device, seed, **arguments)
+        except (TypeError, ValueError) as error:
+            text = f"'{env_id}' cannot be made in a batch: {error}"
+            raise MismatchError(Problem("no-environment", text)) from error
+    env = make_environment(env_id, **arguments)
     try:
         world = tabulate(env)
     except MismatchError:
@@ -78,15 +95,3 @@ def refuse_device(device: str) -> None:
     from rewardspec.backends.torch_ops import torch_backend
 
     torch_backend("float32", device)
-
-
-def _make(env_id: str) -> gym.Env[Any, Any]:
-    import envs  # noqa: F401  # registers the worlds
-
-    try:
-        return gym.make(env_id)
-    except RewardSpecError:
-        raise
-    except (gym.error.Error, ImportError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise MismatchError(Problem("no-environment", f"'{env_id}' cannot be made: {reason}")) from None
