@@ -190,6 +190,33 @@ class StackedWrapper:
         else:
             self._obs.copy_(obs)
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return copies of all that changes from step to step, the environments' own memory included.
+
+        Raises:
+            AttributeError: When the environments have no `state_dict` themselves.
+        """
+        return {name: memory.clone() for name, memory in self._memory().items()} | {
+            f"env.{name}": memory
+            for name, memory in self.env.state_dict().items()  # type: ignore[attr-defined]
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
+        """Take up what `state_dict` gave; the memory keeps its addresses. Call it after `reset`."""
+        for name, memory in self._memory().items():
+            memory.copy_(saved[name])
+        own = {name[4:]: memory for name, memory in saved.items() if name.startswith("env.")}
+        self.env.load_state_dict(own)  # type: ignore[attr-defined]
+
+    def _memory(self) -> dict[str, Tensor]:
+        obs = self._obs if isinstance(self._obs, Mapping) else {} if self._obs is None else {"": self._obs}
+        return {
+            **{f"obs.{key}": part for key, part in obs.items()},
+            "spec": self.spec,
+            "u": self.u,
+            "broken": self._broken,
+        }
+
     def check(self) -> None:
         """Wait for the device and raise if a reward was not finite; such a step was paid as 0.
 

@@ -274,6 +274,34 @@ class TensorWrapper:
         check_param(self.program, name, value)
         self._params[name].fill_(value)
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return copies of all that changes from step to step, the environments' own memory included.
+
+        Raises:
+            AttributeError: When the environments have no `state_dict` themselves.
+        """
+        return {name: memory.clone() for name, memory in self._memory().items()} | {
+            f"env.{name}": memory
+            for name, memory in self.env.state_dict().items()  # type: ignore[attr-defined]
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
+        """Take up what `state_dict` gave; the memory keeps its addresses. Call it after `reset`."""
+        for name, memory in self._memory().items():
+            memory.copy_(saved[name])
+        own = {name[4:]: memory for name, memory in saved.items() if name.startswith("env.")}
+        self.env.load_state_dict(own)  # type: ignore[attr-defined]
+
+    def _memory(self) -> dict[str, Tensor]:
+        obs = self._obs if isinstance(self._obs, Mapping) else {} if self._obs is None else {"": self._obs}
+        return {
+            **{f"state.{i}": slot for i, slot in enumerate(self.state)},
+            **{f"param.{name}": value for name, value in self._params.items()},
+            **{f"obs.{key}": part for key, part in obs.items()},
+            "steps": self._steps,
+            "broken": self._broken,
+        }
+
     def run_state(self) -> dict[str, float]:
         """Return what outlives episodes (running statistics, counted steps, parameters), for a checkpoint."""
         return run_state.collect(self.program, self.state, self.params, lambda slot: float(slot[0]))
@@ -340,10 +368,10 @@ def _extender(
     memory = Memory.of(program)
     rows = {size: backend.constant(np.eye(size, dtype=np.float32)) for _, size in memory.machines}
 
-    def vector(state: ArrayState) -> Tensor:
-        columns = [rows[size][state[position]] for position, size in memory.machines]
-        columns += [state[position].to(torch.float32).unsqueeze(1) for position, _, _ in memory.folds]
-        return torch.cat(columns, dim=1)
+    def columns(state: ArrayState) -> list[Tensor]:
+        """Return the parts of the memory, each `[B, size]`."""
+        states = [rows[size].index_select(0, state[position]) for position, size in memory.machines]
+        return states + [state[position].to(torch.float32).unsqueeze(1) for position, _, _ in memory.folds]
 
     def joint(state: ArrayState) -> Tensor:
         index: Tensor = memory.index(state)
@@ -354,18 +382,18 @@ def _extender(
         assert isinstance(added.space, spaces.Dict)
         key = next(name for name in added.space.spaces if name not in inner)
         if isinstance(space, spaces.Dict):
-            return lambda obs, state: {**obs, key: vector(state)}
-        return lambda obs, state: {"obs": obs, KEY: vector(state)}
+            return lambda obs, state: {**obs, key: torch.cat(columns(state), dim=1)}
+        return lambda obs, state: {"obs": obs, KEY: torch.cat(columns(state), dim=1)}
     if isinstance(space, spaces.Discrete):
         count, first = int(space.n), int(space.start)
         if added.mode == "index":
             return lambda obs, state: joint(state) * count + obs - first
         places = backend.constant(np.eye(count, dtype=np.float32))
-        return lambda obs, state: torch.cat([places[obs - first], vector(state)], dim=1)
+        return lambda obs, state: torch.cat([places.index_select(0, obs - first), *columns(state)], dim=1)
     kind = torch.float64 if added.space.dtype == np.float64 else torch.float32
     if added.mode == "index":
         return lambda obs, state: torch.cat([obs.to(kind), joint(state).to(kind).unsqueeze(1)], dim=1)
-    return lambda obs, state: torch.cat([obs.to(kind), vector(state).to(kind)], dim=1)
+    return lambda obs, state: torch.cat([obs.to(kind), *(part.to(kind) for part in columns(state))], dim=1)
 
 
 def _clone(obs: Any) -> Any:
