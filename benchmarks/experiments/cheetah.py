@@ -1,0 +1,112 @@
+"""Does counterfactual experience make a half-cheetah run to and fro? SB3 SAC with and without it, a short run.
+
+Task 1 of Toro Icarte et al. (JAIR 73, 2022, section 6.3). They learn with DDPG for three million steps on 20 seeds and
+end at 8.31 a step with CRM and at -0.60 without. This is one step in 25, on two seeds, with SAC: it asks
+whether the two arms part early, and does not repeat the published figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.experiments.water import RATIOS, binned, late, spread
+from benchmarks.plots import Band, curves
+from benchmarks.records import ROOT, Cell, Row, Setting, scratch
+from rewardspec import Spec, from_data, load
+from rewardspec.training.folder import RunFolder
+from rewardspec.training.loop import resume, train
+
+TAGS = ("crm", "sac", "continuous", "mujoco")
+STEPS = 120_000
+SEEDS = 2
+SMOKE_STEPS = 2_000
+
+SPEC = ROOT / "examples" / "specs" / "half_cheetah_there_and_back.yaml"
+SETTINGS: list[Setting] = [{"name": f"cheetah-{arm}", "arm": arm} for arm in RATIOS]
+PUBLISHED = {"plain": -0.60, "crm": 8.31}
+"""Final median reward per step after three million steps."""
+
+SCALE = 0.01
+"""What the reward is multiplied with while learning: returns of thousands are slow to fit. Figures are not scaled."""
+
+AGENT: dict[str, Any] = {
+    "policy_kwargs": {"net_arch": [256, 256]},
+    "learning_rate": 1e-3,
+    "buffer_size": 300_000,
+    "batch_size": 64,
+    "learning_starts": 5_000,
+    "train_freq": 4,
+    "gradient_steps": 1,
+}
+BIN = 10_000
+
+
+def scaled() -> Spec:
+    """Return the gallery's spec with a reward of a hundredth."""
+    data = load(SPEC).to_data()
+    (laps,) = data["reward"]
+    return from_data({**data, "reward": [{**laps, "weight": SCALE}], "tests": []})
+
+
+def run(setting: Setting, seed: int) -> list[Row]:
+    """Train one agent; a cell that was killed goes on from its checkpoint."""
+    folder = RunFolder(scratch("cheetah", setting, seed))
+    if folder.is_run:
+        resume(folder.path, show=False)
+    else:
+        train(
+            scaled(),
+            folder.path,
+            algo="sac",
+            steps=setting["steps"],
+            seed=seed,
+            n_envs=1,
+            agent=AGENT,
+            crm=RATIOS[setting["arm"]],
+            show=False,
+        )
+    rows = binned(folder.rows(), BIN)
+    return [
+        {
+            **row,
+            **{
+                name: None if row[name] is None else row[name] / SCALE for name in ("reward_per_step", "paid")
+            },
+        }
+        for row in rows
+    ]
+
+
+def score(rows: Sequence[Row]) -> float:
+    """Return the reward per step in the last fifth of the training, over the published one of CRM, in 0..1."""
+    return min(1.0, max(0.0, late(rows, "reward_per_step") / PUBLISHED["crm"]))
+
+
+def report(cells: Sequence[Cell], folder: Path) -> str:
+    """Return the page, and draw the curves into its folder."""
+    lines = [
+        "# Half-cheetah, there and back: SAC with and without counterfactual experience",
+        "",
+        "<!-- Made by `python -m benchmarks report cheetah` -->",
+        "",
+        "Reward per step in the last fifth of the training, exploration included; every return to the mark behind pays "
+        f"1000. Published: DDPG after 3,000,000 steps, 20 seeds. Here: SAC after {cells[-1].setting['steps']:,} steps.",
+        "",
+        "| agent | seeds | reward per step: median (least to greatest) | published | CPU, minutes |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    bands = []
+    for arm in RATIOS:
+        mine = [cell for cell in cells if cell.setting["arm"] == arm]
+        if not mine:
+            continue
+        rates = spread([late(cell.rows, "reward_per_step") for cell in mine], "{:.2f}")
+        minutes = sum(cell.facts["cpu_s"] for cell in mine) / len(mine) / 60
+        lines.append(f"| {arm} | {len(mine)} | {rates} | {PUBLISHED[arm]:.2f} | {minutes:.1f} |")
+        bands.append(Band(arm, [[(r["steps"], r["reward_per_step"] or 0.0) for r in c.rows] for c in mine]))
+    curves(folder / "cheetah.svg", bands, "environment steps", "reward per step", "Half-cheetah, task 1: SAC")
+    facts = cells[-1].facts
+    measured = f"Measured at commit {facts['commit']} on {facts['processor']}, one thread a run."
+    return "\n".join([*lines, "", "![there and back](cheetah.svg)", "", measured]) + "\n"
