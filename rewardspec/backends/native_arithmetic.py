@@ -19,17 +19,17 @@ def _div(a: Any, b: Any) -> Any:
 
 @njit
 def _floor(x: Any) -> Any:
-    return np.floor(x * 1.0)
+    return np.floor(x * 1.0) + 0.0  # no negative zero
 
 
 @njit
 def _ceil(x: Any) -> Any:
-    return np.ceil(x * 1.0)
+    return np.ceil(x * 1.0) + 0.0
 
 
 @njit(error_model="numpy")
 def _floordiv(a: Any, b: Any) -> Any:
-    return np.floor((a * 1.0) / b)
+    return np.floor((a * 1.0) / b) + 0.0
 
 
 @njit(error_model="numpy")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from rewardspec.backends.python_text import number_text, scalar_code
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.layout import Layout, Shape
-from rewardspec.ir.program import Machine
+from rewardspec.ir.program import Machine, Program
 
 TABLED_CELLS = 1 << 16
 """Machines with at most this many cells (states times classes of labels) step by a table."""
@@ -36,22 +36,30 @@ class NativeEmitter(Emitter):
     """Writes the statements of one environment's step for numba.
 
     Attributes:
-        row: What a subscript begins with: nothing where the arrays are those of one environment, `i, ` in a batch.
-        constants: Statements that define the tables.
+        order: How arrays lie: `one` environment's with their own axes, or those of a batch as one flat array, the
+            entries of an environment side by side (`rows`) or those of all environments (`columns`).
+        reductions: In a batch, the name of each reduction over environments; for one, it is the value itself.
+        constants: Tables by their text, with their names.
     """
 
-    def __init__(self, layout: Layout, row: str = "", reductions: dict[Expr, str] | None = None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        order: Literal["one", "rows", "columns"] = "one",
+        reductions: dict[Expr, str] | None = None,
+        constants: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(layout)
-        self.row = row
+        self.order = order
         self.reductions = reductions
-        self.constants: dict[str, str] = {}
+        self.constants: dict[str, str] = {} if constants is None else constants
         self.cells: dict[str, list[int]] = {}
 
     def step(self) -> tuple[list[str], list[str], dict[str, str]]:
         """Emit the step as `body` does; payments are floats under names, and `bad` says whether a NaN is hidden."""
         terms, news, flags = self.body()
         unfelt = self.unfelt()
-        self.emit(f"bad = {' or '.join(f'{x} != {x}' for x in unfelt) or 'False'}")
+        self.emit(f"bad = {' | '.join(f'({x} != {x})' for x in unfelt) or 'False'}")
         self.emit(f"paid = {self.reward(terms)}")
         return terms, news, flags
 
@@ -182,10 +190,9 @@ class NativeEmitter(Emitter):
 
     def label(self, position: int) -> Value:
         """Return code for a bit of the label."""
-        at = f"[{self.row[:-2]}]" if self.row else ""
         if len(self.layout.labels) > MASKED_LABELS:
-            return Value(f"label[{self.row}{position}]")
-        return Value(f"(label{at} >> {position} & 1 != 0)")
+            return Value(self.entry("label", (len(self.layout.labels),), [str(position)]))
+        return Value(f"({self.entry('label', (), [])} >> {position} & 1 != 0)")
 
     def future(self, field: ir.Field) -> Value:
         """Return code for what only the end of the episode tells."""
@@ -197,16 +204,27 @@ class NativeEmitter(Emitter):
 
     def extra(self, field: ir.Field) -> Value:
         """Return code for a number that stands in `info`, in the order of `extra_fields`."""
-        return Value(f"info[{self.row}{extra_fields(self.layout).index(field)}]")
+        fields = extra_fields(self.layout)
+        return Value(self.entry("info", (len(fields),), [str(fields.index(field))]))
 
     def own_reward(self) -> Value:
         """Return a name for the environment's own reward."""
-        return self.number(f"reward{self.at()} * 1.0", "r")
+        return self.number(f"{self.entry('reward', (), [])} * 1.0", "r")
 
-    def at(self, index: str = "") -> str:
-        """Return a subscript of an array that the transition gives; nothing for a single number."""
-        inside = f"{self.row}{index}".removesuffix(", ")
-        return f"[{inside}]" if inside else ""
+    def entry(self, array: str, shape: Shape, indices: list[str]) -> str:
+        """Return code for an entry of an array of the transition that has that shape in one environment."""
+        if self.order == "one":
+            return f"{array}[{', '.join(indices)}]" if indices else array
+        if not shape:
+            return f"{array}[i]"
+        sizes = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+        if all(index.isdigit() for index in indices):
+            flat = str(sum(int(index) * size for index, size in zip(indices, sizes, strict=True)))
+        else:
+            flat = " + ".join(f"({index}) * {size}" for index, size in zip(indices, sizes, strict=True))
+        if self.order == "rows":
+            return f"{array}[i * {math.prod(shape)} + {flat}]"
+        return f"{array}[({flat}) * n + i]"
 
     def base(self, root: str, keys: tuple[ir.Step, ...]) -> str:
         """Return the name of the array or number to which keys lead."""
@@ -214,14 +232,14 @@ class NativeEmitter(Emitter):
 
     def scalar_base(self, base: str) -> Value:
         """Return a name for a single number of an observation or action."""
-        return self.cell_of(base, ())
+        return self.cell_of(base, (), ())
 
-    def cell_of(self, base: str, position: tuple[int, ...]) -> Value:
+    def cell_of(self, base: str, shape: Shape, position: tuple[int, ...]) -> Value:
         """Return a name for one entry of an array."""
         key = ("cell", base, position)
         if key not in self.bases:
-            code = f"{base}{self.at(', '.join(map(str, position)))} * 1.0"
-            self.bases[key] = self.number(code, "x").code
+            code = self.entry(base, shape, [str(n) for n in position])
+            self.bases[key] = self.number(f"{code} * 1.0", "x").code
         return Value(self.bases[key])
 
     def read(self, base: str, shape: Shape, items: tuple[ir.Item, ...]) -> Value:
@@ -230,12 +248,12 @@ class NativeEmitter(Emitter):
         cells = np.arange(math.prod(shape)).reshape(shape)[subscript]
         if cells.size <= python.UNROLLED:
             names = [
-                self.cell_of(base, tuple(int(n) for n in np.unravel_index(int(c), shape))).code
+                self.cell_of(base, shape, tuple(int(n) for n in np.unravel_index(int(c), shape))).code
                 for c in cells.ravel()
             ]
             return Value(names[0]) if cells.ndim == 0 else Value("", tuple(names), cells.shape)
         indices, rest = part_indices(shape, items)
-        element = f"({base}{self.at(', '.join(indices))} * 1.0)"
+        element = f"({self.entry(base, shape, indices)} * 1.0)"
         key = ("checked", element, rest)
         if key not in self.bases:
             name = self.bases[key] = self.fresh("x")
@@ -245,6 +263,23 @@ class NativeEmitter(Emitter):
         return Value(element, None, rest)
 
     # -- reductions over environments --------------------------------------------------------------
+
+    def reduction_loop(self, reduction: ir.Reduce, name: str, loads: list[str]) -> list[str]:
+        """Return the loop that reduces over the active environments."""
+        x = self.scalar(reduction.x)
+        start, update, result = {
+            "sum": ("0.0", f"{name} += {x}", name),
+            "mean": ("0.0", f"{name} += {x}", f"{name} / count"),
+            "count": ("0.0", f"{name} += 1.0 if {x} else 0.0", name),
+            "any": ("False", f"{name} = {name} or bool({x})", name),
+            "all": ("True", f"{name} = {name} and bool({x})", name),
+            "min": ("_inf", f"{name} = _least({name}, {x})", f"{name} if count else _nan"),
+            "max": ("-_inf", f"{name} = _greatest({name}, {x})", f"{name} if count else _nan"),
+        }[reduction.op]
+        lines = [f"{name} = {start}", "count = 0", "for i in range(n):"]
+        body = ["if active is not None and not active[i]:", "    continue", "count += 1", *loads]
+        lines += [f"    {line}" for line in [*body, *self.lines, update]]
+        return lines if result == name else [*lines, f"{name} = {result}"]
 
     def build(self, expr: Expr) -> Value:
         """Return code for an expression that is not known yet; a reduction over B was made before the loop."""
@@ -310,6 +345,38 @@ def label_classes(machine: Machine) -> tuple[np.ndarray[Any, Any], list[int]]:
     return class_of.ravel().astype(np.min_scalar_type(len(first))), first.tolist()
 
 
+def batch_reductions(program: Program) -> list[ir.Reduce]:
+    """Return the reductions over environments, each after those that it needs."""
+    propositions = {p.name: p.expr for p in program.propositions}
+    folds = {f.name: f.update for f in program.folds}
+    found: dict[ir.Reduce, None] = {}
+    seen: set[Expr] = set()
+
+    def visit(expr: Expr) -> None:
+        if expr in seen:
+            return
+        seen.add(expr)
+        match expr:
+            case ir.Holds(name):
+                visit(propositions[name])
+            case ir.Memory(name, after=True):
+                visit(folds[name])
+            case ir.StateTable(machine=machine) | ir.OutputTable(machine=machine):
+                for name in program.machine(machine).propositions:
+                    visit(propositions[name])
+            case ir.Ended():
+                for end in program.ends:
+                    visit(end.when)
+        for child in ir.children(expr):
+            visit(child)
+        if isinstance(expr, ir.Reduce) and expr.axis == "B":
+            found.setdefault(expr)
+
+    for root in program.roots():
+        visit(root)
+    return list(found)
+
+
 # -- how a transition is laid out -------------------------------------------------------------------
 
 
@@ -328,7 +395,7 @@ def unpacked(layout: Layout) -> list[str]:
     lines = []
     for root in ("obs", "action", "next_obs"):
         found = leaves(layout, root)
-        if found and found != [()]:
+        if found and found[0]:
             lines.append(f"{', '.join(leaf_name(layout, root, keys) for keys in found)}, = {root}")
     return lines
 

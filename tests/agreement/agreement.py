@@ -12,12 +12,12 @@ from unittest import mock
 
 import numpy as np
 
-from rewardspec.backends import array, decisions, emitter, oracle, scalar
+from rewardspec.backends import array, decisions, emitter, native, native_text, oracle, scalar
 from rewardspec.compiler import compile_spec
 from rewardspec.ir.layout import Layout, bind
 from rewardspec.transition import Outcome, Transition
 from rewardspec.vocabulary import from_data
-from tests.agreement import worlds
+from tests.agreement import interpreted, worlds
 
 STEPS, BATCH = 10, 3
 
@@ -33,6 +33,7 @@ class Backends:
     compile_scalar: Callable[..., Any] = scalar.compile_scalar
     fuse: Callable[..., Any] = scalar.fuse
     compile_array: Callable[..., Any] = array.compile_array
+    native: Any = native
 
 
 def check_agreement(
@@ -46,8 +47,16 @@ def check_agreement(
         check_scalar(layout, steps, backends)
         check_fused(layout, steps, backends)
         check_array(layout, steps, backends, "numpy")
+        with mock.patch.object(backends.native, "load", interpreted.load):
+            check_native(layout, steps, backends)
         if torch:
             check_array(layout, steps, backends, "torch")
+
+
+def check_native(layout: Layout, steps: list[worlds.Batch], backends: Backends) -> None:
+    """Compare both forms of the compiled backend with the oracle."""
+    check_row(layout, steps, backends)
+    check_array(layout, steps, backends, "native")
 
 
 @contextmanager
@@ -57,6 +66,7 @@ def small_tables(backends: Backends) -> Iterator[None]:
         (emitter, {"TABLED": 0, "UNROLLED": 1, "LISTED": 1, "UNPACKED": 1}),
         (decisions, {"MAX_STATES": 0}),
         (sys.modules[backends.compile_array.__module__], {"TABLED_CELLS": 1}),
+        (sys.modules[backends.native.NativeEmitter.__module__], {"TABLED_CELLS": 0}),
     ]
     with ExitStack() as stack:
         for module, values in limits:
@@ -161,8 +171,11 @@ def check_scalar(layout: Layout, steps: list[worlds.Batch], backends: Backends) 
 def check_array(layout: Layout, steps: list[worlds.Batch], backends: Backends, library: str) -> None:
     """Compare an array backend with the oracle, one environment not active on every third step."""
     program = layout.program
-    compiled = backends.compile_array(layout, BATCH, library, dtype="float64")
-    convert = (lambda x: x) if library == "numpy" else _as_tensors
+    if library == "native":
+        compiled = backends.native.compile_native(layout, BATCH)
+    else:
+        compiled = backends.compile_array(layout, BATCH, library, dtype="float64")
+    convert = _as_tensors if library == "torch" else lambda x: x
     state, reference = compiled.init(), oracle.init(program, BATCH)
     for t, step in enumerate(steps):
         active = np.ones(BATCH, bool)
@@ -195,6 +208,53 @@ def check_array(layout: Layout, steps: list[worlds.Batch], backends: Backends, l
         reference, state = oracle.reset(program, reference, list(over)), compiled.reset(state, convert(over))
 
 
+def check_row(layout: Layout, steps: list[worlds.Batch], backends: Backends) -> None:
+    """Compare the step of one environment, as other compiled loops call it, with the oracle."""
+    program = layout.program
+    compiled = backends.native.NativeProgram(layout)
+    machines, memory, params = compiled.start_machines, compiled.start_memory, compiled.params
+    reference = oracle.init(program)
+    for t, step in enumerate(steps):
+        row = step.rows()[0]
+        reference, (expected,) = oracle.step(program, reference, [row])
+        before = memory[len(program.folds) :].copy()
+        label = sum(1 << k for k, name in enumerate(layout.labels) if row.label[name])
+        observed = (leaves_of(layout, root, getattr(row, root)) for root in ("obs", "action", "next_obs"))
+        info = np.array([oracle.read_field(f, row) for f in native_text.extra_fields(layout)], np.float64)
+        reward, terminated, truncated = compiled.row(
+            machines, memory, *observed, row.reward, row.terminated, row.truncated, info, label, params
+        )
+        paid = tuple(memory[len(program.folds) :] - before)
+        where = f"row, step {t}"
+        same(f"{where}, reward", reward, expected.reward)
+        if math.isfinite(expected.reward):
+            compare(where, Outcome(reward, terminated, truncated, paid), expected, program, 1e-6)
+        else:  # what is infinite once stays so in the totals
+            memory[len(program.folds) :] = 0.0
+        for name, slot, value in zip(
+            [m.name for m in program.machines] + [f.name for f in program.folds],
+            [*machines, *memory],
+            [*reference.machines[0].values(), *reference.folds[0].values()],
+            strict=False,
+        ):
+            same(f"{where}, memory {name}", slot, value)
+        if expected.terminated or expected.truncated:
+            compiled.begin(machines, memory)
+            reference = oracle.reset(program, reference)
+
+
+def leaves_of(layout: Layout, root: str, value: Any) -> Any:
+    """Return an observation or action as a row function takes it."""
+    paths = native_text.leaves(layout, root)
+    parts = []
+    for path in paths:
+        part = value
+        for key in path:
+            part = part[key if isinstance(key, str) else key[0]]
+        parts.append(part)
+    return 0 if not paths else tuple(parts) if paths[0] else parts[0]
+
+
 def step_active(program: Any, state: Any, rows: list[Transition], active: Any) -> tuple[Any, list[Outcome]]:
     """Step the oracle on the active environments; the others keep what belongs to the episode."""
     chosen = [b for b in range(len(rows)) if active[b]]
@@ -211,10 +271,10 @@ def step_active(program: Any, state: Any, rows: list[Transition], active: Any) -
     return oracle.OracleState(machines, folds), results
 
 
-def compare(where: str, got: Outcome, expected: Outcome, program: Any) -> None:
+def compare(where: str, got: Outcome, expected: Outcome, program: Any, tolerance: float = 1e-9) -> None:
     """Raise when outcomes differ."""
     for term, mine, reference in zip(program.terms, got.terms, expected.terms, strict=True):
-        same(f"{where}, term {term.name}", mine, reference)
+        same(f"{where}, term {term.name}", mine, reference, tolerance)
     same(f"{where}, reward", got.reward, expected.reward)
     if (bool(got.terminated), bool(got.truncated)) != (expected.terminated, expected.truncated):
         raise DisagreementError(
@@ -222,12 +282,12 @@ def compare(where: str, got: Outcome, expected: Outcome, program: Any) -> None:
         )
 
 
-def same(where: str, got: float, expected: float) -> None:
+def same(where: str, got: float, expected: float, tolerance: float = 1e-9) -> None:
     """Raise unless two numbers are equal up to rounding; NaN equals NaN."""
     got, expected = float(got), float(expected)
     if math.isnan(got) and math.isnan(expected):
         return
-    if not math.isclose(got, expected, rel_tol=1e-9, abs_tol=1e-9):
+    if not math.isclose(got, expected, rel_tol=tolerance, abs_tol=tolerance):
         raise DisagreementError(f"{where}: {got!r}, oracle {expected!r}")
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from rewardspec.backends import array, scalar
+from rewardspec.backends import array, native, scalar
 from tests.agreement.agreement import Backends, check_agreement
 from tests.agreement.worlds import specs
 
@@ -22,6 +22,9 @@ DECISIONS = "rewardspec.backends.decisions"
 ARRAY = "rewardspec.backends.array"
 NUMPY = "rewardspec.backends.numpy_ops"
 TORCH = "rewardspec.backends.torch_ops"
+NATIVE = "rewardspec.backends.native"
+NATIVE_TEXT = "rewardspec.backends.native_text"
+NATIVE_INPUTS = "rewardspec.backends.native_inputs"
 
 MUTANTS = [
     (
@@ -158,6 +161,53 @@ MUTANTS = [
         "condition.to(torch.int64) * bit",
         "labels are packed wrongly",
     ),
+    (NATIVE_TEXT, "if taken.start == 0 else", "if True else", "a slice starts at 0"),
+    (NATIVE_TEXT, "* {1 << bit}", "* {1 << (bit ^ 1)}", "label bits of a machine are swapped"),
+    (
+        NATIVE_TEXT,
+        "{columns[2]}[e], {columns[3]}[e]",
+        "{columns[3]}[e], {columns[2]}[e]",
+        "an edge pays its target",
+    ),
+    (NATIVE_TEXT, 'index = f"v{i}"', 'index = f"u{i}"', "tables after the step read the state before it"),
+    (
+        NATIVE_TEXT,
+        '"mean": ("0.0", f"{name} += {x}", f"{name} / count")',
+        '"mean": ("0.0", f"{name} += {x}", name)',
+        "a mean over environments is a sum",
+    ),
+    (
+        NATIVE_TEXT,
+        'return f"{array}[i * {math.prod(shape)} + {flat}]"',
+        'return f"{array}[{flat}]"',
+        "every environment reads the first one's values",
+    ),
+    (NATIVE_TEXT, ">> {position} & 1 != 0", ">> {position} & 1 == 0", "labels say the opposite"),
+    (
+        NATIVE,
+        "value if i in lasting else",
+        "value if True else",
+        "an environment that is not active moves on, compiled",
+    ),
+    (
+        NATIVE,
+        '"    paid_out[i] = paid if here else 0.0"',
+        '"    paid_out[i] = paid"',
+        "an environment that is not active is paid, compiled",
+    ),
+    (NATIVE, 'if f.scope == "episode"),', "if False),", "memory of the episode outlives it, compiled"),
+    (
+        NATIVE,
+        'f"{place} = {new}" for place, new in zip(places, news',
+        'f"{place} = {new}" for place, new in zip(places[:-1], news[:-1]',
+        "a total is not kept",
+    ),
+    (
+        NATIVE_INPUTS,
+        "flat[0], flat[1], flat[2]",
+        "flat[2], flat[1], flat[0]",
+        "the observation before the step is that after it",
+    ),
 ]
 
 
@@ -190,7 +240,8 @@ def plant(module: str, mutant: types.ModuleType, monkeypatch: pytest.MonkeyPatch
 def test_the_agreement_test_finds(module: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant = mutated(module, old, new)
     plant(module, mutant, monkeypatch)
-    backends = Backends(scalar.compile_scalar, scalar.fuse, array.compile_array)
+    compiled = mutant if module == NATIVE else native
+    backends = Backends(scalar.compile_scalar, scalar.fuse, array.compile_array, compiled)
     torch = module in (TORCH, ARRAY)
 
     @seed(1)
