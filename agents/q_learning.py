@@ -96,24 +96,24 @@ class Args:
 
 
 class Tables(NamedTuple):
-    """The product of all tasks as the kernels read it; U memory states, O options.
+    """The product of all tasks as the kernels read it: N = S * A * K rows of outcomes, U memory states, O options.
 
-    The last axis is memory: counterfactual experience reads all of it at one (state, action, outcome).
+    The last axis is memory: counterfactual experience reads all of it at one outcome.
     """
 
-    next_state: npt.NDArray[np.int64]  # [S, A, K]
-    chance: npt.NDArray[np.float64]  # [S, A, K] cumulative
+    next_state: npt.NDArray[np.int64]  # [N]
+    chance: npt.NDArray[np.float64]  # [S * A, K] cumulative
     starts: npt.NDArray[np.int64]  # states in which an episode can begin
-    start: npt.NDArray[np.float64]  # [starts] cumulative
+    start: npt.NDArray[np.float64]  # [1, starts] cumulative
     begin: npt.NDArray[np.int64]  # [tasks] memory at the start of an episode
     horizon: int  # 0 for none
-    next_memory: npt.NDArray[np.int64]  # [S, A, K, U], from U on where the episode ends
-    paid: npt.NDArray[np.float64]  # [S, A, K, U] by the spec
-    learnt: npt.NDArray[np.float64]  # [S, A, K, U] the same with shaping
-    paid_at_limit: npt.NDArray[np.float64]  # [S, A, K, U]
-    learnt_at_limit: npt.NDArray[np.float64]  # [S, A, K, U]
-    terminated: npt.NDArray[np.bool_]  # [S, A, K, U]
-    truncated: npt.NDArray[np.bool_]  # [S, A, K, U]
+    next_memory: npt.NDArray[np.int64]  # [N, U], from U on where the episode ends
+    paid: npt.NDArray[np.float64]  # [N, U] by the spec
+    learnt: npt.NDArray[np.float64]  # [N, U] the same with shaping
+    paid_at_limit: npt.NDArray[np.float64]  # [N, U]
+    learnt_at_limit: npt.NDArray[np.float64]  # [N, U]
+    terminated: npt.NDArray[np.bool_]  # [N, U]
+    truncated: npt.NDArray[np.bool_]  # [N, U]
     origin: npt.NDArray[np.int64]  # [O] memory in which an option can be chosen, ascending
     target: npt.NDArray[np.int64]  # [O] memory that it aims for
     first: npt.NDArray[np.int64]  # [U + 1] options of memory u: first[u] to first[u + 1]
@@ -157,22 +157,22 @@ def draw(random):  # type: ignore[no-untyped-def]
     return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * 1.1102230246251565e-16
 
 
-@njit(cache=True)
-def choose(values, epsilon, random):  # type: ignore[no-untyped-def]
-    """Return an epsilon-greedy choice; what is equally good is drawn from alike."""
+@njit(cache=True, inline="always")
+def choose(q, s, low, high, epsilon, random):  # type: ignore[no-untyped-def]
+    """Return an epsilon-greedy choice from `q[s, low:high]`; what is equally good is drawn from alike."""
     if draw(random) < epsilon:
-        return int(draw(random) * len(values))
-    best, ties, choice = values[0], 1, 0
-    for i in range(1, len(values)):
-        if values[i] > best:
-            best, ties, choice = values[i], 1, i
-        elif values[i] == best:
+        return low + int(draw(random) * (high - low))
+    best, ties, choice = q[s, low], 1, low
+    for i in range(low + 1, high):
+        if q[s, i] > best:
+            best, ties, choice = q[s, i], 1, i
+        elif q[s, i] == best:
             ties += 1
     if ties == 1:
         return choice
     skip = int(draw(random) * ties)
-    for i in range(choice, len(values)):
-        if values[i] == best:
+    for i in range(choice, high):
+        if q[s, i] == best:
             if skip == 0:
                 return i
             skip -= 1
@@ -180,22 +180,22 @@ def choose(values, epsilon, random):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def pick(cumulative, random):  # type: ignore[no-untyped-def]
-    """Return an index drawn by cumulative probabilities; nothing is drawn where there is one."""
-    if cumulative[0] >= 1.0:
+def pick(cumulative, row, random):  # type: ignore[no-untyped-def]
+    """Return an index drawn by a row of cumulative probabilities; nothing is drawn where there is one."""
+    if cumulative[row, 0] >= 1.0:
         return 0
     u, i = draw(random), 0
-    while i < len(cumulative) - 1 and u >= cumulative[i]:
+    while i < cumulative.shape[1] - 1 and u >= cumulative[row, i]:
         i += 1
     return i
 
 
 @njit(cache=True, inline="always")
-def largest(values):  # type: ignore[no-untyped-def]
-    """Return the largest value."""
-    best = values[0]
-    for i in range(1, len(values)):
-        best = max(best, values[i])
+def largest(q, row, low, high):  # type: ignore[no-untyped-def]
+    """Return the largest of `q[row, low:high]`."""
+    best = q[row, low]
+    for i in range(low + 1, high):
+        best = max(best, q[row, i])
     return best
 
 
@@ -204,14 +204,14 @@ def begin_episode(tables, position):  # type: ignore[no-untyped-def]
     """Begin the next task's episode."""
     place = position.place
     place[0] = (place[0] + 1) % len(tables.begin)
-    place[1] = tables.starts[pick(tables.start, position.random)]
+    place[1] = tables.starts[pick(tables.start, 0, position.random)]
     place[2], place[3], place[4] = tables.begin[place[0]], 0, -1
     position.sums[0] = 0.0
     position.possible[:] = True
 
 
-@njit(cache=True)
-def narrow(possible, following):  # type: ignore[no-untyped-def]
+@njit(cache=True, inline="always")
+def narrow(possible, following, row):  # type: ignore[no-untyped-def]
     """Keep as possible the memory to which some memory leads on the latest transition.
 
     Elsewhere the episode cannot be; the authors' code learns nothing there either. What is possible is worked out
@@ -219,38 +219,50 @@ def narrow(possible, following):  # type: ignore[no-untyped-def]
     """
     possible[:] = False
     for v in range(len(possible)):
-        if following[v] < len(possible):
-            possible[following[v]] = True
+        if following[row, v] < len(possible):
+            possible[following[row, v]] = True
 
 
 @njit(cache=True)
 def learn_values(tables, rates, position, q, counterfactual, steps, episodes):  # type: ignore[no-untyped-def]
-    """Take steps and learn Q [S, U, A] from each, in the memory that it was taken in or in all that are possible."""
-    place, ended = position.place, 0
+    """Take steps and learn Q from each, in the memory that it was taken in or in all that are possible.
+
+    Row s * U + u of `q` holds the values of the actions in state s and memory u; row (s * A + a) * K + k of the
+    tables is an outcome.
+    """
+    random, place, sums, possible = position.random, position.place, position.sums, position.possible
+    following, learnt, learnt_at_limit = tables.next_memory, tables.learnt, tables.learnt_at_limit
+    paid, paid_at_limit, terminated = tables.paid, tables.paid_at_limit, tables.terminated
+    truncated, next_state, chance, horizon = (
+        tables.truncated,
+        tables.next_state,
+        tables.chance,
+        tables.horizon,
+    )
+    actions, outcomes, memory, ended = q.shape[1], chance.shape[1], following.shape[1], 0
     for _ in range(steps):
         s, u = place[1], place[2]
-        a = choose(q[s, u], rates.epsilon, position.random)
-        k = pick(tables.chance[s, a], position.random)
-        s2, following = tables.next_state[s, a, k], tables.next_memory[s, a, k]
+        a = choose(q, s * memory + u, 0, actions, rates.epsilon, random)
+        row = (s * actions + a) * outcomes + pick(chance, s * actions + a, random)
+        s2 = next_state[row]
         place[3] += 1
-        at_limit = place[3] == tables.horizon
-        rewards = tables.learnt_at_limit[s, a, k] if at_limit else tables.learnt[s, a, k]
+        at_limit = place[3] == horizon
 
-        for v in range(len(following) if counterfactual else 1):
+        for v in range(memory if counterfactual else 1):
             w = v if counterfactual else u
-            if counterfactual and not position.possible[w]:
+            if counterfactual and not possible[w]:
                 continue
-            goal = rewards[w]
-            if not tables.terminated[s, a, k, w] and (rates.bootstrap_at_limit or not at_limit):
-                goal += rates.gamma * largest(q[s2, following[w]])
-            q[s, w, a] += rates.alpha * (goal - q[s, w, a])
+            goal = learnt_at_limit[row, w] if at_limit else learnt[row, w]
+            if not terminated[row, w] and (rates.bootstrap_at_limit or not at_limit):
+                goal += rates.gamma * largest(q, s2 * memory + following[row, w], 0, actions)
+            q[s * memory + w, a] += rates.alpha * (goal - q[s * memory + w, a])
 
         if counterfactual:
-            narrow(position.possible, following)
-        position.sums[0] += tables.paid_at_limit[s, a, k, u] if at_limit else tables.paid[s, a, k, u]
-        place[1], place[2] = s2, following[u]
-        if at_limit or tables.terminated[s, a, k, u] or tables.truncated[s, a, k, u]:
-            episodes.reward[ended], episodes.length[ended] = position.sums[0], place[3]
+            narrow(possible, following, row)
+        sums[0] += paid_at_limit[row, u] if at_limit else paid[row, u]
+        place[1], place[2] = s2, following[row, u]
+        if at_limit or terminated[row, u] or truncated[row, u]:
+            episodes.reward[ended], episodes.length[ended] = sums[0], place[3]
             episodes.task[ended] = place[0]
             ended += 1
             begin_episode(tables, position)
@@ -259,55 +271,62 @@ def learn_values(tables, rates, position, q, counterfactual, steps, episodes):  
 
 @njit(cache=True)
 def learn_options(tables, rates, position, q, controller, steps, episodes):  # type: ignore[no-untyped-def]
-    """Take steps and learn from each a policy per option, Q [S, O, A], and when options end which to choose [S, O]."""
-    place, ended = position.place, 0
+    """Take steps and learn from each a policy per option, and when options end which to choose.
+
+    Row s * O + o of `q` holds the values of the actions for option o; row s of `controller` those of the options.
+    """
+    random, place, sums, possible = position.random, position.place, position.sums, position.possible
+    following, learnt, learnt_at_limit = tables.next_memory, tables.learnt, tables.learnt_at_limit
+    paid, paid_at_limit, terminated = tables.paid, tables.paid_at_limit, tables.terminated
+    truncated, next_state, chance, horizon = (
+        tables.truncated,
+        tables.next_state,
+        tables.chance,
+        tables.horizon,
+    )
+    origin, target, first = tables.origin, tables.target, tables.first
+    actions, outcomes, options, ended = q.shape[1], chance.shape[1], controller.shape[1], 0
     for _ in range(steps):
         s, u = place[1], place[2]
         if place[4] < 0:
-            low, high = tables.first[u], tables.first[u + 1]
-            place[4] = low + choose(controller[s, low:high], rates.epsilon, position.random)
-            place[5], place[6], position.sums[1] = s, 0, 0.0
-        a = choose(q[s, place[4]], rates.epsilon, position.random)
-        k = pick(tables.chance[s, a], position.random)
-        s2, following = tables.next_state[s, a, k], tables.next_memory[s, a, k]
+            place[4] = choose(controller, s, first[u], first[u + 1], rates.epsilon, random)
+            place[5], place[6], sums[1] = s, 0, 0.0
+        a = choose(q, s * options + place[4], 0, actions, rates.epsilon, random)
+        row = (s * actions + a) * outcomes + pick(chance, s * actions + a, random)
+        s2 = next_state[row]
         place[3] += 1
-        at_limit = place[3] == tables.horizon
-        rewards = tables.learnt_at_limit[s, a, k] if at_limit else tables.learnt[s, a, k]
+        at_limit = place[3] == horizon
 
         # Every option's own policy: paid for taking its edge, over when the machine moves.
-        for o in range(len(tables.origin)):
-            w = tables.origin[o]
-            if not position.possible[w]:
+        for o in range(options):
+            w = origin[o]
+            if not possible[w]:
                 continue
-            goal = rewards[w]
-            if following[w] == tables.target[o] and following[w] != w:
-                goal += rates.success
-            elif following[w] != w:
-                goal += rates.failure
-            if following[w] == w and (rates.bootstrap_at_limit or not at_limit):
-                goal += rates.gamma * largest(q[s2, o])
-            q[s, o, a] += rates.alpha * (goal - q[s, o, a])
+            goal = learnt_at_limit[row, w] if at_limit else learnt[row, w]
+            if following[row, w] != w:
+                goal += rates.success if following[row, w] == target[o] else rates.failure
+            elif rates.bootstrap_at_limit or not at_limit:
+                goal += rates.gamma * largest(q, s2 * options + o, 0, actions)
+            q[s * options + o, a] += rates.alpha * (goal - q[s * options + o, a])
 
         # The choice among options, when the option ends: a step of as many steps as the option took.
-        position.sums[1] += rates.gamma ** place[6] * rewards[u]
+        sums[1] += rates.gamma ** place[6] * (learnt_at_limit[row, u] if at_limit else learnt[row, u])
         place[6] += 1
-        u2, over = following[u], tables.terminated[s, a, k, u]
+        u2, over = following[row, u], terminated[row, u]
         # The authors let an option run on beyond the time limit into the next episode; ours ends there.
-        stop = over or at_limit or tables.truncated[s, a, k, u]
+        stop = over or at_limit or truncated[row, u]
         if u2 != u or stop:
-            goal = position.sums[1]
+            goal = sums[1]
             if not over and (rates.bootstrap_at_limit or not at_limit):
-                goal += rates.gamma ** place[6] * largest(
-                    controller[s2, tables.first[u2] : tables.first[u2 + 1]]
-                )
+                goal += rates.gamma ** place[6] * largest(controller, s2, first[u2], first[u2 + 1])
             controller[place[5], place[4]] += rates.alpha * (goal - controller[place[5], place[4]])
             place[4] = -1
 
-        narrow(position.possible, following)
-        position.sums[0] += tables.paid_at_limit[s, a, k, u] if at_limit else tables.paid[s, a, k, u]
+        narrow(possible, following, row)
+        sums[0] += paid_at_limit[row, u] if at_limit else paid[row, u]
         place[1], place[2] = s2, u2
         if stop:
-            episodes.reward[ended], episodes.length[ended] = position.sums[0], place[3]
+            episodes.reward[ended], episodes.length[ended] = sums[0], place[3]
             episodes.task[ended] = place[0]
             ended += 1
             begin_episode(tables, position)
@@ -317,24 +336,24 @@ def learn_options(tables, rates, position, q, controller, steps, episodes):  # t
 @njit(cache=True)
 def play(tables, gamma, q, controller, task, episodes, random):  # type: ignore[no-untyped-def]
     """Return the mean discounted return of the greedy policy on a task; `controller` is empty without options."""
-    total = 0.0
+    total, actions, outcomes = 0.0, q.shape[1], tables.chance.shape[1]
+    width = controller.shape[1] or tables.next_memory.shape[1]
     for _ in range(episodes):
-        s, u, t = tables.starts[pick(tables.start, random)], tables.begin[task], 0
+        s, u, t = tables.starts[pick(tables.start, 0, random)], tables.begin[task], 0
         o, weight = -1, 1.0
         while weight > 1e-9 and t < 1_000_000:
             if len(controller) and o < 0:
-                low = tables.first[u]
-                o = low + np.argmax(controller[s, low : tables.first[u + 1]])
-            a = np.argmax(q[s, o if o >= 0 else u])
-            k = pick(tables.chance[s, a], random)
+                o = tables.first[u] + np.argmax(controller[s, tables.first[u] : tables.first[u + 1]])
+            a = np.argmax(q[s * width + (o if o >= 0 else u)])
+            row = (s * actions + a) * outcomes + pick(tables.chance, s * actions + a, random)
             t += 1
             at_limit = t == tables.horizon
-            total += weight * (tables.paid_at_limit if at_limit else tables.paid)[s, a, k, u]
-            if at_limit or tables.terminated[s, a, k, u] or tables.truncated[s, a, k, u]:
+            total += weight * (tables.paid_at_limit[row, u] if at_limit else tables.paid[row, u])
+            if at_limit or tables.terminated[row, u] or tables.truncated[row, u]:
                 break
-            u2 = tables.next_memory[s, a, k, u]
+            u2 = tables.next_memory[row, u]
             o = o if u2 == u else -1
-            s, u, weight = tables.next_state[s, a, k], u2, weight * gamma
+            s, u, weight = tables.next_state[row], u2, weight * gamma
     return total / episodes
 
 
@@ -411,10 +430,10 @@ def tabled(tasks: Sequence[Task]) -> Tables:
     products, starts = [task.product for task in tasks], np.flatnonzero(world.start)
     learnt = [task.shaped for task in tasks]
     return Tables(
-        world.next_state,
-        np.cumsum(world.probability, axis=2) + 1e-12,
+        world.next_state.reshape(-1),
+        np.cumsum(world.probability, axis=2).reshape(-1, world.probability.shape[2]) + 1e-12,
         starts,
-        np.cumsum(world.start[starts]) + 1e-12,
+        np.cumsum(world.start[starts])[None] + 1e-12,
         np.array(begin, np.int64),
         world.horizon or 0,
         memory_last(following),
@@ -431,8 +450,9 @@ def tabled(tasks: Sequence[Task]) -> Tables:
 
 
 def memory_last(by_task: Iterable[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Return `[S, A, K, U]` of tables `[U, S, A, K]`."""
-    return np.ascontiguousarray(np.moveaxis(np.concatenate(list(by_task)), 0, 3))
+    """Return `[S * A * K, U]` of tables `[U, S, A, K]`."""
+    joined = np.concatenate(list(by_task))
+    return np.ascontiguousarray(joined.reshape(len(joined), -1).T)
 
 
 def edges_worth_taking(product: Product) -> list[tuple[int, int]]:
@@ -469,7 +489,7 @@ class Learner:
         tasks: What it learns.
         args: How.
         gamma: The discount.
-        q: `[S, U, A]`, or `[S, O, A]` with options.
+        q: `[S * U, A]`, or `[S * O, A]` with options.
         controller: `[S, O]`, values of options; empty without.
         position: Where the run stands.
         recent: Reward per step of the latest episodes, in parts of the optimum.
@@ -488,10 +508,10 @@ class Learner:
     def __post_init__(self) -> None:
         """Begin: nothing learnt, first episode of the first task."""
         self.tables = tables = tabled(self.tasks)
-        states, actions, _, memory = tables.paid.shape
+        world, memory = self.tasks[0].product.world, tables.paid.shape[1]
         options = len(tables.origin) if self.args.method == "hrm" else 0
-        self.q = np.full((states, options or memory, actions), self.args.q_init)
-        self.controller = np.full((states, options) if options else (0, 0), self.args.q_init)
+        self.q = np.full((world.n_states * (options or memory), world.n_actions), self.args.q_init)
+        self.controller = np.full((world.n_states, options) if options else (0, 0), self.args.q_init)
         self.position = Position(
             np.array([self.args.seed], np.uint64),
             np.zeros(7, np.int64),
@@ -529,20 +549,10 @@ class Learner:
     def returns(self) -> list[float]:
         """Return the greedy policy's discounted return on each task."""
         random = np.array([self.args.seed + 1], np.uint64)
-        sure = bool((self.tables.chance[:, :, 0] >= 1.0).all() and (self.tables.start >= 1.0).any())
-        episodes = 1 if sure and np.count_nonzero(np.diff(self.tables.start, prepend=0)) == 1 else 0
-        return [
-            play(
-                self.tables,
-                self.gamma,
-                self.q,
-                self.controller,
-                i,
-                episodes or self.args.eval_episodes,
-                random,
-            )
-            for i in range(len(self.tasks))
-        ]
+        sure = len(self.tables.starts) == 1 and bool((self.tables.chance[:, 0] >= 1.0).all())
+        episodes = 1 if sure else self.args.eval_episodes
+        where = (self.tables, self.gamma, self.q, self.controller)
+        return [play(*where, task, episodes, random) for task in range(len(self.tasks))]
 
     def row(self) -> dict[str, float | None]:
         """Return what there is to log."""

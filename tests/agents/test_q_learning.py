@@ -85,7 +85,7 @@ def test_plain_is_the_textbooks_q_learning(office: TabularWorld, shaping: Any) -
         s, u = s2, u2
         if over or t == 1000:
             s, u, t = start, 0, 0
-    np.testing.assert_allclose(learnt.q, q, atol=1e-12)
+    np.testing.assert_allclose(learnt.q.reshape(q.shape), q, atol=1e-12)
 
 
 def first_optimal(world: TabularWorld, args: Args, *specs: str) -> int:
@@ -120,7 +120,7 @@ def test_several_tasks_are_learnt_from_every_step(office: TabularWorld) -> None:
         pytest.approx(1.0),
     ]
     alone = learner(office, Args(), COFFEE)
-    assert both.q.shape[1] == 2 * alone.q.shape[1]
+    assert len(both.q) == 2 * len(alone.q)
 
 
 def test_an_option_aims_for_an_edge_after_which_something_can_be_earned(office: TabularWorld) -> None:
