@@ -23,6 +23,7 @@ class Algo(StrEnum):
     PPO = "ppo"
     DQN = "dqn"
     SAC = "sac"
+    TD3 = "td3"
     A2C = "a2c"
 
 
@@ -55,6 +56,16 @@ def train(
             help="Argument of the algorithm, as in learning_rate=3e-4 (repeat).",
         ),
     ] = None,
+    crm: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATIO",
+            min=0.0,
+            max=1.0,
+            help="Replay steps from other machine states too (dqn, sac, td3): from this share of them.",
+            show_default="off",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Run folder.", show_default="runs/<spec>-<algo>-<seed>")
     ] = None,
@@ -71,6 +82,7 @@ def train(
     Example:
       rewardspec train cartpole.yaml --steps 50000
       rewardspec train doorkey.yaml --algo ppo --seed 1 --out runs/first
+      rewardspec train water.yaml --algo dqn --crm 1
       rewardspec train runs/first --resume
       tensorboard --logdir runs
     """  # noqa: D301 (\b keeps the lines of the example apart)
@@ -91,6 +103,7 @@ def train(
             seed=seed,
             n_envs=n_envs,
             agent=_settings(setting or []),
+            crm=crm,
             show=not quiet,
         )
     _say_result(run)

@@ -14,10 +14,8 @@ AGENTS: dict[str, Explanation] = {
     "memory-follows-machine": Explanation(
         "Counterfactual experience pays a step as if the machine had been in another state. A counter that the "
         "machine itself keeps would then be another number too, and nobody knows which.",
-        "# with counterfactual experience\nreward:\n  reward_machine:\n    start: a\n    counters: {n: 0}\n"
-        "    edges:\n    - {from: a, to: b, when: coffee, count: {n: n + 1}}\n",
-        "reward:\n  reward_machine:\n    start: a\n    edges:\n    - {from: a, to: once, when: coffee}\n"
-        "    - {from: once, to: twice, when: coffee}\n",
+        ">>> CounterfactualWrapper(env, 'edges that say count: {n: n + 1}')",
+        ">>> CounterfactualWrapper(env, 'a machine with the states none, one, two')",
     ),
     "too-many-states": Explanation(
         "Counterfactual experience replays a step from every joint state of the spec's machines, and there are too "

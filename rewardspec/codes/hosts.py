@@ -178,7 +178,7 @@ TRAINING: dict[str, Explanation] = {
         "$ rewardspec check --env CartPole-v1 cartpole.yaml",
     ),
     "unknown-algorithm": Explanation(
-        "`rewardspec train` speaks ppo, dqn, sac and a2c.",
+        "`rewardspec train` speaks ppo, dqn, sac, td3 and a2c.",
         "$ rewardspec train cartpole.yaml --algo pp",
         "$ rewardspec train cartpole.yaml --algo ppo",
     ),

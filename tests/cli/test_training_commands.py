@@ -42,7 +42,7 @@ def test_train_writes_a_run_folder_and_resume_goes_on(run: Run, cartpole: Path, 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--algo", "pp"], 2, "'ppo', 'dqn', 'sac', 'a2c'"),
+        (["--algo", "pp"], 2, "'ppo', 'dqn', 'sac', 'td3'"),
         (["--steps", "0"], 2, "--steps"),
         (["--set", "learning_rate"], 2, "is not NAME=VALUE"),
         (["--set", "learning_rat=1"], 1, "learning_rat"),
