@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import gymnasium as gym
 
+from rewardspec.environments import make_environment
 from rewardspec.errors import Problem, UnsupportedError, missing_extra
 from rewardspec.ir.program import Observe, Program
 from rewardspec.lowering import STRIDE
@@ -85,7 +86,7 @@ def make_vec(
 
     def maker(rank: int) -> Callable[[], gym.Env[Any, Any]]:
         def make() -> gym.Env[Any, Any]:
-            inner = gym.make(env, **(env_kwargs or {})) if isinstance(env, str) else env()
+            inner = make_environment(env, **(env_kwargs or {})) if isinstance(env, str) else env()
             wrapped = wrap_for_training(inner, program, n_envs, label=label, observe=observe, detail=detail)
             if seed is not None:
                 wrapped.action_space.seed(seed + rank)

@@ -22,7 +22,7 @@ from envs.grid_icons import COLOURS, ICONS, SIZE
 from envs.grid_picture import SYMBOLS, Scene, paint, write
 from envs.key_door_chest import KeyDoorChest
 from envs.office_world import OfficeWorld
-from rewardspec import MismatchError, load, wrap
+from rewardspec import MismatchError, load, make_vec, wrap
 from rewardspec.compiler import compile_spec
 from rewardspec.environments import make_environment
 from rewardspec.ir.expr import Const, Field
@@ -406,6 +406,16 @@ def test_a_device_batch_is_paid_as_the_wrapped_world() -> None:
         if terminated_ or truncated_:
             obs, _ = env.reset()
     assert paid >= 1, "the coffee was never delivered"
+
+
+@pytest.mark.parametrize("subprocess", [False, True])
+def test_vectors_of_worlds_by_id(subprocess: bool) -> None:
+    """Also in a process of its own, which has to import the worlds itself."""
+    venv = make_vec(
+        "rewardspec/OfficeWorld-v0", SPECS / "office_coffee.yaml", n_envs=2, subprocess=subprocess
+    )
+    assert venv.reset()[:, :2].tolist() == [[2, 1]]
+    venv.close()
 
 
 # -- pictures ----------------------------------------------------------------------------------------------
