@@ -3,11 +3,12 @@
 A compiled world is three functions over plain arrays, always with the same signature, so that a loop that calls them
 through pointers (about 2 ns a call) is compiled once for all worlds:
 
-    reset(tables, state, rng)                   write the first state of an episode
-    step(tables, state, action, rng)            go on in place; returns (reward, terminated, label)
-    observe(tables, state, obs)                 write what the environment's observation space holds, as float32
+    reset(tables, states, n, rng)               write the first state of an episode of environment n
+    step(tables, states, n, action, rng)        go on in place; returns (reward, terminated, label)
+    observe(tables, states, n, obs)             write what the observation space holds into obs[n], as float32
 
-`state` is `[S]` float64. `tables` are empty but for finite worlds. Bit k of a label is the world's k-th name.
+`states` is `[N, S]` float64 and `obs` `[N, R]` float32. `tables` are empty but for finite worlds. Bit k of a label is
+the world's k-th name. Whole arrays and n go through the pointer, as a row of an array costs numba two atomic counts.
 """
 
 from __future__ import annotations
@@ -46,29 +47,29 @@ NO_TABLES = Tables(
 )
 
 TABLES, RNG = typeof(NO_TABLES), types.npy_rng
-RESET_SIGNATURE = void(TABLES, float64[::1], RNG)
-STEP_SIGNATURE = types.Tuple((float64, boolean, int64))(TABLES, float64[::1], int64, RNG)
-OBSERVE_SIGNATURE = void(TABLES, float64[::1], float32[::1])
+RESET_SIGNATURE = void(TABLES, float64[:, ::1], int64, RNG)
+STEP_SIGNATURE = types.Tuple((float64, boolean, int64))(TABLES, float64[:, ::1], int64, int64, RNG)
+OBSERVE_SIGNATURE = void(TABLES, float64[:, ::1], int64, float32[:, ::1])
 RESET, STEP, OBSERVE = map(types.FunctionType, (RESET_SIGNATURE, STEP_SIGNATURE, OBSERVE_SIGNATURE))
 
 
 # -- CartPole -----------------------------------------------------------------------------------------------
 
 
-def reset_cartpole(tables, state, rng):
+def reset_cartpole(tables, states, n, rng):
     """Draw position, speed, angle and angular speed."""
     for i in range(4):
-        state[i] = -0.05 + 0.1 * rng.random()
+        states[n, i] = -0.05 + 0.1 * rng.random()
 
 
-def step_cartpole(tables, state, action, rng):
+def step_cartpole(tables, states, n, action, rng):
     """Push the cart for 0.02 s (explicit Euler), with the constants and the limits of gymnasium's CartPole-v1.
 
     Source: A. G. Barto, R. S. Sutton, C. W. Anderson, "Neuronlike adaptive elements that can solve difficult
     learning control problems", IEEE SMC 13 (1983), with the corrected equations of R. V. Florian (2007).
     """
     gravity, cart_and_pole, pole, half_length, dt = 9.8, 1.1, 0.1, 0.5, 0.02
-    x, x_dot, theta, theta_dot = state[0], state[1], state[2], state[3]
+    x, x_dot, theta, theta_dot = states[n, 0], states[n, 1], states[n, 2], states[n, 3]
     force = 10.0 if action == 1 else -10.0
     cos, sin = math.cos(theta), math.sin(theta)
     pushed = (force + pole * half_length * theta_dot * theta_dot * sin) / cart_and_pole
@@ -76,48 +77,48 @@ def step_cartpole(tables, state, action, rng):
         half_length * (4.0 / 3.0 - pole * cos * cos / cart_and_pole)
     )
     x_acc = pushed - pole * half_length * theta_acc * cos / cart_and_pole
-    state[0] = x + dt * x_dot
-    state[1] = x_dot + dt * x_acc
-    state[2] = theta + dt * theta_dot
-    state[3] = theta_dot + dt * theta_acc
-    fallen = abs(state[0]) > 2.4 or abs(state[2]) > 12.0 * 2.0 * math.pi / 360.0
+    states[n, 0] = x + dt * x_dot
+    states[n, 1] = x_dot + dt * x_acc
+    states[n, 2] = theta + dt * theta_dot
+    states[n, 3] = theta_dot + dt * theta_acc
+    fallen = abs(states[n, 0]) > 2.4 or abs(states[n, 2]) > 12.0 * 2.0 * math.pi / 360.0
     return 1.0, fallen, 0
 
 
-def observe_cartpole(tables, state, obs):
+def observe_cartpole(tables, states, n, obs):
     """Show the state."""
     for i in range(4):
-        obs[i] = state[i]
+        obs[n, i] = states[n, i]
 
 
 # -- finite worlds ------------------------------------------------------------------------------------------
 
 
-def reset_table(tables, state, rng):
+def reset_table(tables, states, n, rng):
     """Draw the first state."""
     drawn, first = rng.random(), 0
     while first < tables.start.size - 1 and drawn >= tables.start[first]:
         first += 1
-    state[0] = first
+    states[n, 0] = first
 
 
-def step_table(tables, state, action, rng):
+def step_table(tables, states, n, action, rng):
     """Look up the outcome, drawn where there are several."""
-    s, k = int(state[0]), 0
+    s, k = int(states[n, 0]), 0
     outcomes = tables.chance.shape[2]
     if outcomes > 1:
         drawn = rng.random()
         while k < outcomes - 1 and drawn >= tables.chance[s, action, k]:
             k += 1
-    state[0] = tables.next_state[s, action, k]
+    states[n, 0] = tables.next_state[s, action, k]
     return tables.reward[s, action, k], tables.terminated[s, action, k], tables.label[s, action, k]
 
 
-def observe_table(tables, state, obs):
+def observe_table(tables, states, n, obs):
     """Look up the observation."""
-    row = tables.observation[int(state[0])]
+    row = tables.observation[int(states[n, 0])]
     for i in range(row.size):
-        obs[i] = row[i]
+        obs[n, i] = row[i]
 
 
 # -- by id --------------------------------------------------------------------------------------------------
@@ -228,23 +229,24 @@ def of_table(world: TabularWorld, horizon: int | None = None) -> CompiledWorld:
 # -- what a spec pays in it ---------------------------------------------------------------------------------
 
 PAY_SIGNATURE = types.Tuple((float64, boolean, boolean))(
-    int64[::1],
-    float64[::1],
-    float32[::1],
+    int64[:, ::1],
+    float64[:, ::1],
     int64,
-    float32[::1],
+    float32[:, ::1],
+    int64,
+    float32[:, ::1],
     float64,
     boolean,
     boolean,
     int64,
     float64[::1],
 )
-BEGIN_SIGNATURE = void(int64[::1], float64[::1])
+BEGIN_SIGNATURE = void(int64[:, ::1], float64[:, ::1], int64)
 PAY, BEGIN = types.FunctionType(PAY_SIGNATURE), types.FunctionType(BEGIN_SIGNATURE)
 
 
 def pay_text(space: gym.Space[Any], layout: Layout, labels: tuple[str, ...]) -> str:
-    """Return the text of `pay`: a program's `row` with observations and labels as a compiled world gives them.
+    """Return the text of `pay` and `start`: a program's `row` and `begin` for environment n of a compiled world.
 
     Args:
         space: Observation space of the world.
@@ -273,13 +275,19 @@ def pay_text(space: gym.Space[Any], layout: Layout, labels: tuple[str, ...]) -> 
     if problems:
         raise MismatchError(problems)
     if isinstance(space, gym.spaces.Discrete):
-        obs = "int({}[0])"
+        obs = "int({}[n, 0])"
     else:
-        obs = "{}" if len(space.shape or ()) == 1 else "{}.reshape(" + repr(tuple(space.shape or ())) + ")"
+        obs = (
+            "{}[n]"
+            if len(space.shape or ()) == 1
+            else "{}[n].reshape(" + repr(tuple(space.shape or ())) + ")"
+        )
     bits = [f"(label >> {labels.index(name)} & 1) << {bit}" for bit, name in enumerate(layout.labels)]
-    arguments = "machines, memory, obs, action, next_obs, reward, terminated, truncated, label, params"
+    arguments = "machines, memory, n, obs, action, next_obs, reward, terminated, truncated, label, params"
     return (
         f"def pay({arguments}):\n"
-        f"    return row(machines, memory, {obs.format('obs')}, action, {obs.format('next_obs')}, reward, terminated, "
-        f"truncated, 0, {' | '.join(bits) or '0'}, params)\n"
+        f"    return row(machines[n], memory[n], {obs.format('obs')}, action, {obs.format('next_obs')}, reward, "
+        f"terminated, truncated, 0, {' | '.join(bits) or '0'}, params)\n"
+        "def start(machines, memory, n):\n"
+        "    begin(machines[n], memory[n])\n"
     )

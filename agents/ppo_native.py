@@ -41,7 +41,7 @@ import numpy as np
 from numba import boolean, float64, int64, njit, typeof
 from rich.console import Console
 
-from agents import compiled_worlds
+from agents import compiled_worlds, matmul
 from agents.compiled_worlds import (
     BEGIN,
     BEGIN_SIGNATURE,
@@ -53,7 +53,7 @@ from agents.compiled_worlds import (
     STEP,
     TABLES,
 )
-from agents.matmul import outer, product, tanh
+from agents.matmul import inner, outer, product, tanh
 from agents.recording import recording
 from rewardspec.analysis.check import check_discount
 from rewardspec.backends.native import NativeProgram
@@ -140,7 +140,7 @@ def count(inputs, hidden, outputs):
     return (inputs + 1) * hidden + (hidden + 1) * hidden + (hidden + 1) * outputs
 
 
-@njit(cache=True)
+@inner()
 def view(flat, inputs, hidden, outputs):
     """Return the network whose parameters are the first ones of a vector, and the rest of the vector."""
     a = inputs * hidden
@@ -160,15 +160,16 @@ def view(flat, inputs, hidden, outputs):
     return net, flat[f:]
 
 
-@njit(cache=True)
+@inner()
 def layer(w, b, x, z):
     """Write z = w^T x + b; x [I, M], z [O, M]."""
     for j in range(z.shape[0]):
-        z[j] = b[j]
+        for m in range(z.shape[1]):
+            z[j, m] = b[j]
     product(w.T, x, z)
 
 
-@njit(cache=True)
+@inner()
 def forward(net, x, h1, h2, out):
     """Write both hidden layers `[H, M]` and the outputs `[O, M]`."""
     layer(net.w1, net.b1, x, h1)
@@ -189,7 +190,7 @@ def forward(net, x, h1, h2, out):
 # So all that is needed is d3, the gradient by the outputs, which has no nonlinearity: see `loss_gradient`.
 
 
-@njit(cache=True)
+@inner()
 def backward(net, gradient, x, h1, h2, d3, d2, d1):
     """Write the gradient of a loss by every parameter; d3 `[O, M]` is the one by the outputs, d2 and d1 are scratch."""
     outer(h2, d3, gradient.w3)
@@ -202,10 +203,12 @@ def backward(net, gradient, x, h1, h2, d3, d2, d1):
     add_up(d1, gradient.b1)
 
 
-@njit(fastmath=True, cache=True)
+@inner(fastmath=True)
 def through(w, d_out, h, d):
     """Write d = (w d_out) * (1 - h^2)."""
-    d[:] = 0
+    for j in range(d.shape[0]):
+        for m in range(d.shape[1]):
+            d[j, m] = 0
     product(w, d_out, d)
     one = h.dtype.type(1)
     for j in range(d.shape[0]):
@@ -213,7 +216,7 @@ def through(w, d_out, h, d):
             d[j, m] *= one - h[j, m] * h[j, m]
 
 
-@njit(fastmath=True, cache=True)
+@inner(fastmath=True)
 def add_up(d, sums):
     """Write the sum of each row."""
     for j in range(d.shape[0]):
@@ -223,29 +226,37 @@ def add_up(d, sums):
         sums[j] = total
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
-def forward_one(net, x, h1, h2, out):
-    """Do `forward` for a single observation `[I]`: while playing, four observations are no matrix."""
-    layer_one(net.w1, net.b1, x, h1)
+@inner()
+def forward_rows(net, w3_rows, x, h1, h2, out):
+    """Do `forward` for a few environments at once, one to a row: [N, units], so that the units fill vector lanes.
+
+    `w3_rows` `[O, H]` are the last weights, transposed.
+    """
+    layer_rows(net.w1, net.b1, x, h1)
     tanh(h1)
-    layer_one(net.w2, net.b2, h1, h2)
+    layer_rows(net.w2, net.b2, h1, h2)
     tanh(h2)
-    layer_one(net.w3, net.b3, h2, out)
+    outer(h2, w3_rows, out)
+    for n in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[n, j] += net.b3[j]
 
 
-@njit(fastmath=True, cache=True)
-def layer_one(w, b, x, z):
-    """Write z = w^T x + b; four inputs at a time, and zeros (most of a one-hot) are passed over."""
-    z[:] = b
-    inputs, outputs = w.shape
-    for i in range(0, inputs - 3, 4):
-        x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
-        if x0 != 0 or x1 != 0 or x2 != 0 or x3 != 0:
-            for j in range(outputs):
-                z[j] += x0 * w[i, j] + x1 * w[i + 1, j] + x2 * w[i + 2, j] + x3 * w[i + 3, j]
-    for i in range(inputs - inputs % 4, inputs):
-        for j in range(outputs):
-            z[j] += x[i] * w[i, j]
+@inner()
+def layer_rows(w, b, x, z):
+    """Write z = x w + b; x [N, I], z [N, O]."""
+    for n in range(z.shape[0]):
+        for j in range(z.shape[1]):
+            z[n, j] = b[j]
+    product(x, w, z)
+
+
+@inner()
+def transpose(w, rows):
+    """Write w^T."""
+    for i in range(w.shape[0]):
+        for j in range(w.shape[1]):
+            rows[j, i] = w[i, j]
 
 
 # -- the loss and its gradient -------------------------------------------------------------------------------
@@ -272,7 +283,7 @@ class Scratch(NamedTuple):
     d3: Any  # [O, M]
 
 
-@njit(cache=True)
+@inner()
 def scratch(hidden, outputs, columns, like):
     """Return room for M columns in the type of `like`."""
     return Scratch(
@@ -285,7 +296,7 @@ def scratch(hidden, outputs, columns, like):
     )
 
 
-@njit(error_model="numpy", cache=True)
+@inner()
 def loss_gradient(batch, logits, value, clip, value_coef, entropy_coef, d_logits, d_value, stats):
     """Write the gradient of PPO's loss by logits `[A, M]` and value `[1, M]`; what was seen goes into `stats`.
 
@@ -337,7 +348,7 @@ def loss_gradient(batch, logits, value, clip, value_coef, entropy_coef, d_logits
     stats[5] += 1
 
 
-@njit(cache=True)
+@inner()
 def gradient(actor, critic, actor_gradient, critic_gradient, batch, room, critic_room, knobs, stats):
     """Write the gradient of the loss on a minibatch by every parameter of both networks."""
     forward(actor, batch.x, room.h1, room.h2, room.out)
@@ -350,7 +361,7 @@ def gradient(actor, critic, actor_gradient, critic_gradient, batch, room, critic
     backward(critic, critic_gradient, batch.x, r.h1, r.h2, r.d3, r.d2, r.d1)
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
+@inner(fastmath=True)
 def adam(theta, gradient, first, second, step, learning_rate, max_grad_norm):
     """Take one step of Adam (0.9, 0.999, eps 1e-5) with the gradient cut to a norm; `step` counts from 1."""
     number = theta.dtype.type
@@ -392,6 +403,7 @@ class Knobs(NamedTuple):
     obs_size: int  # numbers that the world shows
     discrete: int  # of a Discrete observation, the number of its values; else 0
     first_value: int  # and the first of them
+    inputs: int  # numbers that the networks see
 
 
 class Run(NamedTuple):
@@ -416,44 +428,44 @@ class Seen(NamedTuple):
     folds: Any  # [f] int64: position
 
 
-@njit(cache=True)
-def show(raw, machines, memory, seen, knobs, x):
-    """Write what the networks see `[D]`: the world's observation, then the program's memory."""
+@inner()
+def show(raw, machines, memory, n, seen, knobs, x):
+    """Write what the networks see of environment n, x[n]: the world's observation, then the program's memory."""
+    for i in range(x.shape[1]):
+        x[n, i] = 0
     at = knobs.obs_size
     if knobs.discrete:
         at = knobs.discrete
-        x[:at] = 0
-        x[int(raw[0]) - knobs.first_value] = 1
+        x[n, int(raw[n, 0]) - knobs.first_value] = 1
     else:
-        x[:at] = raw
+        for i in range(at):
+            x[n, i] = raw[n, i]
     for i in range(seen.machines.shape[0]):
-        states = seen.machines[i, 1]
-        x[at : at + states] = 0
-        x[at + machines[seen.machines[i, 0]]] = 1
-        at += states
+        x[n, at + machines[n, seen.machines[i, 0]]] = 1
+        at += seen.machines[i, 1]
     for i in range(seen.folds.size):
-        x[at + i] = memory[seen.folds[i]]
+        x[n, at + i] = memory[n, seen.folds[i]]
 
 
-@njit(error_model="numpy", cache=True)
-def choose(logits, rng):
-    """Draw an action; return it with its log-probability."""
-    top = logits[0]
-    for k in range(1, logits.size):
-        top = max(top, logits[k])
+@inner()
+def choose(logits, n, rng):
+    """Draw an action by row n; return it with its log-probability."""
+    top, actions = logits[n, 0], logits.shape[1]
+    for k in range(1, actions):
+        top = max(top, logits[n, k])
     total = 0.0
-    for k in range(logits.size):
-        total += math.exp(logits[k] - top)
+    for k in range(actions):
+        total += math.exp(logits[n, k] - top)
     left, action = rng.random() * total, 0
-    while action < logits.size - 1:
-        left -= math.exp(logits[action] - top)
+    while action < actions - 1:
+        left -= math.exp(logits[n, action] - top)
         if left < 0.0:
             break
         action += 1
-    return action, logits[action] - top - math.log(total)
+    return action, logits[n, action] - top - math.log(total)
 
 
-@njit(error_model="numpy", cache=True)
+@inner()
 def advantages(reward, value, done, knobs, advantage, target):
     """Write the generalised advantage estimates; columns are step * n_envs + environment, `value` has one step more."""
     envs, last = knobs.n_envs, knobs.n_steps * knobs.n_envs
@@ -467,7 +479,7 @@ def advantages(reward, value, done, knobs, advantage, target):
             target[i] = running + value[i]
 
 
-@njit(error_model="numpy", cache=True)
+@inner()
 def fill(batch, order, x, action, log_prob, advantage, target):
     """Copy the transitions with these numbers into a minibatch; normalise their advantages."""
     size = order.size
@@ -494,12 +506,13 @@ def iterate(run, knobs, seen, tables, params, reset, step, observe, pay, begin, 
     envs, columns = knobs.n_envs, knobs.n_envs * knobs.n_steps
     size = knobs.minibatch
     theta, like = run.theta, run.theta[:1]
-    inputs = (knobs.discrete or knobs.obs_size) + seen.machines[:, 1].sum() + seen.folds.size
+    one_value = np.empty(1, like.dtype)  # its size is 1 as a number of any size: numba compiles `1` apart
+    inputs = knobs.inputs
     actor, rest = view(theta, inputs, knobs.hidden, knobs.actions)
-    critic, _ = view(rest, inputs, knobs.hidden, 1)
+    critic, _ = view(rest, inputs, knobs.hidden, one_value.size)
     flat_gradient = np.empty(theta.size, like.dtype)
     actor_gradient, rest = view(flat_gradient, inputs, knobs.hidden, knobs.actions)
-    critic_gradient, _ = view(rest, inputs, knobs.hidden, 1)
+    critic_gradient, _ = view(rest, inputs, knobs.hidden, one_value.size)
     padded = (columns + envs + 63) // 64 * 64  # whole tiles: see matmul.py
     x = np.zeros((inputs, padded), like.dtype)
     h1, h2 = np.empty((knobs.hidden, padded), like.dtype), np.empty((knobs.hidden, padded), like.dtype)
@@ -515,53 +528,78 @@ def iterate(run, knobs, seen, tables, params, reset, step, observe, pay, begin, 
         np.empty(size, like.dtype),
         np.empty(size, like.dtype),
     )
-    room, critic_room = scratch(knobs.hidden, knobs.actions, size, like), scratch(knobs.hidden, 1, size, like)
-    hidden_1, hidden_2 = np.empty(knobs.hidden, like.dtype), np.empty(knobs.hidden, like.dtype)
-    logits, one_value = np.empty(knobs.actions, like.dtype), np.empty(1, like.dtype)
-    raw, row = np.empty((envs, knobs.obs_size), np.float32), np.empty((envs, inputs), like.dtype)
-    raw_next = np.empty(knobs.obs_size, np.float32)
+    room, critic_room = (
+        scratch(knobs.hidden, knobs.actions, size, like),
+        scratch(knobs.hidden, one_value.size, size, like),
+    )
+    row_h1, row_h2 = np.empty((envs, knobs.hidden), like.dtype), np.empty((envs, knobs.hidden), like.dtype)
+    logits, w3_rows = (
+        np.empty((envs, knobs.actions), like.dtype),
+        np.empty((knobs.actions, knobs.hidden), like.dtype),
+    )
+    alone = scratch(knobs.hidden, one_value.size, one_value.size, like)
+    alone_x = np.empty((inputs, 1), like.dtype)
+    raw, raw_next = np.empty((envs, knobs.obs_size), np.float32), np.empty((envs, knobs.obs_size), np.float32)
+    row = np.empty((envs, inputs), like.dtype)
     for n in range(envs):
-        observe(tables, run.worlds[n], raw[n])
-        show(raw[n], run.machines[n], run.memory[n], seen, knobs, row[n])
+        observe(tables, run.worlds, n, raw)
+        show(raw, run.machines, run.memory, n, seen, knobs, row)
 
     for _ in range(iterations):
         # Play a rollout.
+        transpose(actor.w3, w3_rows)
         for i in range(columns):
             n = i % envs
-            machines, memory = run.machines[n], run.memory[n]
-            x[:, i] = row[n]
-            forward_one(actor, row[n], hidden_1, hidden_2, logits)
-            action[i], log_prob[i] = choose(logits, rng)
-            own, terminated, label = step(tables, run.worlds[n], action[i], rng)
-            observe(tables, run.worlds[n], raw_next)
+            if n == 0:
+                forward_rows(actor, w3_rows, row, row_h1, row_h2, logits)
+            for k in range(inputs):
+                x[k, i] = row[n, k]
+            action[i], log_prob[i] = choose(logits, n, rng)
+            own, terminated, label = step(tables, run.worlds, n, action[i], rng)
+            observe(tables, run.worlds, n, raw_next)
             run.lengths[n] += 1
             truncated = run.lengths[n] >= knobs.horizon
             paid, terminated, truncated = pay(
-                machines, memory, raw[n], action[i], raw_next, own, terminated, truncated, label, params
+                run.machines,
+                run.memory,
+                n,
+                raw,
+                action[i],
+                raw_next,
+                own,
+                terminated,
+                truncated,
+                label,
+                params,
             )
             if not math.isfinite(paid):
                 return False
             run.returns[n, 0] += paid
             run.returns[n, 1] += own
-            raw[n] = raw_next
-            show(raw[n], machines, memory, seen, knobs, row[n])
+            for k in range(knobs.obs_size):
+                raw[n, k] = raw_next[n, k]
+            show(raw, run.machines, run.memory, n, seen, knobs, row)
             done[i] = terminated or truncated
             if done[i]:
                 if not terminated:  # the episode would have gone on
-                    forward_one(critic, row[n], hidden_1, hidden_2, one_value)
-                    paid += knobs.gamma * one_value[0]
-                latest = run.recent[run.counts[2] % run.recent.shape[0]]
-                latest[0], latest[1], latest[2] = run.returns[n, 0], run.returns[n, 1], run.lengths[n]
+                    for k in range(inputs):
+                        alone_x[k, 0] = row[n, k]
+                    forward(critic, alone_x, alone.h1, alone.h2, alone.out)
+                    paid += knobs.gamma * alone.out[0, 0]
+                note = run.counts[2] % run.recent.shape[0]
+                run.recent[note, 0], run.recent[note, 1] = run.returns[n, 0], run.returns[n, 1]
+                run.recent[note, 2] = run.lengths[n]
                 run.counts[2] += 1
                 run.lengths[n] = 0
-                run.returns[n] = 0.0
-                reset(tables, run.worlds[n], rng)
-                begin(machines, memory)
-                observe(tables, run.worlds[n], raw[n])
-                show(raw[n], machines, memory, seen, knobs, row[n])
+                run.returns[n, 0] = run.returns[n, 1] = 0.0
+                reset(tables, run.worlds, n, rng)
+                begin(run.machines, run.memory, n)
+                observe(tables, run.worlds, n, raw)
+                show(raw, run.machines, run.memory, n, seen, knobs, row)
             reward[i] = paid
         for n in range(envs):
-            x[:, columns + n] = row[n]
+            for k in range(inputs):
+                x[k, columns + n] = row[n, k]
         forward(critic, x, h1, h2, value)
         advantages(reward, value[0], done, knobs, advantage, target)
 
@@ -590,29 +628,31 @@ def play(run, knobs, seen, tables, params, reset, step, observe, pay, begin, rng
 
     The policy's most probable action where `greedy`, else one drawn from it. Plays in the run's first environment.
     """
-    inputs = (knobs.discrete or knobs.obs_size) + seen.machines[:, 1].sum() + seen.folds.size
-    theta = run.theta
-    actor, _ = view(theta, inputs, knobs.hidden, knobs.actions)
-    h1, h2 = np.empty(knobs.hidden, theta.dtype), np.empty(knobs.hidden, theta.dtype)
-    logits, x = np.empty(knobs.actions, theta.dtype), np.empty(inputs, theta.dtype)
-    raw, raw_next = np.empty(knobs.obs_size, np.float32), np.empty(knobs.obs_size, np.float32)
-    world, machines, memory = run.worlds[0], run.machines[0], run.memory[0]
-    episodes[:] = 0.0
+    actor, _ = view(run.theta, knobs.inputs, knobs.hidden, knobs.actions)
+    w3_rows = np.empty((knobs.actions, knobs.hidden), np.float32)
+    transpose(actor.w3, w3_rows)
+    row, logits = np.empty((1, knobs.inputs), np.float32), np.empty((1, knobs.actions), np.float32)
+    h1, h2 = np.empty((1, knobs.hidden), np.float32), np.empty((1, knobs.hidden), np.float32)
+    raw, raw_next = np.empty((1, knobs.obs_size), np.float32), np.empty((1, knobs.obs_size), np.float32)
     for e in range(episodes.shape[0]):
-        reset(tables, world, rng)
-        begin(machines, memory)
+        episodes[e, 0] = episodes[e, 1] = episodes[e, 2] = 0.0
+        reset(tables, run.worlds, 0, rng)
+        begin(run.machines, run.memory, 0)
         over = False
         while not over:
-            observe(tables, world, raw)
-            show(raw, machines, memory, seen, knobs, x)
-            forward_one(actor, x, h1, h2, logits)
-            action = np.argmax(logits) if greedy else choose(logits, rng)[0]
-            own, terminated, label = step(tables, world, action, rng)
-            observe(tables, world, raw_next)
+            observe(tables, run.worlds, 0, raw)
+            show(raw, run.machines, run.memory, 0, seen, knobs, row)
+            forward_rows(actor, w3_rows, row, h1, h2, logits)
+            action = choose(logits, 0, rng)[0]
+            if greedy:
+                for k in range(knobs.actions):
+                    action = k if logits[0, k] > logits[0, action] else action
+            own, terminated, label = step(tables, run.worlds, 0, action, rng)
+            observe(tables, run.worlds, 0, raw_next)
             episodes[e, 2] += 1
             truncated = episodes[e, 2] >= knobs.horizon
             paid, terminated, truncated = pay(
-                machines, memory, raw, action, raw_next, own, terminated, truncated, label, params
+                run.machines, run.memory, 0, raw, action, raw_next, own, terminated, truncated, label, params
             )
             over = terminated or truncated
             episodes[e, 0] += paid
@@ -667,8 +707,8 @@ class Task:
         self.program = layout.program
         self.native = NativeProgram(layout)
         text = compiled_worlds.pay_text(self.world.observation_space, layout, self.world.labels)
-        linked = self.native.link(text, ("pay",))
-        pay, begin = linked.pay, linked.begin
+        linked = self.native.link(text, ("pay", "start"))
+        pay, begin = linked.pay, linked.start
         pay.compile(PAY_SIGNATURE)
         begin.compile(BEGIN_SIGNATURE)
         self.params = self.native.params
@@ -708,6 +748,7 @@ class Task:
             self.world.obs_size,
             discrete,
             first,
+            self.inputs,
         )
 
     def start(self, rng: np.random.Generator) -> Run:
@@ -733,8 +774,8 @@ class Task:
             np.zeros((RECENT, 3)),
         )
         reset = self.pointers[0]
-        for world in run.worlds:
-            reset(self.world.tables, world, rng)
+        for n in range(envs):
+            reset(self.world.tables, run.worlds, n, rng)
         return run
 
     def iterate(self, run: Run, rng: np.random.Generator, iterations: int) -> dict[str, float | None]:
@@ -790,6 +831,10 @@ class Task:
 def machine_code(function: Any, *signature: Any) -> Any:
     """Return the compiled function of this signature."""
     compiled = njit(error_model="numpy", cache=True)(function)
+    # numba asks for the time of the function's own file; what it calls is in three.
+    files = [Path(file) for file in (__file__, compiled_worlds.__file__, matmul.__file__)]
+    stamps = tuple((file.stat().st_mtime, file.stat().st_size) for file in files)
+    compiled._cache._cache_file._source_stamp = stamps
     compiled.compile(signature)
     compiled.disable_compile()  # so that functions are passed as pointers, not compiled in
     return compiled
