@@ -411,9 +411,7 @@ def test_a_device_batch_is_paid_as_the_wrapped_world() -> None:
 @pytest.mark.parametrize("subprocess", [False, True])
 def test_vectors_of_worlds_by_id(subprocess: bool) -> None:
     """Also in a process of its own, which has to import the worlds itself."""
-    venv = make_vec(
-        "rewardspec/OfficeWorld-v0", SPECS / "office_coffee.yaml", n_envs=2, subprocess=subprocess
-    )
+    venv = make_vec("rewardspec/OfficeWorld-v0", SPECS / "office_coffee.yaml", subprocess=subprocess)
     assert venv.reset()[:, :2].tolist() == [[2, 1]]
     venv.close()
 
