@@ -62,7 +62,8 @@ class Ltl(Model):
     A conjunction at the top is kept as several small machines where one would be large (`G F a0 & ... & G F a29`).
 
     `progress` adds shaping by the distance to acceptance on the automaton: discount * Phi(u') - Phi(u) with
-    Phi(u) = -progress * distance(u) / (largest distance + 1), shared over the factors.
+    Phi(u) = -progress * distance(u) / (largest distance + 1), shared equally over the conjuncts (or disjuncts) that
+    have a way to go: with `F a & F b & G !c`, each of a and b is worth half.
     """
 
     formula: str = Field(
@@ -141,7 +142,7 @@ def lower_finite(term: Ltl, formula: Formula, scope: Scope) -> Expr:
         satisfied = joint(2 if term.pay == "first" else 3)
         scope.end(satisfied)
         paid = ir.Where(satisfied, accept, ir.Where(violated, reject, ir.ZERO))
-    return ir.total((paid, *progress(term, machines, scope)))
+    return ir.total((paid, *progress(term, machines, monitor.far, scope)))
 
 
 KIND = Kind(Ltl, "formula", lower)

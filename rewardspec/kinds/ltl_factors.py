@@ -16,7 +16,7 @@ from rewardspec.errors import FormulaError
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.program import MAX_MACHINE_PROPOSITIONS, Edge, Machine
-from rewardspec.kinds.ltl_machines import declare_verdict, progress
+from rewardspec.kinds.ltl_machines import declare_verdict, distances, progress
 from rewardspec.logic.automaton import Verdict
 from rewardspec.logic.infinite import OmegaMonitor, homes, omega_verdicts, watched_marks
 from rewardspec.lowering import Scope
@@ -88,7 +88,7 @@ def lower_factors(term: Ltl, factors: Sequence[OmegaMonitor], scope: Scope) -> E
         scope,
     )
     paid = ir.Where(violated, ir.Const(term.reject), ir.Where(hit, ir.Const(term.accept), ir.ZERO))
-    return ir.total((paid, *progress(term, machines, scope)))
+    return ir.total((paid, *progress(term, machines, distances(machines), scope)))
 
 
 def watch(factor: OmegaMonitor, name: str, begins: str, armed: str, scope: Scope) -> Watcher:

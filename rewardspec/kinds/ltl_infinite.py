@@ -15,7 +15,7 @@ from rewardspec.ir.expr import Expr
 from rewardspec.ir.machine import payment
 from rewardspec.ir.program import Edge, Machine
 from rewardspec.kinds.ltl_factors import lower_factors
-from rewardspec.kinds.ltl_machines import declare_verdict, progress
+from rewardspec.kinds.ltl_machines import declare_verdict, distances, progress
 from rewardspec.kinds.ltl_parity import lower_parity
 from rewardspec.logic.formula import Formula
 from rewardspec.logic.infinite import OmegaMonitor, advance_frontier, compile_factors, omega_verdicts
@@ -57,7 +57,7 @@ def _lower_joint(term: Ltl, monitor: OmegaMonitor, scope: Scope) -> Expr:
     verdicts = omega_verdicts(monitor)
     violated = declare_verdict([machine], [[verdicts[state] for state in origins]], scope)
     paid = ir.Where(violated, ir.Const(term.reject), payment(machine))
-    return ir.total((paid, *progress(term, [machine], scope)))
+    return ir.total((paid, *progress(term, [machine], distances([machine]), scope)))
 
 
 def with_frontier(monitor: OmegaMonitor, scheme: str, accept: float, name: str) -> tuple[Machine, list[int]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from rewardspec.errors import FormulaError
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.program import MAX_MACHINE_PROPOSITIONS, Edge, Machine, Verdict
-from rewardspec.kinds.potential import machine_potential, shaped
+from rewardspec.kinds.potential import goal_distances, shaped
 from rewardspec.logic import automaton as automata
+from rewardspec.logic.factors import remoteness
 from rewardspec.lowering import Scope
 
 if TYPE_CHECKING:
@@ -41,18 +43,32 @@ def from_automaton(name: str, automaton: automata.Automaton, scope: Scope) -> Ma
     )
 
 
-def progress(term: Ltl, machines: list[Machine], scope: Scope) -> tuple[Expr, ...]:
-    """Return the shaping by distance to acceptance, one potential per machine."""
+def progress(
+    term: Ltl, machines: Sequence[Machine], far: Sequence[Sequence[Fraction]], scope: Scope
+) -> tuple[Expr, ...]:
+    """Return the shaping by distance to acceptance, one potential per machine.
+
+    Args:
+        term: The term.
+        machines: The machines of the formula.
+        far: Per machine, per state, how far it is from acceptance: `remoteness`.
+        scope: The surroundings of the term.
+    """
     if not term.progress:
         return ()
     discount = scope.discount("`progress`", "progress")
     shaping: list[Expr] = []
-    for machine in machines:
-        values = machine_potential(machine, "distance", term.progress / len(machines), discount)
+    for machine, shares in zip(machines, far, strict=True):
+        values = tuple(-term.progress * float(share) for share in shares)
         after = ir.StateTable(machine.name, values, after=True)
         before = ir.StateTable(machine.name, values, after=False)
         shaping.append(shaped(discount, after, before))
     return tuple(shaping)
+
+
+def distances(machines: Sequence[Machine]) -> tuple[tuple[Fraction, ...], ...]:
+    """Return, per machine, per state, how far it is from acceptance or from its best payment."""
+    return remoteness([goal_distances(machine) for machine in machines])
 
 
 def declare_verdict(

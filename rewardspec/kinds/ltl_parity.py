@@ -35,7 +35,7 @@ from rewardspec.errors import FormulaError
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.program import MAX_MACHINE_PROPOSITIONS, Edge, Machine
-from rewardspec.kinds.ltl_machines import declare_verdict, progress
+from rewardspec.kinds.ltl_machines import declare_verdict, distances, progress
 from rewardspec.logic.automaton import Verdict
 from rewardspec.logic.formula import Formula
 from rewardspec.logic.parity import NONE, ParityMonitor, compile_parity, parity_verdicts
@@ -77,7 +77,7 @@ def lower_parity(term: Ltl, formula: Formula, scope: Scope) -> Expr:
 
     stake, _ = scope.fold("stake", 1.0, remains, low=0.0, high=1.0)
     payment = ir.Binary("mul", stake, ir.OutputTable(machine.name, tuple(paid)))
-    return ir.total((payment, *progress(term, [machine], scope)))
+    return ir.total((payment, *progress(term, [machine], distances([machine]), scope)))
 
 
 def shares(count: int, discount: float) -> list[float]:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from rewardspec.logic.diagrams import NO_VARIABLE, Diagrams, TooLargeError
 from rewardspec.logic.guards import merge_cubes
@@ -172,24 +172,37 @@ def minimise(automaton: Automaton) -> Automaton:
 
     Whether the start state accepts does not matter while nothing returns to it, and is then set to False.
     """
-    automaton = trim(automaton)
+    return minimise_by(automaton, [None] * len(automaton))[0]
+
+
+Known = TypeVar("Known", bound=Hashable)
+
+
+def minimise_by(automaton: Automaton, known: Sequence[Known]) -> tuple[Automaton, tuple[Known, ...]]:
+    """Return the smallest automaton as `minimise` does, states apart of which different things are known.
+
+    Args:
+        automaton: The automaton.
+        known: For each state what tells it apart.
+
+    Returns:
+        The automaton, and for each of its states what is known of it.
+    """
+    order = reachable(automaton.edges, automaton.start)
+    automaton, known = trim(automaton), [known[state] for state in order]
     accepting = automaton.accepting
     if not any(n == automaton.start for leaving in automaton.edges for _, _, n in leaving):
         accepting = accepting - {automaton.start}
     edges = [[(m, v, n, None) for m, v, n in leaving] for leaving in automaton.edges]
-    classes = refine(len(automaton), edges, [state in accepting for state in range(len(automaton))])
+    initial = [(state in accepting, known[state]) for state in range(len(automaton))]
+    classes = refine(len(automaton), edges, initial)
     first = {c: state for state, c in reversed(list(enumerate(classes)))}
     merged = tuple(
         merge_edges((m, v, classes[n]) for m, v, n in automaton.edges[first[c]]) for c in range(len(first))
     )
-    return trim(
-        Automaton(
-            automaton.propositions,
-            classes[automaton.start],
-            merged,
-            frozenset(classes[state] for state in accepting),
-        )
-    )
+    start = classes[automaton.start]
+    small = Automaton(automaton.propositions, start, merged, frozenset(classes[state] for state in accepting))
+    return trim(small), tuple(known[first[c]] for c in reachable(merged, start))
 
 
 def merge_edges(edges: Iterable[Edge]) -> tuple[Edge, ...]:

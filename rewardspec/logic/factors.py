@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 from rewardspec.logic.automaton import (
@@ -18,8 +19,9 @@ from rewardspec.logic.automaton import (
     Edge,
     Verdict,
     distance_to,
+    distance_to_accepting,
     merge_edges,
-    minimise,
+    minimise_by,
     step,
     verdicts,
 )
@@ -45,12 +47,16 @@ class FiniteMonitor:
         combine: `and` when the formula is their conjunction, `or` when their disjunction.
         exact: Whether the joint verdict is known to say "for good" as soon as it is true. Where it is False,
             `joint_verdict` may say "so far" of a verdict that is in fact final; it is never wrong otherwise.
+        far: Per factor, per state: how far the parts of the formula in it are from acceptance, see `remoteness`. Over
+            the factors it adds up to a number from 0 to 1, the same however the parts were joined, except where the
+            verdict is final.
     """
 
     propositions: tuple[str, ...]
     factors: tuple[Automaton, ...]
     combine: str
     exact: bool
+    far: tuple[tuple[Fraction, ...], ...] = ()
 
     @property
     def start(self) -> tuple[int, ...]:
@@ -99,32 +105,84 @@ def joint_verdict(found: Sequence[Verdict], combine: str = "and") -> Verdict:
     return Verdict.SATISFIED_SO_FAR if holds else Verdict.VIOLATED_SO_FAR
 
 
+@dataclass(frozen=True)
+class Part:
+    """An automaton and how far each of its states is from acceptance."""
+
+    automaton: Automaton
+    far: tuple[Fraction, ...]
+
+    def __len__(self) -> int:
+        return len(self.automaton)
+
+
+def remoteness(distances: Sequence[Sequence[int | None]]) -> tuple[tuple[Fraction, ...], ...]:
+    """Return how far each state of each automaton is from acceptance, as shares that add up to 1 at most.
+
+    A state at distance d counts d / (largest distance + 1), and 1 where there is no way; automata that have no way to
+    go in any state (`G !c`) count 0, and the others share 1 between them.
+
+    Example:
+        >>> [[str(share) for share in shares] for shares in remoteness([[2, 1, 0], [0, None], [1, 0]])]
+        [['1/3', '1/6', '0'], ['0', '0'], ['1/4', '0']]
+    """
+    counted = sum(any(found) for found in distances) or 1
+    shares: list[tuple[Fraction, ...]] = []
+    for found in distances:
+        further = max((d for d in found if d is not None), default=0) + 1
+        scale = Fraction(1, further * counted) if any(found) else Fraction(0)
+        shares.append(tuple((further if d is None else d) * scale for d in found))
+    return tuple(shares)
+
+
+def _ways(automaton: Automaton) -> list[int | None]:
+    """Return each state's distance to acceptance; a start that goes on like another state is as near as that.
+
+    It differs in that no step has been taken yet: of `G !c` there is nothing to be done then either.
+    """
+    found = list(distance_to_accepting(automaton))
+    start = automaton.start
+    for state, leaving in enumerate(automaton.edges):
+        if state != start and leaving == automaton.edges[start]:
+            found[start] = found[state]
+    return found
+
+
 def combine_factors(
     automata: Sequence[Automaton], combine: str, propositions: tuple[str, ...]
 ) -> FiniteMonitor:
     """Return the monitor of a conjunction or disjunction, its factors joined where that is wise."""
-    joined: list[Automaton] = []
+    far = remoteness([_ways(automaton) for automaton in automata])
+    joined: list[Part] = []
     exact, can_wait = True, True
-    for group in _sharing(automata):
+    for group in _sharing([Part(*pair) for pair in zip(automata, far, strict=True)]):
         group = _join_small(group, combine)
-        whole = product(group, combine) if len(group) > 1 else group[0]
+        whole = join(group, combine) if len(group) > 1 else group[0]
         if whole is not None and len(group) > 1 and _verdicts_suffice(group, whole, combine):
             joined.extend(group)
         elif whole is not None:
             joined.append(whole)
         else:
             joined.extend(group)
-            exact = exact and _have_common_way(group, combine)
-        can_wait = can_wait and all(_can_linger(part, combine) for part in ([whole] if whole else group))
+            exact = exact and _have_common_way([part.automaton for part in group], combine)
+        can_wait = can_wait and all(
+            _can_linger(part.automaton, combine) for part in ([whole] if whole else group)
+        )
     joined = _join_small(joined, combine)
-    return FiniteMonitor(propositions, tuple(joined), combine, len(joined) == 1 or (exact and can_wait))
+    return FiniteMonitor(
+        propositions,
+        tuple(part.automaton for part in joined),
+        combine,
+        len(joined) == 1 or (exact and can_wait),
+        tuple(part.far for part in joined),
+    )
 
 
-def _sharing(automata: Sequence[Automaton]) -> list[list[Automaton]]:
-    """Return the automata in groups that share no proposition with each other."""
-    groups: list[tuple[set[str], list[Automaton]]] = []
-    for automaton in automata:
-        names, members = set(automaton.propositions), [automaton]
+def _sharing(parts: Sequence[Part]) -> list[list[Part]]:
+    """Return the parts in groups that share no proposition with each other."""
+    groups: list[tuple[set[str], list[Part]]] = []
+    for part in parts:
+        names, members = set(part.automaton.propositions), [part]
         apart = []
         for group in groups:
             if group[0] & names:
@@ -136,22 +194,29 @@ def _sharing(automata: Sequence[Automaton]) -> list[list[Automaton]]:
     return [members for _, members in groups]
 
 
-def _join_small(automata: Sequence[Automaton], combine: str) -> list[Automaton]:
-    """Return the automata with neighbours joined while the product is no larger than the two."""
-    joined: list[Automaton] = []
-    for automaton in automata:
+def _join_small(parts: Sequence[Part], combine: str) -> list[Part]:
+    """Return the parts with neighbours joined while the product is no larger than the two."""
+    joined: list[Part] = []
+    for part in parts:
         whole = None
-        if joined and len(joined[-1]) + len(automaton) <= JOIN_STATES:
-            whole = product([joined[-1], automaton], combine)
-        if whole is not None and len(whole) <= len(joined[-1]) + len(automaton):
+        if joined and len(joined[-1]) + len(part) <= JOIN_STATES:
+            whole = join([joined[-1], part], combine)
+        if whole is not None and len(whole) <= len(joined[-1]) + len(part):
             joined[-1] = whole
         else:
-            joined.append(automaton)
+            joined.append(part)
     return joined
 
 
 def product(automata: Sequence[Automaton], combine: str) -> Automaton | None:
     """Return the minimal automaton of a conjunction or disjunction, None when too large to look at."""
+    whole = join([Part(automaton, (Fraction(0),) * len(automaton)) for automaton in automata], combine)
+    return None if whole is None else whole.automaton
+
+
+def join(parts: Sequence[Part], combine: str) -> Part | None:
+    """Return the product of parts, None when too large to look at; states that are not equally far stay apart."""
+    automata = [part.automaton for part in parts]
     names = tuple(dict.fromkeys(name for automaton in automata for name in automaton.propositions))
     moved = [_over(automaton, names) for automaton in automata]
     start = tuple(automaton.start for automaton in automata)
@@ -184,7 +249,15 @@ def product(automata: Sequence[Automaton], combine: str) -> Automaton | None:
         for states in order
         if holds(state in automaton.accepting for automaton, state in zip(automata, states, strict=True))
     )
-    return minimise(Automaton(names, 0, tuple(edges), accepting))
+    whole = Automaton(names, 0, tuple(edges), accepting)
+    # Where all is decided, how far a part had come no longer matters.
+    far = [
+        Fraction(not verdict.is_satisfied)
+        if verdict.is_final
+        else sum((part.far[state] for part, state in zip(parts, states, strict=True)), Fraction(0))
+        for states, verdict in zip(order, verdicts(whole), strict=True)
+    ]
+    return Part(*minimise_by(whole, far))
 
 
 def _over(automaton: Automaton, names: Sequence[str]) -> list[list[Edge]]:
@@ -195,15 +268,16 @@ def _over(automaton: Automaton, names: Sequence[str]) -> list[list[Edge]]:
     ]
 
 
-def _verdicts_suffice(automata: Sequence[Automaton], whole: Automaton, combine: str) -> bool:
+def _verdicts_suffice(parts: Sequence[Part], joint: Part, combine: str) -> bool:
     """Say whether the joint verdict of the factors equals the verdict of their product, everywhere."""
+    automata, whole = [part.automaton for part in parts], joint.automaton
     tables = [_over(automaton, whole.propositions) for automaton in (*automata, whole)]
     known = [verdicts(automaton) for automaton in (*automata, whole)]
     start = tuple(automaton.start for automaton in (*automata, whole))
     seen, order = {start}, [start]
     for states in order:  # grows while we read it
-        parts = [verdict[state] for verdict, state in zip(known, states, strict=True)]
-        if joint_verdict(parts[:-1], combine) is not parts[-1]:
+        found = [verdict[state] for verdict, state in zip(known, states, strict=True)]
+        if joint_verdict(found[:-1], combine) is not found[-1]:
             return False
         leaving: list[tuple[int, int, tuple[int, ...]]] = [(0, 0, ())]
         for table, state in zip(tables, states, strict=True):

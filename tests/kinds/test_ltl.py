@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rewardspec.errors import SpecError
 from rewardspec.logic import automaton as automata
+from rewardspec.logic import factors
 from rewardspec.logic.finite import compile_factor
 from rewardspec.logic.formula import parse_formula
 from tests.kinds.episodes import (
@@ -336,3 +337,35 @@ def test_progress_on_infinite_words_telescopes(steps: list[str], scheme: str) ->
     at_once = rewards(infinite(text, scheme, progress=3), label_trace("", end="terminated"))
     assert added == pytest.approx(at_once[0])
     assert at_once[0] > 0
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.sampled_from(["F a", "F b", "G !c", "F(a & X F b)", "F d", "G(a -> X b)", "a U d", "F(d & F a)"]),
+             min_size=2, max_size=4, unique=True),
+    st.sampled_from(["first", "for_good", "end"]),
+    STEPS,
+    ENDS,
+)  # fmt: skip
+def test_progress_of_a_conjunction_is_the_same_however_its_factors_were_joined(
+    parts: list[str], pay: str, steps: list[str], end: End
+) -> None:
+    text = " & ".join(f"({part})" for part in parts)
+    joined = compile_text(formula(text, pay=pay, progress=3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(factors, "JOIN_STATES", 0)
+        patch.setattr(factors, "LOOK_STATES", 0)
+        apart = compile_text(formula(text, pay=pay, progress=3))
+    trace = label_trace(*steps, end=end)
+    payments = zip(
+        play(joined, trace), play(apart, trace), strict=False
+    )  # apart may know later that all is lost
+    assert all(p.reward == pytest.approx(q.reward) for p, q in payments if p.terminated == q.terminated)
+
+
+def test_each_conjunct_brings_its_share_of_progress_and_what_only_must_not_happen_none() -> None:
+    spec = {**formula("F a & F b & G !c", progress=4), "discount": 1}
+    assert rewards(spec, label_trace("", "a", "", "b")) == pytest.approx([0, 1, 0, 1 + 1])
+    assert rewards(spec, label_trace("b", "c")) == pytest.approx([1, -1 + 1])
+    alone = {**formula("F a & G !c", progress=4), "discount": 1}
+    assert rewards(alone, label_trace("", "a")) == pytest.approx([0, 2 + 1])
