@@ -12,7 +12,16 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 import envs  # noqa: F401  # registers the worlds
-from envs.flat_world import DIRECTIONS, DISCS, SECONDS, FlatWorld, FlatWorldBatch, draw_start
+from envs.flat_world import (
+    DIRECTIONS,
+    DISCS,
+    REACH,
+    SECONDS,
+    FlatWorld,
+    FlatWorldBatch,
+    colours_at,
+    draw_start,
+)
 from rewardspec import load, wrap
 from rewardspec.wrappers.tensor import wrap_tensor
 
@@ -50,6 +59,21 @@ def test_discs_that_overlap_say_both_colours() -> None:
     env = at(0.78, 0.3)
     env.step((0.0, 0.0))
     assert env.labels() == {"blue", "green", "aqua"}
+
+
+def test_discs_overlap_as_in_deepltl() -> None:
+    """Its repository lists which colours can be met at one point; a fine grid meets just these."""
+    grid = np.linspace(-REACH, REACH, 161)
+    met = {colours_at(x, y) for x in grid for y in grid}
+    alone = ["red", "magenta", "blue", "green", "aqua", "yellow", "orange"]
+    joint = [
+        ("red", "magenta"),
+        ("blue", "green"),
+        ("green", "aqua"),
+        ("blue", "aqua"),
+        ("blue", "green", "aqua"),
+    ]
+    assert met == {frozenset(), *(frozenset([one]) for one in alone), *map(frozenset, joint)}
 
 
 def test_velocities_are_limited_and_hold_for_a_fixed_time() -> None:

@@ -54,6 +54,22 @@ def test_the_view_is_a_layer_for_each_letter_and_one_for_the_agent() -> None:
     ]
 
 
+def test_observations_are_the_callers_own() -> None:
+    """What is written into an observation, or kept of it, has nothing to do with later ones."""
+    env = small()
+    first = env.step(RIGHT)[0]
+    kept = first.copy()
+    first[:] = 9
+    env.step(LEFT)
+    assert (env.step(RIGHT)[0] == kept).all()
+    start = env.reset(options={"layout": SMALL})[0]
+    start[:] = 9
+    assert env.reset(options={"layout": SMALL})[0].max() == 1
+    table = LetterWorld(map_seed=0)
+    table.table().observation[:] = 9
+    assert table.reset()[0].max() == 1
+
+
 def test_every_letter_can_be_reached_without_stepping_on_another() -> None:
     """A second reading of the promise: grow the set of places from the start until nothing is added."""
     rng = np.random.default_rng(0)

@@ -116,6 +116,25 @@ def test_a_touch_is_said_once_and_again_after_parting() -> None:
     assert trace(env, [NONE, NONE])[-1] == "c"
 
 
+def test_a_new_episode_remembers_no_touch() -> None:
+    """A ball that is touched when one episode ends and when the next begins is touched anew."""
+    near = layout((200.0, 200.0, 0.0, 0.0), c=(225.0, 200.0, 0.0, 0.0))
+    env = WaterWorld()
+    tenv = WaterWorldBatch(1, dtype="float64")
+    tenv._maps = torch.tensor(near[None])
+    for _ in range(2):
+        env.reset(options={"layout": near})
+        assert env.labels() == set()
+        assert trace(env, [NONE, NONE]) == ["c", ""]
+        tenv.reset(torch.ones(1, dtype=torch.bool))
+        said = []
+        for _ in range(2):
+            tenv.step(torch.tensor([NONE]))
+            labels: Any = tenv.label(None)  # type: ignore[arg-type]
+            said.append(bool(labels["c"]))
+        assert said == [True, False]
+
+
 def test_two_colours_can_be_touched_at_once() -> None:
     env = WaterWorld()
     balls = {"a": (200.0, 240.0, 0.0, -100.0), "f": (200.0, 160.0, 0.0, 100.0)}
