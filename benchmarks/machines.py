@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agents.q_learning import Args, Learner, make_task
+from agents.q_learning import Args, Learner, task_of
 from benchmarks.records import ROOT, Cell, Row, Setting
 from rewardspec import Program
 from rewardspec.tabular.world import TabularWorld
@@ -57,7 +57,7 @@ def learn(programs: Sequence[Program], world: TabularWorld, setting: Setting, se
     """
     args = Args(seed=seed, window=setting.get("window", 100), **setting["agent"])
     gamma = programs[0].discount or 0.9
-    learner = Learner([make_task(program, world, args, gamma) for program in programs], args, gamma)
+    learner = Learner([task_of(program, world, args, gamma) for program in programs], args, gamma)
     every = max(1, setting["steps"] // setting["points"])
     of_optimum, per_step = [], []
     for _ in range(setting["steps"] // every):

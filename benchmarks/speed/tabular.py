@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from agents.q_learning import Args, Learner, make_task
+from agents.q_learning import Args, Learner, task_of
 from benchmarks.records import ROOT
 from benchmarks.speed.method import Result, Settings, ratios, take_times
 from envs.office_world import START, OfficeWorld
@@ -62,7 +62,7 @@ def measure(settings: Settings) -> list[Result]:
 def trained(world: TabularWorld, method: Any) -> Learner:
     """Return an agent that has learnt for a while: times depend on how long episodes are."""
     args = Args(method=method)
-    task = make_task(compile_spec(load(SPECS / "office_both.yaml")), world, args, 0.9)
+    task = task_of(compile_spec(load(SPECS / "office_both.yaml")), world, args, 0.9)
     learner = Learner([task], args, 0.9)
     learner.learn(60_000)
     return learner

@@ -13,8 +13,9 @@ import pytest
 
 import agents.q_learning as agent
 import envs  # noqa: F401  (registers the worlds)
-from agents.q_learning import Args, Learner, edges_worth_taking, main, make_task, read_arguments
+from agents.q_learning import Args, Learner, main, read_arguments, task_of
 from agents.recording import Recording
+from agents.tabular_tasks import edges_worth_taking
 from rewardspec import LearningError, UnsupportedError, compile_spec, loads
 from rewardspec.errors import RewardSpecError
 from rewardspec.tabular.world import TabularWorld, tabulate
@@ -43,7 +44,7 @@ def office() -> TabularWorld:
 
 
 def learner(world: TabularWorld, args: Args, *specs: str) -> Learner:
-    tasks = [make_task(compile_spec(loads(spec)), world, args, 0.9) for spec in specs or (COFFEE,)]
+    tasks = [task_of(compile_spec(loads(spec)), world, args, 0.9) for spec in specs or (COFFEE,)]
     return Learner(tasks, args, 0.9)
 
 
@@ -124,7 +125,7 @@ def test_several_tasks_are_learnt_from_every_step(office: TabularWorld) -> None:
 
 
 def test_an_option_aims_for_an_edge_after_which_something_can_be_earned(office: TabularWorld) -> None:
-    product = make_task(compile_spec(loads(COFFEE)), office, Args(), 0.9).product
+    product = task_of(compile_spec(loads(COFFEE)), office, Args(), 0.9).product
     told = [(product.names[u], product.names[aim]) for u, aim in edges_worth_taking(product)]
     assert told == [("want", "have"), ("have", "done")], "and for none into failure"
 
@@ -140,7 +141,7 @@ reward: {reward_machine: {start: a, edges: [{from: a, to: b, when: corner, rewar
     world = tabulate(gym.make("FrozenLake-v1", is_slippery=True))
     spread = replace(world, start=np.eye(16)[0] * 0.5 + np.eye(16)[4] * 0.5)
     args = Args(method=method, learning_rate=0.05, q_init=1.0, eval_episodes=3_000)
-    task = make_task(compile_spec(loads(text)), spread, args, 0.9)
+    task = task_of(compile_spec(loads(text)), spread, args, 0.9)
     learnt = Learner([task], args, 0.9)
     learnt.learn(300_000)
     assert learnt.returns()[0] > 0.8 * task.optimum
