@@ -100,7 +100,9 @@ def test_reaching_letters_and_avoiding_others_is_paid() -> None:
         outcomes = [env.step(action) for action in way_to(world, "c", "d")]
         rewards += [float(outcome[1]) for outcome in outcomes]
         assert outcomes[-1][2]
-        assert rewards == [0.0] * (len(rewards) - 1) + [1.0]
+        assert env.verdicts == {"task": "satisfied for good"}
+        assert sorted(rewards)[-1] == rewards[-1] > 1.0
+        assert sorted(rewards)[-2] == rewards[-1 - len(outcomes)] > 0.1  # the progress of having met a
 
 
 def test_patrolling_letters_is_paid_at_every_turn() -> None:
