@@ -1,4 +1,4 @@
-"""False positives kill a linter: good specs are quiet at the level of warnings (tests/test_gallery.py: the gallery's)."""
+"""False positives kill a linter: good specs are quiet at the level of warnings (so is the gallery, by its own test)."""
 
 from __future__ import annotations
 
