@@ -19,7 +19,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from benchmarks.speed import batch_step, compile_time, crm, pycrm, share, single_step  # noqa: E402
+from benchmarks.speed import batch_step, compile_time, crm, pycrm, share, single_step, tabular  # noqa: E402
 from benchmarks.speed.method import QUICK, Result, Settings  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +30,7 @@ EXPERIMENTS = {
     "compile": ("Compiling", compile_time.measure),
     "crm": ("Counterfactual experience", crm.measure),
     "share": ("Share of an environment's step", share.measure),
+    "tabular": ("Tabular agents and exact solutions", tabular.measure),
 }
 
 
