@@ -135,6 +135,27 @@ reward:
 """,
         "info",
     ),
+    "close-scales": Explanation(
+        "`scheme: parity` pays a formula such as `F G a` out of a stake, of which visits to each priority take a "
+        "share. The shares are worked out from the discount: the closer it is to 1, the further apart they are, and "
+        "the more surely a policy of greatest return is one that satisfies the formula. Here they are close together.",
+        """\
+discount: 0.9
+propositions: {balanced: info.balanced}
+reward:
+  ltl: F G balanced
+  semantics: infinite
+""",
+        """\
+# Two priorities whose shares are ten times apart.
+discount: 0.999
+propositions: {balanced: info.balanced}
+reward:
+  ltl: F G balanced
+  semantics: infinite
+""",
+        "warning",
+    ),
     "accept-not-above-reject": Explanation(
         "Satisfying the formula pays no more than violating it, so the agent has no reason to satisfy it.",
         """\

@@ -87,8 +87,19 @@ def shares(count: int, discount: float) -> list[float]:
         >>> shares(2, 0.999), shares(1, 0.99)
         ([0.01, 0.1], [0.1])
     """
+    ratio = 1 / scale_ratio(count, discount)
+    return [float(f"{ratio ** (count - i):.6g}") for i in range(count)]
+
+
+def scale_ratio(count: int, discount: float) -> float:
+    """Return how many times as much each of `count` priorities takes as the one below.
+
+    Example:
+        >>> round(scale_ratio(2, 0.999)), round(scale_ratio(3, 0.99), 1)
+        (10, 3.2)
+    """
     spare = 1.0 - (discount if discount < 1 else UNDISCOUNTED)
-    return [float(f"{spare ** ((count - i) / (count + 1)):.6g}") for i in range(count)]
+    return float(spare ** (-1 / (count + 1)))
 
 
 def parity_machine(

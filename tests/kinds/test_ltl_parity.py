@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rewardspec.analysis.check import check
 from rewardspec.backends import oracle
 from rewardspec.compiler import lower_spec
 from rewardspec.errors import SpecError
@@ -23,6 +24,8 @@ from rewardspec.logic.formula import parse_formula
 from rewardspec.logic.parity import ParityMonitor, compile_parity
 from rewardspec.vocabulary import VOCABULARY, from_data
 from tests.kinds.episodes import compile_text, label_trace, play, rewards, verdict_after
+from tests.logic.dwyer import FORMULAS
+from tests.logic.test_infinite import NOT_BUECHI
 
 pytest.importorskip("spot")
 
@@ -112,6 +115,26 @@ def test_progress_is_shaping_beside_the_stake() -> None:
     total = sum(0.5**t * x for t, x in enumerate(added))
     at_once = label_trace("", end="terminated")
     assert total == pytest.approx(rewards(spec, at_once)[0] - rewards(plain, at_once)[0])
+
+
+@pytest.mark.parametrize("semantics", ["finite", "infinite"])
+def test_every_property_pattern_compiles(semantics: str) -> None:
+    pays_by_stake = set()
+    for name, scope, text in FORMULAS:
+        program = compile_text(formula(text, semantics=semantics))
+        assert program.verdicts and all(len(machine.states) <= 20 for machine in program.machines)
+        if program.folds:
+            pays_by_stake.add((name, scope))
+    assert pays_by_stake == (NOT_BUECHI if semantics == "infinite" else set())
+
+
+@pytest.mark.parametrize(
+    ("text", "discount", "close"),
+    [("F G a", 0.9, True), ("F G a", 0.99, False), ("G F a -> G F b", 0.95, True), ("G F a", 0.5, False)],
+)
+def test_check_says_where_the_scales_are_too_close(text: str, discount: float, close: bool) -> None:
+    spec = formula(text, discount, scheme="parity")
+    assert ("close-scales" in {finding.code for finding in check(from_data(spec))}) == close
 
 
 # -- the best policy satisfies the formula with the greatest probability -----------------------------

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 
 from rewardspec.analysis.subject import Subject
 from rewardspec.errors import FormulaError, MissingExtraError, Problem
+from rewardspec.ir import expr as ir
 from rewardspec.kinds.ltl import Ltl
+from rewardspec.kinds.ltl_parity import scale_ratio
 from rewardspec.logic.automaton import Automaton, Verdict, step, verdicts
 from rewardspec.logic.finite import StateLimit, compile_factor, compile_finite, split
 from rewardspec.logic.formula import Formula, parse_formula
@@ -24,6 +26,9 @@ SMALL = StateLimit(states=300, cubes=1_024, nodes=100_000, seconds=0.5)
 """Questions about a formula are asked within this size; a larger one passes unasked."""
 
 MAX_PARTS = 40
+
+APART = 3
+"""How many times as much a priority should weigh as the one below: random small worlds are then nearly all solved."""
 
 
 def formulas(subject: Subject) -> Iterator[tuple[Path, Ltl, Formula]]:
@@ -46,6 +51,7 @@ def lint_formulas(subject: Subject) -> Iterator[Problem]:
             yield from _ask(_never_paid, subject, path, body, formula)
             yield from _ask(_idle, subject, path, body, formula)
             yield from _ask(_readings, subject, path, body, formula)
+            yield from _ask(_close_scales, subject, path, body, formula)
 
 
 Question = Callable[[Subject, Path, Ltl, Formula], Iterator[Problem]]
@@ -234,6 +240,35 @@ def _readings(subject: Subject, path: Path, body: Ltl, formula: Formula) -> Iter
             reason,
             "`semantics: infinite` reads it over endless behaviour; "
             "write 'WX' for a next step that need not exist.",
+        ),
+    )
+
+
+def _close_scales(subject: Subject, path: Path, body: Ltl, formula: Formula) -> Iterator[Problem]:
+    """Yield formulas paid by `scheme: parity` whose priorities take shares of the stake that are much alike."""
+    stake = next((f for f in subject.program.folds if f.name == f"{subject.owners.get(path)}.stake"), None)
+    machine = subject.machine(path)
+    discount = subject.spec.discount
+    if body.semantics != "infinite" or stake is None or machine is None or not discount:
+        return
+    left = {
+        value for node in ir.walk(stake.update) if isinstance(node, ir.OutputTable) for value in node.values
+    }
+    count = len([value for value in left if 0 < value < 1])
+    if count < 2 or (apart := scale_ratio(count, discount)) >= APART:
+        return
+    needed = 1 - (1 / (2 * APART)) ** (count + 1)
+    yield subject.finding(
+        "close-scales",
+        "warning",
+        f"with discount {discount:g} each of the {count} priorities of {show(formula.root)} weighs only {apart:.1f} "
+        "times as much as the one below",
+        (*path, "formula"),
+        (
+            "`scheme: parity` tells 'from some step on, always' from 'often' by these weights, and can take one for "
+            "the other.",
+            f"With discount {needed:.4g} they are {2 * APART} times apart.",
+            "Or say what has a deterministic Buechi automaton, as in 'G F a' or 'G (ready implies G a)'.",
         ),
     )
 
