@@ -27,12 +27,13 @@ from rewardspec.logic.guards import (
     show_guard,
     show_label,
 )
-from rewardspec.logic.infinite import OmegaMonitor, compile_infinite, omega_verdicts
+from rewardspec.logic.infinite import OmegaMonitor, compile_factors, compile_infinite, omega_verdicts
+from rewardspec.logic.parity import ParityMonitor, compile_parity, parity_verdicts
 
 __all__ = [
-    "Automaton", "FiniteMonitor", "Formula", "Guard", "OmegaMonitor", "StateLimit", "Verdict",
-    "compile_finite", "compile_infinite", "cubes_overlap", "cubes_to_guard", "distance_to_accepting",
-    "find_gap", "find_overlap", "guard_cubes", "guard_holds", "joint_verdict", "merge_cubes", "minimise",
-    "omega_verdicts", "parse_formula", "parse_guard", "refine", "show_cube", "show_guard", "show_label",
-    "step", "trim", "verdicts",
+    "Automaton", "FiniteMonitor", "Formula", "Guard", "OmegaMonitor", "ParityMonitor", "StateLimit", "Verdict",
+    "compile_factors", "compile_finite", "compile_infinite", "compile_parity", "cubes_overlap", "cubes_to_guard",
+    "distance_to_accepting", "find_gap", "find_overlap", "guard_cubes", "guard_holds", "joint_verdict", "merge_cubes",
+    "minimise", "omega_verdicts", "parity_verdicts", "parse_formula", "parse_guard", "refine", "show_cube",
+    "show_guard", "show_label", "step", "trim", "verdicts",
 ]  # fmt: skip
