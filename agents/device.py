@@ -21,7 +21,7 @@ from torch import Tensor
 from envs.batches import batch, refuse_device
 from rewardspec import Program, Spec, compile_spec, load
 from rewardspec.analysis.check import check_discount
-from rewardspec.errors import MismatchError, Problem, UnsupportedError, list_names
+from rewardspec.errors import MismatchError, Problem, UnsupportedError
 from rewardspec.wrappers.stacked import StackedWrapper, wrap_stacked
 from rewardspec.wrappers.tensor import TensorWrapper, wrap_tensor
 
@@ -349,6 +349,43 @@ def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], device: str) -> Memory:
     return {name: torch.as_tensor(array, device=device) for name, array in arrays.items()}
 
 
-def names_of(tasks: Tasks) -> str:
-    """Return the tasks' names in a line."""
-    return list_names(tasks.specs)
+# -- what came of it -----------------------------------------------------------------------------------------
+
+
+def returns_of(
+    tasks: Tasks,
+    choose: Callable[[Any], Tensor],
+    device: str,
+    seed: int,
+    *,
+    stacked: bool = False,
+    episodes: int = 64,
+    limit: int = 2000,
+) -> dict[str, float]:
+    """Return the mean return of a policy, by spec and over all: one episode of each of some new environments.
+
+    Args:
+        tasks: What was learned.
+        choose: Observations with memory -> actions as the environments take them.
+        device: Torch device.
+        seed: Seeds the environments.
+        stacked: As for `make_worlds`.
+        episodes: How many, rounded up so that each spec has as many.
+        limit: Steps after which an episode counts as it is.
+    """
+    many = len(tasks.specs)
+    count = -(-episodes // many) * many
+    worlds: Any = make_worlds(tasks, count, device, seed, stacked=stacked)
+    obs = worlds.reset()
+    returns = torch.zeros(count, device=device)
+    playing = torch.ones_like(returns)
+    with torch.no_grad():
+        for _ in range(limit):
+            obs, reward, terminated, truncated, _ = worlds.step(choose(obs))
+            returns += playing * reward
+            playing *= ~(terminated | truncated)
+            if not playing.any():
+                break
+    by_spec = returns.reshape(-1, many).mean(0).tolist()
+    result = {f"return/{name}": value for name, value in zip(tasks.specs, by_spec, strict=True)}
+    return {**(result if many > 1 else {}), "return": float(returns.mean())}

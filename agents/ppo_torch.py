@@ -49,6 +49,7 @@ from agents.device import (
     numbers_state,
     read_tasks,
     refuse_graphs,
+    returns_of,
     set_numbers_state,
     to_arrays,
 )
@@ -434,32 +435,14 @@ def train(args: Args, console: Any = None) -> dict[str, float]:
     return result
 
 
-def evaluate(agent: PPO, tasks: Tasks, episodes: int = 64, limit: int = 2000) -> dict[str, float]:
-    """Return the mean return of the likeliest actions, by spec: one episode of each of some new environments."""
-    many = len(agent.names)
-    count = -(-episodes // many) * many
-    worlds: Any = make_worlds(tasks, count, agent.args.device, agent.args.seed + 1_000_003)
-    w = agent.net.weights.split(agent.memory["weights"])
-    obs = worlds.reset()
-    returns = torch.zeros(count, device=agent.args.device)
-    playing = torch.ones_like(returns)
-    with torch.no_grad():
-        for _ in range(limit):
-            head = agent.net.policy(w, agent.net.trunk(w, agent.sight(obs)))
-            obs, reward, terminated, truncated, _ = worlds.step(
-                agent.net.for_environment(agent.net.best(head))
-            )
-            returns += playing * reward
-            playing *= ~(terminated | truncated)
-            if not playing.any():
-                break
-    by_spec = returns.reshape(-1, many).mean(0).tolist()
-    result = (
-        {f"return/{name}": value for name, value in zip(agent.names, by_spec, strict=True)}
-        if many > 1
-        else {}
-    )
-    return {**result, "return": float(returns.mean())}
+def evaluate(agent: PPO, tasks: Tasks) -> dict[str, float]:
+    """Return the mean return of the likeliest actions, by spec."""
+    net, w = agent.net, agent.net.weights.split(agent.memory["weights"])
+
+    def choose(obs: Any) -> Tensor:
+        return net.for_environment(net.best(net.policy(w, net.trunk(w, agent.sight(obs)))))
+
+    return returns_of(tasks, choose, agent.args.device, agent.args.seed + 1_000_003)
 
 
 if __name__ == "__main__":

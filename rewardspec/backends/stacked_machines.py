@@ -418,10 +418,10 @@ class StackedMachines:
         )
         return Reading(bits, values, outcome.terminated, outcome.truncated)
 
-    def classify(self, spec: Tensor, reading: Reading) -> Tensor:
-        """Return the class of each environment's label for its spec: `[B]` int64 from `[B]` int64."""
-        own = reading.bits.gather(1, self._columns[spec])
-        return self._class_of[spec * self._labels + (own * self._place_value).sum(1)]
+    def classify(self, spec: Tensor, bits: Tensor) -> Tensor:
+        """Return the class of labels for specs: `[...]` int64 from `[...]` int64 and `[..., P + 1]` of a reading."""
+        own = bits.gather(-1, self._columns[spec])
+        return self._class_of[spec * self._labels + (own * self._place_value).sum(-1)]
 
     def step(
         self, spec: Tensor, u: Tensor, classes: Tensor, values: Tensor

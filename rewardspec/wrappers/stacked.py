@@ -155,7 +155,7 @@ class StackedWrapper:
             transition = replace(transition, label=self._label(self.env, transition))
         reading = self.machines.read(transition)
         spec, u = self.spec.clone(), self.u.clone()
-        classes = self.machines.classify(spec, reading)
+        classes = self.machines.classify(spec, reading.bits)
         after, paid, ends, cuts = self.machines.step(spec, u, classes, reading.values)
         is_finite = torch.isfinite(paid)
         self._broken.copy_(torch.where(~is_finite & (self._broken < 0), spec, self._broken))

@@ -134,7 +134,7 @@ def test_counterfactual_steps_are_the_steps_of_every_state() -> None:
         before = stack.u.clone()
         _, reward, terminated, _, infos = stack.step(action)
         reading = infos["reading"]
-        classes = stack.machines.classify(infos["spec"], reading)
+        classes = stack.machines.classify(infos["spec"], reading.bits)
         after, paid, ends, _ = stack.machines.step(
             infos["spec"][:, None], states[None], classes[:, None], reading.values[:, None]
         )

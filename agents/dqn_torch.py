@@ -1,0 +1,422 @@
+"""DQN that lives on the device, with counterfactual experience (CRM) computed in the batch.
+
+    python -m agents.dqn_torch --spec examples/specs/office_coffee.yaml
+    python -m agents.dqn_torch --specs specs/office --crm tasks
+    python -m agents.dqn_torch --spec ... --device cuda --num-envs 1024 --batch 4096 --cuda-graphs
+
+Environments, reward program, replay buffer and updates are tensors on one device. The buffer holds what happened and
+what the specs could read of it, not what was paid: when rows are drawn, the stacked tables say what would have been
+paid from every machine state. R counterfactuals cost no memory, and a few gathers of `[N, R]`.
+
+- `--crm none`: only the state that the machine was in.
+- `--crm states`: every state of the environment's own machine (CRM).
+- `--crm tasks`: every state of every spec's machine: what one task did teaches all of them.
+
+Source:
+    Toro Icarte et al., "Reward Machines" (JAIR 73, 2022), section 3.3, for CRM. Mnih et al. 2015 and van Hasselt et
+    al. 2016 for double DQN; the target network follows by a moving average (Lillicrap et al. 2016) so that no step
+    has to be counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from agents.device import (
+    Memory,
+    Sight,
+    Tasks,
+    Trunk,
+    Weights,
+    adam,
+    adam_memory,
+    add_layers,
+    captured,
+    from_arrays,
+    layers,
+    make_worlds,
+    numbers_state,
+    read_tasks,
+    refuse_graphs,
+    returns_of,
+    set_numbers_state,
+    to_arrays,
+)
+from agents.recording import recording
+from rewardspec.errors import Problem, UnsupportedError
+
+
+@dataclass
+class Args:
+    """Train DQN on the device."""
+
+    spec: Path | None = None
+    """Spec file to learn."""
+    specs: Path | None = None
+    """Folder of spec files: one network learns them all."""
+    env_id: str | None = None
+    """Gymnasium id; the spec's own when not given."""
+    crm: Literal["none", "states", "tasks"] = "states"
+    """From which machine states every drawn step is replayed."""
+    steps: int = 200_000
+    """Environment steps, over all environments."""
+    num_envs: int = 16
+    """B, environments on the device."""
+    rollout: int = 4
+    """Steps of every environment between updates."""
+    updates: int = 8
+    """Updates after each."""
+    batch: int = 128
+    """Rows drawn for an update, counterfactuals not counted."""
+    buffer: int = 50_000
+    """Rows that are kept."""
+    warm_up: int = 2_000
+    """Steps taken at random before the first update."""
+    learning_rate: float = 1e-3
+    gamma: float | None = None
+    """Discount; the spec's own when not given."""
+    explore: float = 0.1
+    """Share of random actions in the end."""
+    explore_fraction: float = 0.3
+    """Part of the run in which that share falls from 1."""
+    follow: float = 0.01
+    """How far the target network follows in one update."""
+    max_gradient: float = 10.0
+    """The gradient is scaled down to this norm."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Units of the hidden layers."""
+    seed: int = 1
+    device: str = "cpu"
+    """`cpu`, `cuda` or `cuda:1`."""
+    compile: bool = False
+    """Fuse the update with torch.compile."""
+    cuda_graphs: bool = False
+    """Capture steps and updates in a CUDA graph and replay it."""
+    folder: Path = field(default_factory=lambda: Path("runs") / time.strftime("dqn_torch-%Y%m%d-%H%M%S"))
+    """Where settings, progress, TensorBoard and checkpoints go."""
+    resume: Path | None = None
+    """Run folder of a run to go on with."""
+    log_every: int = 100
+    """Iterations between rows of progress."""
+    checkpoint_seconds: float = 60.0
+    quiet: bool = False
+
+
+class DQN:
+    """One run: worlds, a replay buffer, a network and the one that follows it.
+
+    Attributes:
+        memory: All that changes in training besides the worlds, the buffer included.
+        worlds: The environments with their specs.
+    """
+
+    def __init__(self, args: Args, tasks: Tasks) -> None:
+        """Make worlds, buffer and weights.
+
+        Raises:
+            UnsupportedError: `needs-machine` when counterfactuals are wanted and no spec has a machine;
+                `unfit-algorithm` for actions that are not Discrete; `unfit-stack`.
+        """
+        self.args, self.gamma, self.names, device = args, tasks.gamma, tuple(tasks.specs), args.device
+        if args.cuda_graphs:
+            refuse_graphs(device)
+        self.worlds: Any = make_worlds(tasks, args.num_envs, device, args.seed, stacked=True)
+        self.machines = self.worlds.machines
+        space = self.worlds.single_action_space
+        if not isinstance(space, spaces.Discrete):
+            raise UnsupportedError(Problem("unfit-algorithm", f"DQN chooses Discrete actions, not {space}"))
+        self.actions, self._first = int(space.n), int(space.start)
+        lives = [table.live for table in self.machines.tables]
+        if args.crm != "none" and max(lives) == 1:
+            hint = "Declare a `reward_machine` or an `ltl` term, or pass --crm none."
+            text = f"{', '.join(self.names)}: no machine with two states or more, so nothing to replay from"
+            raise UnsupportedError(Problem("needs-machine", text, hints=(hint,)))
+        self.sight = Sight(self.worlds.single_observation_space, device)
+        self.weights, self._depth = Weights(), len(args.hidden)
+        self.trunk = Trunk(self.sight, self.weights)
+        add_layers(self.weights, "q", self.trunk.size, args.hidden, self.actions, 1.0)
+        torch.manual_seed(args.seed)
+        self._specs, self._states = self._counterfactuals(lives)
+        batch, many = args.num_envs, len(self.names)
+        self._rows = max(args.buffer // batch, 1) * batch
+        self._lanes = torch.arange(batch, device=device)
+        self._which = torch.arange(many, device=device).unsqueeze(1)
+        weights = self.weights.init(args.seed).to(device)
+        self.memory: Memory = {
+            **adam_memory(weights),
+            "target": weights.clone(),
+            "explore": torch.ones((), device=device),
+            "taken": torch.zeros((), dtype=torch.int64, device=device),
+            "return": torch.zeros(batch, device=device),
+            "length": torch.zeros(batch, device=device),
+            "finished": torch.zeros(
+                3, many, device=device
+            ),  # episodes, sum of returns, sum of lengths, by spec
+            "loss": torch.zeros((), device=device),
+        }
+        self.worlds.reset()
+        obs = self.worlds.env.reset(torch.zeros(batch, dtype=torch.bool, device=device))
+        self.memory |= {f"now.{key}": part.clone() for key, part in parts_of(obs).items()}
+        self._improve = (
+            torch.compile(self.improve, fullgraph=True, dynamic=False) if args.compile else self.improve
+        )
+        self._iterate: Callable[[], None] = self.iterate
+        self._make_buffer()
+
+    def _counterfactuals(self, lives: list[int]) -> tuple[Tensor | None, Tensor | None]:
+        """Return specs and states `[R]` to replay from; without specs its own, without states its own too."""
+        device = self.args.device
+        if self.args.crm == "none":
+            return None, None
+        if self.args.crm == "states":
+            return None, torch.arange(max(lives), device=device)
+        pairs = [(m, u) for m, live in enumerate(lives) for u in range(live)]
+        specs, states = torch.tensor(pairs, device=device).T.contiguous()
+        return specs, states
+
+    def _make_buffer(self) -> None:
+        """Lay out the buffer: one step at random tells what its columns are; it is taken back."""
+        before = self.worlds.state_dict()
+        row = self.take(torch.zeros(self.args.num_envs, dtype=torch.int64, device=self.args.device))
+        self.worlds.load_state_dict(before)
+        for name in ("return", "length", "finished"):
+            self.memory[name].zero_()
+        for key, part in row.items():
+            if key.startswith("now."):
+                self.memory[key].copy_(part)
+        self.memory |= {
+            f"buffer.{key}": torch.zeros(self._rows, *part.shape[1:], dtype=part.dtype, device=part.device)
+            for key, part in row.items()
+        }
+
+    # -- steps ---------------------------------------------------------------------------------------
+
+    def values(self, weights: Tensor, obs: Any, spec: Tensor, u: Tensor) -> Tensor:
+        """Return Q `[N, A]` of raw observations in specs and machine states `[N]`."""
+        w = self.weights.split(weights)
+        return layers(
+            w, "q", self.trunk(w, self.sight(self.worlds.extended(obs, spec, u))), self._depth, torch.relu
+        )
+
+    def take(self, action: Tensor) -> Memory:
+        """Step the environments by actions `[B]`; return rows for the buffer."""
+        memory = self.memory
+        now = {key: part.clone() for key, part in memory.items() if key.startswith("now.")}
+        _, reward, terminated, truncated, infos = self.worlds.step(action + self._first)
+        nobody = torch.zeros_like(terminated)
+        for key, part in parts_of(self.worlds.env.reset(nobody)).items():
+            memory[f"now.{key}"].copy_(part)
+        ended = terminated | truncated
+        returns, length = memory["return"] + reward, memory["length"] + 1
+        told = torch.stack([torch.ones_like(returns), returns, length]) * ended
+        memory["finished"].add_((told.unsqueeze(1) * (infos["spec"] == self._which)).sum(2))
+        memory["return"].copy_(torch.where(ended, torch.zeros_like(returns), returns))
+        memory["length"].copy_(torch.where(ended, torch.zeros_like(length), length))
+        reading = infos["reading"]
+        return {
+            **now,
+            **{f"next.{key}": part for key, part in parts_of(infos["final_raw"]).items()},
+            "action": action,
+            "spec": infos["spec"],
+            "u": infos["u"],
+            "bits": reading.bits.to(torch.int8),
+            "values": reading.values,
+            "ends": reading.terminated.clone(),
+        }
+
+    def explore(self) -> None:
+        """Step every environment once, mostly by the network, and keep what happened."""
+        memory, batch = self.memory, self.args.num_envs
+        with torch.no_grad():
+            obs = whole({key: part for key, part in memory.items() if key.startswith("now.")}, "now.")
+            best = self.values(memory["weights"], obs, self.worlds.spec, self.worlds.u).argmax(1)
+        chance, other = torch.rand(2, batch, device=best.device)
+        action = torch.where(chance < memory["explore"], (other * self.actions).to(torch.int64), best)
+        rows = (memory["taken"] + self._lanes) % self._rows
+        for key, part in self.take(action).items():
+            memory[f"buffer.{key}"].index_copy_(0, rows, part)
+        memory["taken"].add_(batch)
+
+    # -- updates -------------------------------------------------------------------------------------
+
+    def replay(self, rows: Memory) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Replay rows `[N, ...]` from R machine states each.
+
+        Returns:
+            Spec, state before, reward, state after, 1 where the episode goes on and 1 where the state exists: `[N, R]`.
+        """
+        own = rows["spec"].unsqueeze(1)
+        spec = own if self._specs is None else self._specs.expand(len(own), -1)
+        u = rows["u"].unsqueeze(1) if self._states is None else self._states.expand(len(own), -1)
+        spec = spec.expand_as(u)
+        exists = (u < self.machines.live[spec]).to(torch.float32)
+        bits = rows["bits"].to(torch.int64).unsqueeze(1).expand(-1, u.shape[1], -1)
+        classes = self.machines.classify(spec, bits)
+        after, reward, ends, _ = self.machines.step(spec, u, classes, rows["values"].unsqueeze(1))
+        lives = ~(ends | rows["ends"].unsqueeze(1))
+        return spec, u, reward, after, lives.to(torch.float32), exists
+
+    def loss(self, weights: Tensor, rows: Memory) -> Tensor:
+        """Return the Huber loss of Q against double DQN's targets, over all counterfactuals that exist."""
+        spec, u, reward, after, lives, exists = self.replay(rows)
+        each = u.shape[1]
+        now, later = (
+            whole({k: repeated(part, each) for k, part in rows.items() if k.startswith(name)}, name)
+            for name in ("now.", "next.")
+        )
+        with torch.no_grad():
+            chosen = self.values(weights.detach(), later, spec.flatten(), after.flatten()).argmax(
+                1, keepdim=True
+            )
+            onward = self.values(self.memory["target"], later, spec.flatten(), after.flatten()).gather(
+                1, chosen
+            )
+            target = reward.flatten() + self.gamma * lives.flatten() * onward.squeeze(1)
+        q = self.values(weights, now, spec.flatten(), u.flatten())
+        said = q.gather(1, repeated(rows["action"], each).unsqueeze(1)).squeeze(1)
+        error = torch.nn.functional.smooth_l1_loss(said, target, reduction="none")
+        return (error * exists.flatten()).sum() / exists.sum()
+
+    def improve(self, index: Tensor) -> None:
+        """Take one step of Adam on the loss of the buffer's rows `index` `[N]`; let the target follow."""
+        memory = self.memory
+        rows = {key[7:]: part[index] for key, part in memory.items() if key.startswith("buffer.")}
+        gradient, loss = torch.func.grad_and_value(self.loss)(memory["weights"], rows)
+        norm = gradient.norm()
+        adam(
+            memory,
+            gradient * torch.clamp(self.args.max_gradient / (norm + 1e-6), max=1.0),
+            self.args.learning_rate,
+        )
+        memory["target"].lerp_(memory["weights"], self.args.follow)
+        memory["loss"].copy_(loss.detach())
+
+    def iterate(self) -> None:
+        """Step, then learn from what the buffer holds. Nothing here waits for the device."""
+        for _ in range(self.args.rollout):
+            self.explore()
+        filled = self.memory["taken"].clamp(max=self._rows)
+        draws = torch.rand(self.args.updates, self.args.batch, device=filled.device)
+        for draw in draws:
+            self._improve((draw * filled).to(torch.int64).clamp(max=self._rows - 1))
+
+    def warm_up(self) -> None:
+        """Fill the buffer a little by random actions."""
+        self.memory["explore"].fill_(1.0)
+        for _ in range(max(1, self.args.warm_up // self.args.num_envs)):
+            self.explore()
+
+    def capture(self) -> None:
+        """Capture an iteration in a CUDA graph, if that is wanted."""
+        if self.args.cuda_graphs:
+            self._iterate = captured(self.iterate, self.state, self.restore)
+
+    def run(self) -> None:
+        """Do an iteration, as it is done fastest here."""
+        self._iterate()
+
+    # -- what is remembered --------------------------------------------------------------------------
+
+    def state(self) -> Memory:
+        """Return copies of all that an iteration changes, random numbers apart."""
+        worlds = {f"worlds.{name}": part for name, part in self.worlds.state_dict().items()}
+        return {name: part.clone() for name, part in self.memory.items()} | worlds
+
+    def restore(self, saved: Memory) -> None:
+        """Take up what `state` gave; memory keeps its addresses."""
+        for name, part in self.memory.items():
+            part.copy_(saved[name])
+        self.worlds.load_state_dict({name[7:]: part for name, part in saved.items() if name[:7] == "worlds."})
+
+    def progress(self) -> dict[str, float | None]:
+        """Return what has happened since the last call; waits for the device."""
+        self.worlds.check()
+        episodes, returns, lengths = self.memory["finished"].cpu().double().numpy()
+        self.memory["finished"].zero_()
+        told: dict[str, float | None] = {}
+        if len(self.names) > 1:
+            told = {
+                f"return/{name}": float(r / n) if n else None
+                for name, r, n in zip(self.names, returns, episodes, strict=True)
+            }
+        total = float(episodes.sum())
+        told["return"] = float(returns.sum() / total) if total else None
+        told["length"] = float(lengths.sum() / total) if total else None
+        return {**told, "explore": float(self.memory["explore"]), "loss": float(self.memory["loss"])}
+
+
+def parts_of(obs: Any) -> Mapping[str, Tensor]:
+    """Return an observation's parts by name; a single tensor is the part `""`."""
+    return obs if isinstance(obs, Mapping) else {"": obs}
+
+
+def whole(parts: Memory, prefix: str) -> Any:
+    """Return the observation whose parts have these names after a prefix."""
+    obs = {key[len(prefix) :]: part for key, part in parts.items()}
+    return obs.get("", obs)
+
+
+def repeated(part: Tensor, times: int) -> Tensor:
+    """Return `[N, ...]` with every row `times` times in a row."""
+    return part.unsqueeze(1).expand(-1, times, *part.shape[1:]).flatten(0, 1)
+
+
+def train(args: Args, console: Any = None) -> dict[str, float]:
+    """Train, or go on; return the result: what the best actions earn in the end, by spec.
+
+    Raises:
+        RewardSpecError: Whatever is wrong with the spec, the settings, the device or the run folder.
+    """
+    tasks = read_tasks(args.spec, args.specs, args.env_id, args.gamma)
+    agent = DQN(args, tasks)
+    each = args.num_envs * args.rollout
+    iterations = max(1, -(-args.steps // each))
+    program = next(iter(tasks.programs.values())) if args.spec is not None else tasks.programs
+    with recording(
+        "dqn_torch", args, program, steps=iterations * each, spec_text=tasks.text, console=console
+    ) as run:
+        if run.arrays:
+            saved = from_arrays(run.arrays, args.device)
+            set_numbers_state(args.device, saved.pop("numbers"))
+            agent.restore(saved)
+        else:
+            agent.warm_up()
+        agent.capture()
+        for i in range(run.start // each, iterations):
+            fallen = min(1.0, i / max(1.0, args.explore_fraction * iterations))
+            agent.memory["explore"].fill_(1.0 + fallen * (args.explore - 1.0))
+            agent.run()
+            done = i + 1
+            if done % args.log_every == 0 or done == iterations:
+                run.log(done * each, agent.progress())
+                if run.is_due or done == iterations:
+                    state = agent.state() | {"numbers": numbers_state(args.device)}
+                    run.save(done * each, to_arrays(state), {})
+        result = evaluate(agent, tasks)
+        run.finish(result)
+    return result
+
+
+def evaluate(agent: DQN, tasks: Tasks) -> dict[str, float]:
+    """Return the mean return of the best actions, by spec."""
+    w = agent.weights.split(agent.memory["weights"])
+
+    def choose(obs: Any) -> Tensor:
+        features = agent.trunk(w, agent.sight(obs))
+        return layers(w, "q", features, agent._depth, torch.relu).argmax(1) + agent._first
+
+    return returns_of(tasks, choose, agent.args.device, agent.args.seed + 1_000_003, stacked=True)
+
+
+if __name__ == "__main__":
+    import tyro
+
+    train(tyro.cli(Args))
