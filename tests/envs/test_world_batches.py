@@ -42,7 +42,7 @@ def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, Any], reason
 @pytest.mark.parametrize("env_id", WORLDS)
 def test_a_step_resets_nothing_and_keeps_the_memory_of_its_state(env_id: str) -> None:
     """CUDA graphs replay addresses: after steps and masked resets the state lies where it lay."""
-    tenv: Any = batch(env_id, 4)
+    tenv: Any = batch(env_id, 4, pool=16)
     tenv.reset(torch.ones(4, dtype=torch.bool))
     kept = {name: part.data_ptr() for name, part in vars(tenv).items() if isinstance(part, torch.Tensor)}
     for mask in (torch.zeros(4, dtype=torch.bool), torch.tensor([True, False, True, False])):
@@ -57,7 +57,7 @@ def test_a_step_resets_nothing_and_keeps_the_memory_of_its_state(env_id: str) ->
 @pytest.mark.parametrize("env_id", WORLDS)
 def test_what_a_step_returned_is_not_changed_by_the_next(env_id: str) -> None:
     """A rollout keeps observations and ends; they must be copies."""
-    tenv: Any = batch(env_id, 4)
+    tenv: Any = batch(env_id, 4, pool=16)
     tenv.reset(torch.ones(4, dtype=torch.bool))
     action = torch.as_tensor(np.stack([tenv.single_action_space.sample() for _ in range(4)]))
     outcome = tenv.step(action)
