@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import stable_baselines3
 import torch
 from gymnasium import spaces
 from stable_baselines3 import DQN, SAC, TD3
@@ -89,7 +90,7 @@ def laps(agent: Any, env: Any) -> tuple[float, int]:
 
 LEARNING: dict[str, Any] = {
     "learning_starts": 200,
-    "train_freq": 2,
+    "train_freq": 1,
     "learning_rate": 2e-3,
     "target_update_interval": 100,
     "exploration_fraction": 0.3,
@@ -106,7 +107,7 @@ def test_with_counterfactuals_a_long_task_is_solved_and_without_it_is_not(tmp_pa
             loads(LAPS),
             tmp_path / name,
             algo="dqn",
-            steps=6000,
+            steps=5000,
             n_envs=1,
             agent=LEARNING,
             crm=crm,
@@ -287,7 +288,7 @@ def test_shared_memory_for_observations_is_refused() -> None:
 # -- runs ------------------------------------------------------------------------------------------
 
 SHORT: dict[str, dict[str, Any]] = {
-    "dqn": {**LEARNING, "buffer_size": 700, "policy_kwargs": {"net_arch": [16]}},
+    "dqn": {**LEARNING, "train_freq": 4, "buffer_size": 700, "policy_kwargs": {"net_arch": [16]}},
     "sac": {"learning_starts": 99, "buffer_size": 400, "train_freq": 8, "policy_kwargs": {"net_arch": [16]}},
 }
 
@@ -371,6 +372,7 @@ def test_the_agents_train_write_down_and_go_on(
     assert run.result.is_file()
     assert run.rows()[-1]["steps"] == 256
     assert any(run.tensorboard.iterdir())
+    assert getattr(stable_baselines3, run.read_facts()["settings"]["algo"].upper()).load(run.model)
     again = agent.main(agent.Args(resume=run.path, spec=laps_file, quiet=True))
     assert curve(again) == curve(run)
     laps_file.write_text(LAPS.replace("discount: 0.95", "discount: 0.9"))
