@@ -70,14 +70,36 @@ def _load(text: str, functions: tuple[str, ...]) -> types.ModuleType:
     for function in functions:
         compiled = numba.njit(error_model="numpy", nogil=True)(module.__dict__[function])
         if path is not None:
-            _remember(compiled)
+            _remember(compiled, compiled.py_func)
         module.__dict__[function] = compiled
     return module
 
 
+@lru_cache(maxsize=256)
+def load_callback(text: str) -> Any:
+    """Return the function `step` of a text as a C function of four words, for CPython to call; it has an `address`.
+
+    The text's `row` and `attempt` are compiled as numba functions that `step` calls.
+
+    Raises:
+        MissingExtraError: When numba is not installed.
+    """
+    module = load(text, ("row", "attempt"))
+    from numba import intp
+    from numba.core import ccallback
+
+    callback: Any = ccallback.CFunc(module.step, (tuple([intp] * 4), intp), {}, {"error_model": "numpy"})
+    if module.__file__ is not None:
+        _remember(callback, module.step)
+    callback.compile()
+    callback.module = module
+    return callback
+
+
 @lru_cache(maxsize=1)
 def _versions() -> str:
-    helpers = Path(__file__).with_name("native_arithmetic.py").read_text(encoding="utf-8")
+    files = ("native_arithmetic.py", "native_capi.py")
+    helpers = "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in files)
     packages = [f"{name} {version(name)}" for name in ("numba", "llvmlite", "numpy")]
     return "\n".join([platform.python_version(), *packages, helpers])
 
@@ -139,7 +161,7 @@ def _stored(name: str, text: str) -> Path | None:
     return path
 
 
-def _remember(dispatcher: Any) -> None:
+def _remember(compiled: Any, function: Any) -> None:
     """Let numba keep a function's machine code on disk; what cannot be read or written counts as absent."""
     from numba.core import caching
 
@@ -156,16 +178,16 @@ def _remember(dispatcher: Any) -> None:
             try:
                 super().save_overload(sig, data)
             except Exception:  # a full disk, or a damaged index
-                _forget(dispatcher)
+                _forget(function)
 
     try:
-        dispatcher._cache = Forgiving(dispatcher.py_func)
+        compiled._cache = Forgiving(function)
     except (RuntimeError, OSError):  # numba finds no place that it may write to
         return
 
 
-def _forget(dispatcher: Any) -> None:
+def _forget(function: Any) -> None:
     """Remove the machine code of a module."""
-    path = Path(dispatcher.py_func.__code__.co_filename)
+    path = Path(function.__code__.co_filename)
     for file in (path.parent / "__pycache__").glob(f"{path.stem}.*.nb?"):
         file.unlink(missing_ok=True)

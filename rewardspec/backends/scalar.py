@@ -12,7 +12,7 @@ building a tuple, a call and a dozen look-ups in every step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -106,7 +106,7 @@ def compile_scalar(layout: Layout) -> ScalarProgram:
 
 def fuse(
     layout: Layout,
-    params: list[float],
+    params: Sequence[float],
     *,
     explain: Callable[..., Exception],
     report: Callable[[dict[str, Any], State], dict[str, Any]],
@@ -118,7 +118,7 @@ def fuse(
 
     Args:
         layout: The program bound to the environment's spaces.
-        params: Values of the program's parameters; the list is read anew in every step.
+        params: Values of the program's parameters; they are read anew in every step.
         explain: `explain(error, steps, state, obs, action, next_obs, reward, terminated, truncated, info,
             labels)` gives the exception to raise. The state is that before the step, and stays.
         report: `report(info, state)` -> the info of the last step of an episode.

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
 
 from rewardspec.backends import oracle
 from rewardspec.backends.arithmetic import NotFiniteError
+from rewardspec.backends.native_cache import import_numba
+from rewardspec.backends.native_step import can_step, fuse_native
 from rewardspec.backends.scalar import FusedStep, State, compile_scalar, fuse
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import (
@@ -39,6 +42,9 @@ from rewardspec.wrappers.run_state import check_param
 
 Label = Callable[[gym.Env[Any, Any], Transition], "Mapping[str, bool] | Iterable[str]"]
 """A labelling function: the live environment and the transition -> names that are true, or truth values by name."""
+
+SingleBackend = Literal["scalar", "native"]
+"""Where a step's arithmetic runs: generated Python, or machine code by numba."""
 
 SpecLike = Spec | Program | str | Path | Mapping[str, Any]
 """A spec, a compiled program, the path of a YAML file, or the plain data of a spec."""
@@ -82,6 +88,7 @@ def wrap(
     label: Label | None = None,
     observe: Observe | None = None,
     detail: bool = False,
+    backend: SingleBackend = "scalar",
 ) -> RewardSpecWrapper:
     r"""Return the environment with the spec's reward in place of its own.
 
@@ -94,6 +101,9 @@ def wrap(
         observe: How memory enters the observation; the spec's own choice when not given.
         detail: Whether `info["rewardspec"]` tells every step's reward by term, machine states, true propositions and
             verdicts. It costs; without it the key appears on the last step of an episode only.
+        backend: `scalar` is generated Python. `native` compiles the step with numba, once per program and machine, and
+            costs a tenth of it; steps that read labels, `info`, or parts of Dict and Tuple spaces, and those with
+            `detail`, stay with generated Python.
 
     Returns:
         The wrapped environment. On the last step of an episode `info["rewardspec"]["return"]` holds the total of each
@@ -102,7 +112,8 @@ def wrap(
     Raises:
         SpecError: When the spec is wrong.
         MismatchError: When the environment lacks what the spec reads.
-        UnsupportedError: When the spec needs whole episodes before it can pay.
+        UnsupportedError: When the spec needs whole episodes before it can pay, or there is no such backend.
+        MissingExtraError: When `native` is asked for and numba is not installed.
 
     Example:
         >>> import gymnasium
@@ -112,7 +123,7 @@ def wrap(
         >>> 0.9 < env.step(0)[1] < 1.0
         True
     """
-    return RewardSpecWrapper(env, spec, label=label, observe=observe, detail=detail)
+    return RewardSpecWrapper(env, spec, label=label, observe=observe, detail=detail, backend=backend)
 
 
 class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
@@ -136,14 +147,16 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         label: Label | None = None,
         observe: Observe | None = None,
         detail: bool = False,
+        backend: SingleBackend = "scalar",
     ) -> None:
         """See `wrap`."""
         # Recorded as plain data, so that `env.spec.to_json()` can write it and `gymnasium.make` read it back.
         recorded = spec.to_data() if isinstance(spec, Spec) else str(spec) if isinstance(spec, Path) else spec
         gym.utils.RecordConstructorArgs.__init__(
-            self, spec=recorded, label=label, observe=observe, detail=detail
+            self, spec=recorded, label=label, observe=observe, detail=detail, backend=backend
         )
         refuse_other(env)
+        refuse_backend(backend, ("scalar", "native"))
         gym.Wrapper.__init__(self, env)
         program = as_program(spec)
         refuse_episode_scope(program)
@@ -152,12 +165,13 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         self._labels = _labels_for(self.layout, env, label)
         self._observe: Observe = observe or program.observe
         self._detail = detail
-        self._params = [param.initial for param in program.params]
+        self._params = array("d", [param.initial for param in program.params])
         self._scalar = compile_scalar(self.layout)
         self._reads_obs = any(f.root == "obs" for f in self.layout.shapes) or callable(label) or detail
         self._extension = extension(self.program, env.observation_space, self._observe)
         if self._extension is not None:
             self.observation_space = self._extension.space
+        self._native = backend == "native" and not detail and can_step(self.layout, *self._spaces)
         self._fused: FusedStep | None = None
         self._kept: tuple[State, int, Any] = (self._scalar.start, 0, None)
         self.last_transition: Transition | None = None
@@ -211,15 +225,27 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
 
     def _fuse(self) -> FusedStep:
         """Return the generated step. It holds what it needs and not the wrapper, which would keep itself alive."""
+        explain = partial(_explain, self.layout, self._params)
+        report = partial(_report, self.program)
+        extend = self._extension.extend if self._extension is not None else None
+        if self._native:
+            return fuse_native(
+                self.layout, self._params, self._scalar, self._spaces,
+                explain=explain, report=report, extend=extend,
+            )  # fmt: skip
         return fuse(
             self.layout,
             self._params,
-            explain=partial(_explain, self.layout, self._params),
-            report=partial(_report, self.program),
+            explain=explain,
+            report=report,
             read_labels=self._labels,
             remember=copied if self._reads_obs else None,
-            extend=self._extension.extend if self._extension is not None else None,
+            extend=extend,
         )
+
+    @property
+    def _spaces(self) -> tuple[Any, Any]:
+        return self.env.observation_space, self.env.action_space
 
     def _progress(self) -> tuple[State, int, Any]:
         """Return the state, the number of steps in this episode, and the observation before the next step."""
@@ -359,7 +385,7 @@ def _transition(
 
 
 def _explain(
-    layout: Layout, params: list[float], error: Exception, steps: int, state: State, *parts: Any
+    layout: Layout, params: Sequence[float], error: Exception, steps: int, state: State, *parts: Any
 ) -> RewardSpecError:
     """Return what went wrong in a step, in the spec's terms."""
     values = {param.name: value for param, value in zip(layout.program.params, params, strict=True)}
@@ -388,6 +414,22 @@ def copied(obs: Any) -> Any:
     if type(obs) is tuple:
         return tuple(copied(value) for value in obs)
     return obs if isinstance(obs, int | float | str | np.generic) else copy.deepcopy(obs)
+
+
+def refuse_backend(backend: str, known: tuple[str, ...]) -> None:
+    """Raise when there is no such backend, or what it needs is not installed.
+
+    Raises:
+        UnsupportedError: `unknown-backend`.
+        MissingExtraError: `missing-extra` for `native` without numba.
+    """
+    if backend not in known:
+        hint = f"One of: {list_names(known)}.{near_miss(str(backend), known)}"
+        raise UnsupportedError(
+            Problem("unknown-backend", f"there is no backend '{backend}' here", hints=(hint,))
+        )
+    if backend == "native":
+        import_numba()
 
 
 def refuse_episode_scope(program: Program) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -12,7 +12,8 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
-from rewardspec.backends.array import ArrayState, compile_array
+from rewardspec.backends.array import ArrayProgram, ArrayState, compile_array
+from rewardspec.backends.native import NativeBatch, compile_native
 from rewardspec.errors import (
     MismatchError,
     NonFiniteRewardError,
@@ -46,12 +47,16 @@ from rewardspec.wrappers.single import (
     check_field,
     copied,
     non_finite,
+    refuse_backend,
     refuse_episode_scope,
     show_field,
 )
 from rewardspec.wrappers.vector_sb3 import make_vec
 
 __all__ = ["Label", "RewardSpecVectorWrapper", "make_vec", "wrap_vector"]
+
+VectorBackend = Literal["array", "native"]
+"""Where a step's arithmetic runs: NumPy, or machine code by numba."""
 
 Label = Callable[[VectorEnv[Any, Any, Any], Transition], Mapping[str, Any]]
 """A labelling function for B environments: vector environment, batched transition -> `[B]` bool by name."""
@@ -64,6 +69,7 @@ def wrap_vector(
     label: Label | None = None,
     observe: Observe | None = None,
     detail: bool = False,
+    backend: VectorBackend = "array",
 ) -> RewardSpecVectorWrapper:
     """Return the vector environment with the spec's reward in place of its own.
 
@@ -81,6 +87,7 @@ def wrap_vector(
         observe: How memory enters the observation; the spec's own choice when not given.
         detail: Whether `infos["rewardspec"]` tells every step's payments by term (`terms`), machine states
             (`state`) and verdicts (`verdict`), each `[B]`.
+        backend: `array` is NumPy, operation by operation; `native` compiles the program to one loop with numba.
 
     Returns:
         The wrapped vector environment. Rewards are `[B]` float64. Where an episode ends,
@@ -93,7 +100,8 @@ def wrap_vector(
         UnsupportedError: `not-a-vector-environment`; `vector-cannot-end` when the spec can end an episode and
             the vector environment resets its environments by itself; `vector-labeller` when the spec names a
             ready-made labeller, which must see the live environments; `needs-whole-episodes` when it pays only
-            once episodes are over.
+            once episodes are over; `unknown-backend`.
+        MissingExtraError: When `native` is asked for and numba is not installed.
 
     Example:
         >>> import gymnasium
@@ -104,7 +112,7 @@ def wrap_vector(
         >>> venv.step(venv.action_space.sample())[1].shape
         (3,)
     """
-    return RewardSpecVectorWrapper(venv, spec, label=label, observe=observe, detail=detail)
+    return RewardSpecVectorWrapper(venv, spec, label=label, observe=observe, detail=detail, backend=backend)
 
 
 class RewardSpecVectorWrapper(VectorWrapper):
@@ -125,9 +133,11 @@ class RewardSpecVectorWrapper(VectorWrapper):
         label: Label | None = None,
         observe: Observe | None = None,
         detail: bool = False,
+        backend: VectorBackend = "array",
     ) -> None:
         """See `wrap_vector`."""
         refuse_other(env)
+        refuse_backend(backend, ("array", "native"))
         super().__init__(env)
         program = as_program(spec)
         refuse_episode_scope(program)
@@ -139,6 +149,7 @@ class RewardSpecVectorWrapper(VectorWrapper):
         self._label = label
         self._observe: Observe = observe or program.observe
         self._detail = detail
+        self._backend = backend
         self._params = {param.name: param.initial for param in program.params}
         self._reads_obs = label is not None or any(f.root == "obs" for f in self.layout.shapes)
         self._info_keys = tuple(
@@ -153,7 +164,11 @@ class RewardSpecVectorWrapper(VectorWrapper):
         self._steps = np.zeros(self.num_envs, np.int64)
 
     def _compile(self) -> None:
-        self._array = compile_array(self.layout, self.num_envs, "numpy", dtype="float64")
+        self._array: ArrayProgram | NativeBatch
+        if self._backend == "native":
+            self._array = compile_native(self.layout, self.num_envs)
+        else:
+            self._array = compile_array(self.layout, self.num_envs, "numpy", dtype="float64")
         self._extension = extension(self.program, self.env.single_observation_space, self._observe)
         if self._extension is not None:
             self.single_observation_space = self._extension.space
@@ -227,6 +242,9 @@ class RewardSpecVectorWrapper(VectorWrapper):
             none = np.zeros(self.num_envs, np.bool_)
             return state, Outcome(zeros, none, none, tuple(zeros for _ in self.program.terms))
         rows = np.ones(self.num_envs, np.bool_) if active is None else active
+        quick = self._advance_native(state, transition, active)
+        if quick is not None:
+            return quick
         self._check_values(transition, rows)
         try:
             news, outcome = self._array.step(state, transition, self._params, active)
@@ -240,6 +258,18 @@ class RewardSpecVectorWrapper(VectorWrapper):
         if not np.isfinite(outcome.reward).all():
             raise self._explain(transition, outcome)
         return news, outcome
+
+    def _advance_native(
+        self, state: ArrayState, transition: Transition, active: Bools | None
+    ) -> tuple[ArrayState, Outcome] | None:
+        """Return the step where machine code finds nothing wrong with it, else None: then look closer."""
+        if not isinstance(self._array, NativeBatch) or self._info_keys:
+            return None  # keys of infos come and go
+        try:
+            news, outcome, sound = self._array.step_checked(state, transition, self._params, active)
+        except (KeyError, IndexError, TypeError, ValueError):
+            return None
+        return (news, outcome) if sound else None
 
     def _remember(self, obs: Any) -> None:
         if self._reads_obs:
