@@ -91,6 +91,29 @@ class _Tile:
         """Add a * b to a variable."""
         self.builder.store(self.builder.call(self.fma, [a, b, self.builder.load(into)]), into)
 
+    def add_lanes(self, vectors):
+        """Return the sum of the lanes of each vector.
+
+        Two vectors become one whose lanes are sums of neighbours, of the first vector in its first half, until one
+        vector holds the sums of as many vectors as it has lanes: half the work of summing each up by itself.
+        """
+        b, nothing = self.builder, ir.Constant(self.vector, None)
+        found = []
+        for first in range(0, len(vectors), self.lanes):
+            group = vectors[first : first + self.lanes]
+            wanted = len(group)
+            group = group + [nothing] * (self.lanes - wanted)
+            while len(group) > 1:
+                pairs = zip(group[::2], group[1::2], strict=True)
+                group = [b.fadd(self._every_other(x, y, 0), self._every_other(x, y, 1)) for x, y in pairs]
+            found += [b.extract_element(group[0], ir.IntType(32)(i)) for i in range(wanted)]
+        return found
+
+    def _every_other(self, x, y, first):
+        lanes = range(first, 2 * self.lanes, 2)
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), list(lanes))
+        return self.builder.shuffle_vector(x, y, mask)
+
 
 def _product_tile(size):
     """Make z[j : j+size, m : m+width] += w[j : j+size] x[:, m : m+width] with width = TILE_BYTES // itemsize."""
@@ -137,14 +160,10 @@ def _outer_tile(height, width):
                 value = tile.load(tile.at(0, r, column))
                 for other, total in zip(others, sums_of_row, strict=True):
                     tile.multiply_add(value, other, total)
-        kind = ir.FunctionType(tile.element, [tile.element, tile.vector])
-        name = f"llvm.vector.reduce.fadd.v{tile.lanes}{'f32' if tile.item_bytes == 4 else 'f64'}"
-        add_lanes = cgutils.get_or_insert_function(builder.module, kind, name)
-        for r, sums_of_row in zip(left, sums, strict=True):
-            for c, total in zip(right, sums_of_row, strict=True):
-                zero = ir.Constant(tile.element, 0.0)
-                summed = builder.call(add_lanes, [zero, builder.load(total)], fastmath=("reassoc",))
-                builder.store(summed, tile.at(2, r, c))
+        totals = tile.add_lanes([builder.load(total) for sums_of_row in sums for total in sums_of_row])
+        places = [tile.at(2, r, c) for r in left for c in right]
+        for place, total in zip(places, totals, strict=True):
+            builder.store(total, place)
         return context.get_dummy_value()
 
     @intrinsic

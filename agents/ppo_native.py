@@ -366,8 +366,8 @@ def adam(theta, gradient, first, second, step, learning_rate, max_grad_norm):
     """Take one step of Adam (0.9, 0.999, eps 1e-5) with the gradient cut to a norm; `step` counts from 1."""
     number = theta.dtype.type
     squares = number(0)
-    for g in gradient:
-        squares += g * g
+    for i in range(gradient.size):  # `for g in gradient` would not run in vector lanes
+        squares += gradient[i] * gradient[i]
     scale = number(min(1.0, max_grad_norm / (math.sqrt(squares) + 1e-6)))
     rate = number(learning_rate / (1.0 - 0.9**step))
     unbias = number(1.0 / math.sqrt(1.0 - 0.999**step))
@@ -375,7 +375,7 @@ def adam(theta, gradient, first, second, step, learning_rate, max_grad_norm):
         g = gradient[i] * scale
         first[i] = number(0.9) * first[i] + number(0.1) * g
         second[i] = number(0.999) * second[i] + number(0.001) * g * g
-        theta[i] -= rate * first[i] / (np.sqrt(second[i]) * unbias + number(1e-5))
+        theta[i] -= rate * first[i] / (math.sqrt(second[i]) * unbias + number(1e-5))
 
 
 # -- playing ---------------------------------------------------------------------------------------------------
