@@ -11,6 +11,7 @@ builds automata with jumps (limit-deterministic ones).
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -144,19 +145,21 @@ def _groups(alone: Sequence[OmegaMonitor]) -> list[list[int]]:
 
     Two that only ask for something again and again need not: whatever is done for one leaves the other possible.
     """
-    groups: list[tuple[set[str], list[int]]] = []
-    loose = [i for i, monitor in enumerate(alone) if _is_recurrence(monitor)]
-    for i in [i for i in range(len(alone)) if i not in loose] + loose:
-        names, members = set(alone[i].propositions), [i]
-        apart = []
-        for group in groups:
-            if group[0] & names and not all(j in loose for j in (i, *group[1])):
-                names |= group[0]
-                members = group[1] + members
-            else:
-                apart.append(group)
-        groups = [*apart, (names, members)]
-    return sorted(sorted(members) for _, members in groups)
+    loose = {i for i, monitor in enumerate(alone) if _is_recurrence(monitor)}
+    groups = [(set(monitor.propositions), [i]) for i, monitor in enumerate(alone)]
+    while True:
+        meet = next(
+            (
+                (left, right)
+                for left, right in itertools.combinations(groups, 2)
+                if left[0] & right[0] and not loose.issuperset(left[1] + right[1])
+            ),
+            None,
+        )
+        if meet is None:
+            return sorted(sorted(members) for _, members in groups)
+        groups = [group for group in groups if group not in meet]
+        groups.append((meet[0][0] | meet[1][0], meet[0][1] + meet[1][1]))
 
 
 def _is_recurrence(monitor: OmegaMonitor) -> bool:

@@ -96,7 +96,8 @@ def _from_spot(parts: Sequence[Node], formula: Formula, limit: StateLimit) -> Pa
     if not parts:
         return ParityMonitor(formula.propositions, 0, (((0, 0, 0, 0),),))
     spot = load_spot()
-    whole = parts[0] if len(parts) == 1 else replace(formula.root, op="and", args=tuple(parts))
+    root = formula.root
+    whole = parts[0] if len(parts) == 1 else Node("and", tuple(parts), offset=root.offset, length=root.length)
     automaton = translate(whole, "parity max even", "high", limit)
     automaton = spot.reduce_parity(automaton, False)
     automaton = spot.change_parity(automaton, spot.parity_kind_max, spot.parity_style_even)

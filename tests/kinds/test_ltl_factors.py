@@ -62,6 +62,8 @@ TEXTS = [
     f"{patrol(2)} & G F (c & X c) & G (d -> X e)",
     "F c & F d & F e",
     f"{patrol(2)} & G ((c | G e) W d)",
+    # What ties two together ties the third, which shares a proposition with one of them.
+    "G F (c & (p1 U p3)) & G F p4 & G F (p4 | !p3) & G F p0",
 ]
 
 LABELS = st.sets(st.sampled_from([*NAMES, "c", "d", "e"]), max_size=4).map(
