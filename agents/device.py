@@ -23,7 +23,7 @@ from rewardspec import Program, Spec, compile_spec, load
 from rewardspec.analysis.check import check_discount
 from rewardspec.errors import MismatchError, Problem, UnsupportedError
 from rewardspec.wrappers.stacked import StackedWrapper, wrap_stacked
-from rewardspec.wrappers.tensor import TensorWrapper, wrap_tensor
+from rewardspec.wrappers.tensor import TensorWrapper, tensors_of, wrap_tensor
 
 Memory = dict[str, Tensor]
 """Tensors that keep their addresses while their values change."""
@@ -287,7 +287,9 @@ def adam_memory(weights: Tensor) -> Memory:
 # -- graphs and checkpoints ----------------------------------------------------------------------------------
 
 
-def captured(work: Callable[[], None], state: Callable[[], Memory], restore: Callable[[Memory], None]) -> Any:
+def captured(
+    work: Callable[[], None], state: Callable[[], Memory], restore: Callable[[Memory], None], worlds: Any
+) -> Callable[[], None]:
     """Return a function that replays `work` as one CUDA graph.
 
     A graph reads and writes the addresses that it was captured with, so `work` must keep all that it remembers in
@@ -298,8 +300,13 @@ def captured(work: Callable[[], None], state: Callable[[], Memory], restore: Cal
         work: What to capture.
         state: Returns copies of all that `work` changes.
         restore: Puts them back.
+        worlds: The wrapped environments, which are looked at for memory that moves.
+
+    Raises:
+        UnsupportedError: `unfit-graph` when the environments put new tensors in place of old ones.
     """
     before, numbers = state(), torch.cuda.get_rng_state()
+    refuse_moving(worlds, work, state, restore)
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -312,6 +319,26 @@ def captured(work: Callable[[], None], state: Callable[[], Memory], restore: Cal
     restore(before)
     torch.cuda.set_rng_state(numbers)
     return graph.replay
+
+
+def refuse_moving(
+    worlds: Any, work: Callable[[], None], state: Callable[[], Memory], restore: Callable[[Memory], None]
+) -> None:
+    """Raise when environments do not write what they remember into the same memory: a graph would replay old values.
+
+    Raises:
+        UnsupportedError: `unfit-graph`, with the attribute.
+    """
+    places = {name: tensor.data_ptr() for name, tensor in tensors_of(worlds.env).items()}
+    before = state()
+    work()
+    restore(before)
+    for name, tensor in tensors_of(worlds.env).items():
+        if places.get(name) != tensor.data_ptr():
+            where = f"{type(worlds.env).__name__}.{name}"
+            text = f"{where} is a new tensor after a step, and a CUDA graph would go on with the old"
+            hint = f"Write self.{name}.copy_(...) in place of self.{name} = ..., or leave --cuda-graphs out."
+            raise UnsupportedError(Problem("unfit-graph", text, hints=(hint,)))
 
 
 def refuse_graphs(device: str) -> None:

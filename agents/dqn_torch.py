@@ -317,7 +317,7 @@ class DQN:
     def capture(self) -> None:
         """Capture an iteration in a CUDA graph, if that is wanted."""
         if self.args.cuda_graphs:
-            self._iterate = captured(self.iterate, self.state, self.restore)
+            self._iterate = captured(self.iterate, self.state, self.restore, self.worlds)
 
     def run(self) -> None:
         """Do an iteration, as it is done fastest here."""

@@ -48,4 +48,10 @@ AGENTS: dict[str, Explanation] = {
         "$ python -m agents.ppo_torch --spec walker.yaml --env-id Walker2d-v5",
         "$ python -m agents.ppo_sb3 --spec walker.yaml --env-id Walker2d-v5",
     ),
+    "unfit-graph": Explanation(
+        "A CUDA graph reads and writes the addresses that it was captured with. Environments that put a new tensor in "
+        "place of the old one would be replayed from where they were when it was captured.",
+        "self.place = torch.where(mask, start, self.place)  # with --cuda-graphs",
+        "self.place.copy_(torch.where(mask, start, self.place))",
+    ),
 }

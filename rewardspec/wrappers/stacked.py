@@ -38,7 +38,7 @@ from rewardspec.transition import Transition
 from rewardspec.vocabulary import from_data, load
 from rewardspec.wrappers.memory import KEY
 from rewardspec.wrappers.single import SpecLike, as_program, refuse_episode_scope
-from rewardspec.wrappers.tensor import Label, TensorEnv, _own_labels, _refuse_labels
+from rewardspec.wrappers.tensor import Label, TensorEnv, _own_labels, _refuse_labels, memory_of, recall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -191,22 +191,15 @@ class StackedWrapper:
             self._obs.copy_(obs)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return copies of all that changes from step to step, the environments' own memory included.
-
-        Raises:
-            AttributeError: When the environments have no `state_dict` themselves.
-        """
-        return {name: memory.clone() for name, memory in self._memory().items()} | {
-            f"env.{name}": memory
-            for name, memory in self.env.state_dict().items()  # type: ignore[attr-defined]
-        }
+        """Return copies of all that changes from step to step, the environments' own memory included."""
+        own = {name: memory.clone() for name, memory in self._memory().items()}
+        return own | {f"env.{name}": memory for name, memory in memory_of(self.env).items()}
 
     def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
         """Take up what `state_dict` gave; the memory keeps its addresses. Call it after `reset`."""
         for name, memory in self._memory().items():
             memory.copy_(saved[name])
-        own = {name[4:]: memory for name, memory in saved.items() if name.startswith("env.")}
-        self.env.load_state_dict(own)  # type: ignore[attr-defined]
+        recall(self.env, {name[4:]: memory for name, memory in saved.items() if name.startswith("env.")})
 
     def _memory(self) -> dict[str, Tensor]:
         obs = self._obs if isinstance(self._obs, Mapping) else {} if self._obs is None else {"": self._obs}

@@ -275,22 +275,15 @@ class TensorWrapper:
         self._params[name].fill_(value)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return copies of all that changes from step to step, the environments' own memory included.
-
-        Raises:
-            AttributeError: When the environments have no `state_dict` themselves.
-        """
-        return {name: memory.clone() for name, memory in self._memory().items()} | {
-            f"env.{name}": memory
-            for name, memory in self.env.state_dict().items()  # type: ignore[attr-defined]
-        }
+        """Return copies of all that changes from step to step, the environments' own memory included."""
+        own = {name: memory.clone() for name, memory in self._memory().items()}
+        return own | {f"env.{name}": memory for name, memory in memory_of(self.env).items()}
 
     def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
         """Take up what `state_dict` gave; the memory keeps its addresses. Call it after `reset`."""
         for name, memory in self._memory().items():
             memory.copy_(saved[name])
-        own = {name[4:]: memory for name, memory in saved.items() if name.startswith("env.")}
-        self.env.load_state_dict(own)  # type: ignore[attr-defined]
+        recall(self.env, {name[4:]: memory for name, memory in saved.items() if name.startswith("env.")})
 
     def _memory(self) -> dict[str, Tensor]:
         obs = self._obs if isinstance(self._obs, Mapping) else {} if self._obs is None else {"": self._obs}
@@ -354,6 +347,30 @@ def _refuse_missing(labels: Mapping[str, Any], names: tuple[str, ...]) -> None:
         hint = f"It gave: {list_names(labels)}.{near_miss(missing[0], list(labels))}"
         text = f"the labelling function says nothing about '{missing[0]}'"
         raise MismatchError(Problem("missing-label", text, hints=(hint,)))
+
+
+def memory_of(tenv: Any) -> dict[str, Tensor]:
+    """Return copies of what environments remember: their `state_dict()`, or else every tensor that they hold."""
+    if hasattr(tenv, "state_dict"):
+        saved: dict[str, Tensor] = tenv.state_dict()
+        return saved
+    return {name: memory.clone() for name, memory in tensors_of(tenv).items()}
+
+
+def recall(tenv: Any, saved: Mapping[str, Tensor]) -> None:
+    """Give environments back what `memory_of` told."""
+    if hasattr(tenv, "load_state_dict"):
+        tenv.load_state_dict(saved)
+        return
+    for name, memory in saved.items():
+        setattr(tenv, name, getattr(tenv, name).copy_(memory))
+
+
+def tensors_of(tenv: Any) -> dict[str, Tensor]:
+    """Return the tensors that environments hold, by the attribute's name."""
+    import torch
+
+    return {name: value for name, value in vars(tenv).items() if isinstance(value, torch.Tensor)}
 
 
 # -- memory in observations, on the device -----------------------------------------------------------------

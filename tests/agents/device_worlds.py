@@ -82,12 +82,6 @@ class Throw:
         over = torch.ones_like(self.target, dtype=torch.bool)
         return self.reset(over), -(action[:, 0] - self.target).square(), over, torch.zeros_like(over)
 
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        return {}
-
-    def load_state_dict(self, saved: Any) -> None:
-        """Nothing is remembered."""
-
 
 class Spot(Throw):
     """The same with a picture: a bright spot to the left or to the right, and the side to be said."""

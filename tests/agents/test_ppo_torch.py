@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from agents import recording
-from agents.device import read_tasks
+from agents.device import read_tasks, refuse_moving
 from agents.ppo_torch import PPO, Args, evaluate, train
 from envs import batches
 from rewardspec import UnsupportedError
@@ -120,6 +121,23 @@ def test_an_iteration_never_looks_at_a_tensor(tmp_path: Path) -> None:
         agent.iterate()
         with NoLook():
             agent.iterate()
+
+
+def test_environments_whose_memory_moves_are_not_captured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Moving(Throw):
+        def step(self, action: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            self.target = self.target.clone()
+            return super().step(action)
+
+    spec = tmp_path / "throw.yaml"
+    spec.write_text("env: {id: Throw-v0}\nreward: reward")
+    for made, code in ((Throw, None), (Moving, r"Moving.target is a new tensor.*\[unfit-graph\]")):
+        monkeypatch.setitem(batches.BATCHES, "Throw-v0", made)
+        agent = PPO(args(tmp_path, spec=spec), read_tasks(spec, None))
+        with pytest.raises(UnsupportedError, match=code) if code else nullcontext():
+            refuse_moving(agent.worlds, agent.iterate, agent.state, agent.restore)
 
 
 # -- stopping and going on -----------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from envs.batches import batch
+from envs.batches import BATCHES, batch
 from envs.cartpole_batch import CartPoleBatch
 from rewardspec import MismatchError, UnsupportedError
+from rewardspec.environments import make_environment
 
 
 def test_transitions_are_those_of_gymnasium() -> None:
@@ -59,6 +60,16 @@ def test_first_states_are_uniform_and_repeat_with_the_seed() -> None:
 def test_an_id_leads_to_its_batch_form() -> None:
     assert isinstance(batch("CartPole-v1", 2), CartPoleBatch)
     assert batch("FrozenLake-v1", 2).single_observation_space.n == 16
+    assert batch("FrozenLake-v1", 2, map_name="8x8").single_observation_space.n == 64
+
+
+@pytest.mark.parametrize("env_id", [*BATCHES, "rewardspec/OfficeWorld-v0"])
+def test_every_batch_form_has_the_spaces_of_its_environment(env_id: str) -> None:
+    one, many = make_environment(env_id), batch(env_id, 3)
+    assert many.single_observation_space == one.observation_space
+    assert many.single_action_space == one.action_space
+    obs = many.reset(torch.ones(3, dtype=torch.bool))
+    assert len(next(iter(obs.values())) if isinstance(obs, dict) else obs) == 3
 
 
 def test_ids_without_a_batch_form_are_refused() -> None:
@@ -66,5 +77,7 @@ def test_ids_without_a_batch_form_are_refused() -> None:
         batch("Acrobot-v1", 2)
     with pytest.raises(MismatchError, match=r"\[no-environment\]"):
         batch("CartPole-v99", 2)
+    with pytest.raises(MismatchError, match=r"\[no-environment\]"):
+        batch("CartPole-v1", 2, horison=3)
     with pytest.raises(UnsupportedError, match=r"'cuda:99' cannot be used.*\[unknown-device\]"):
         batch("CartPole-v1", 2, "cuda:99")
