@@ -241,3 +241,15 @@ class FlatWorldBatch:
         away = (self._place[:, None] - self._centres).square().sum(dim=2)
         on = away < self._squares
         return {name: on[:, discs].any(dim=1) for name, discs in self._discs.items()}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return copies of what the environments remember, for a checkpoint."""
+        return {name: memory.clone() for name, memory in self._memory().items()}
+
+    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
+        """Take up what `state_dict` gave; the memory keeps its addresses."""
+        for name, memory in self._memory().items():
+            memory.copy_(saved[name])
+
+    def _memory(self) -> dict[str, Tensor]:
+        return {"place": self._place, "next": self._next, "steps": self._steps}

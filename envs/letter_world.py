@@ -372,5 +372,17 @@ class LetterWorldBatch:
         letter = self.layouts[self._layout, self._cell]
         return {name: letter == number for number, name in enumerate(self.label_names)}
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return copies of what the environments remember, for a checkpoint."""
+        return {name: memory.clone() for name, memory in self._memory().items()}
+
+    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
+        """Take up what `state_dict` gave; the memory keeps its addresses."""
+        for name, memory in self._memory().items():
+            memory.copy_(saved[name])
+
+    def _memory(self) -> dict[str, Tensor]:
+        return {"layout": self._layout, "next": self._next, "cell": self._cell, "steps": self._steps}
+
     def _observe(self) -> Tensor:
         return self._seen.index_select(0, self._layout * self.size**2 + self._cell)

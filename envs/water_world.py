@@ -302,6 +302,24 @@ class WaterWorldBatch:
         holds = self._began.reshape(self.num_envs, len(COLOURS), PER_COLOUR).any(dim=2)
         return {name: holds[:, i] for i, name in enumerate(self.label_names)}
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return copies of what the environments remember, for a checkpoint."""
+        return {name: memory.clone() for name, memory in self._memory().items()}
+
+    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
+        """Take up what `state_dict` gave; the memory keeps its addresses."""
+        for name, memory in self._memory().items():
+            memory.copy_(saved[name])
+
+    def _memory(self) -> dict[str, Tensor]:
+        return {
+            "bodies": self._bodies,
+            "touching": self._touching,
+            "began": self._began,
+            "map": self._map,
+            "steps": self._steps,
+        }
+
     def _observe(self) -> Tensor:
         seen = (self._bodies - self._bodies[:, :1]) * self._scale
         seen[:, 0] = self._bodies[:, 0] * self._own_scale

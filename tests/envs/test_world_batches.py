@@ -65,3 +65,34 @@ def test_what_a_step_returned_is_not_changed_by_the_next(env_id: str) -> None:
     tenv.reset(torch.ones(4, dtype=torch.bool))
     tenv.step(action)
     assert all(torch.equal(part, old) for part, old in zip(outcome, before, strict=True))
+
+
+@pytest.mark.parametrize("env_id", WORLDS)
+def test_a_run_goes_on_from_what_was_kept_of_it(env_id: str) -> None:
+    """A checkpoint holds what changes, and nothing that is drawn beforehand."""
+    first, second = (batch(env_id, 6, pool=16) for _ in range(2))
+    everyone, rng = torch.ones(6, dtype=torch.bool), np.random.default_rng(0)
+    first.single_action_space.seed(0)
+
+    def play(tenv: Any, actions: list[torch.Tensor]) -> list[torch.Tensor]:
+        seen = []
+        for action in actions:
+            outcome = tenv.step(action)
+            labels = tenv.label(None)
+            seen += [*outcome, *labels.values(), tenv.reset(masks[len(seen) % len(masks)])]
+        return seen
+
+    masks = [torch.tensor(rng.random(6) < 0.2) for _ in range(7)]
+    actions = [
+        torch.as_tensor(np.stack([first.single_action_space.sample() for _ in range(6)])) for _ in range(60)
+    ]
+    first.reset(everyone)
+    play(first, actions[:30])
+    kept: Any = first
+    saved = kept.state_dict()
+    assert sum(part.numel() for part in saved.values()) < 6 * 80
+    after = play(first, actions[30:])
+    second.reset(everyone)
+    other: Any = second
+    other.load_state_dict(saved)
+    assert all(torch.equal(one, two) for one, two in zip(after, play(second, actions[30:]), strict=True))
