@@ -35,7 +35,7 @@ reward:
 
 
 def lake() -> gym.Env[Any, Any]:
-    return gym.make("FrozenLake-v1", is_slippery=True)
+    return gym.make("FrozenLake-v1", is_slippery=True, max_episode_steps=9)
 
 
 def outcome(product: Product, u: int, s: int, a: int, s2: int, terminated: bool) -> int:
@@ -55,7 +55,7 @@ def test_the_product_steps_as_the_wrapped_environment_does(name: str) -> None:
     env = wrap(lake(), loads(SPECS[name]), observe="none", detail=True)
     product = take_product(compile_spec(loads(SPECS[name])), tabulate(lake()))
     env.action_space.seed(0)
-    episodes = 0
+    episodes = limited = 0
     s, _ = env.reset(seed=0)
     u = 0
     for _ in range(3000):
@@ -72,8 +72,8 @@ def test_the_product_steps_as_the_wrapped_environment_does(name: str) -> None:
         if terminated or truncated:
             assert truncated or u >= product.n_memory, "memory in which episodes end is numbered from U on"
             s, _ = env.reset()
-            u, episodes = 0, episodes + 1
-    assert episodes > 50
+            u, episodes, limited = 0, episodes + 1, limited + (truncated and not terminated)
+    assert episodes > 50 < limited
 
 
 @pytest.mark.parametrize("spec", ["office_both", "office_patrol", "craft_gem"])
@@ -104,6 +104,13 @@ def test_memory_is_what_the_world_can_lead_to_and_no_more() -> None:
     text = "propositions: {a: next_obs == 1, never: next_obs == 99}\nreward: {ltl: F(a & X F never)}"
     product = take_product(compile_spec(loads(text)), tabulate(lake()))
     assert product.n_memory == 2, "the state after `never` cannot be reached in this world"
+    office = take_product(
+        compile_spec(load("examples/specs/office_coffee.yaml")),
+        tabulate(gym.make("rewardspec/OfficeWorld-v0")),
+    )
+    going, ends = office.names[: office.n_memory], office.names[office.n_memory :]
+    assert len(going) == 2, "not those in which the episode is over"
+    assert sorted(ends) == ["broken", "delivered"]
 
 
 def test_a_counter_without_an_end_is_refused_and_without_memory_there_is_one_state() -> None:

@@ -169,6 +169,14 @@ def test_shaping_changes_no_optimal_policy_anywhere() -> None:
     assert compare(plain, shaped, everywhere=True).same
 
 
+def test_a_spec_agrees_with_itself_in_every_memory_state() -> None:
+    world = tabulate(gym.make("rewardspec/OfficeWorld-v0"))
+    solution = solve(take_product(compile_spec(load("examples/specs/office_patrol.yaml")), world))
+    found = compare(solution, solution)
+    assert found.same and not found.ends_apart
+    assert len({row // world.n_states for row in found.states}) == 4, "A, B, C and D are all on the way"
+
+
 def test_a_penalty_that_outweighs_the_goal_parts_two_specs_at_the_start() -> None:
     dear = (
         REACH.replace("reward: {", "reward:\n  - {").rstrip() + "\n  - {markov: -10 * action, name: effort}\n"
@@ -186,6 +194,8 @@ def test_specs_may_part_late_and_end_apart() -> None:
         "both go to the end as fast as they can, and where one has ended there is nothing to compare"
     )
     assert found.ends_apart
+    other = compare(solve(product_of(twice, chain(3))), solve(product_of(REACH, chain(3))))
+    assert other.same and other.ends_apart
     back = REACH.replace("accept: 3", "accept: 3, weight: -1")
     assert not compare(solve(product_of(REACH, chain(3))), solve(product_of(back, chain(3)))).same
 
