@@ -59,8 +59,8 @@ class Args:
     """How often a rollout is gone over."""
     gae_lambda: float = 0.95
     clip_range: float = 0.2
-    ent_coef: float = 0.01
-    """What exploration is worth."""
+    ent_coef: float | None = None
+    """What exploration is worth; 0.01 without where actions are discrete, else nothing."""
 
 
 OWN = ("learning_rate", "n_steps", "batch_size", "n_epochs", "gae_lambda", "clip_range", "ent_coef")
@@ -75,7 +75,7 @@ def main(args: Args) -> RunFolder:
         )
     if args.spec is None:
         sys.exit("say what to learn from: --spec FILE (or --resume FOLDER)")
-    agent = {name: getattr(args, name) for name in OWN}
+    agent = {name: getattr(args, name) for name in OWN if getattr(args, name) is not None}
     agent["policy_kwargs"] = {"net_arch": list(args.hidden)}
     if args.gamma is not None:
         agent["gamma"] = args.gamma

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -234,6 +235,33 @@ def test_observations_with_parts_have_a_buffer_of_their_own() -> None:
     sample: Any = model.replay_buffer.sample(4)  # type: ignore[union-attr]
     assert sample.observations["rewardspec"].shape == (20, 6)
     assert sample.observations["obs"].shape[0] == 20
+
+
+def test_what_training_makes_of_a_mapping_shows_the_states_somewhere_else(tmp_path: Path) -> None:
+    """A mapping becomes one vector, the state's part of it behind the rest; the buffer is told where."""
+    run = train(
+        loads(LAPS + "observe: dict\n"),
+        tmp_path / "run",
+        algo="dqn",
+        steps=300,
+        n_envs=2,
+        agent=SHORT["dqn"],
+        crm=1.0,
+        show=False,
+    )
+    model, env = load_agent(run.path)
+    assert model.observation_space.shape == (CELLS + 6,)
+    obs, _ = env.reset(seed=0)
+    np.testing.assert_array_equal(obs[CELLS:], told().states.memory[0])
+
+
+def test_what_an_environment_tells_goes_to_other_processes() -> None:
+    env = told()
+    env.reset(seed=0)
+    here = env.step(0)[4]["counterfactual"]
+    there = pickle.loads(pickle.dumps(here))
+    np.testing.assert_array_equal(here.reward, there.reward)
+    assert here.state == there.state
 
 
 @pytest.mark.parametrize("algorithm", [SAC, TD3])
