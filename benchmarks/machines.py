@@ -11,6 +11,7 @@ authors' public repository have them (results/summary).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ def learn(programs: Sequence[Program], world: TabularWorld, setting: Setting, se
     """Return the curves of one run, a point every `every` steps.
 
     `of_optimum`: the greedy policy's return in per cent of the optimum, of the task that does worst. `per_step`: the
-    published measure, in parts of the optimum; only where the setting's `curves` name it.
+    published measure in thousandths of the optimum, where the setting's `curves` name it.
     """
     args = Args(seed=seed, window=setting.get("window", 100), **setting["agent"])
     gamma = programs[0].discount or 0.9
@@ -64,26 +65,51 @@ def learn(programs: Sequence[Program], world: TabularWorld, setting: Setting, se
         learner.learn(every)
         row = learner.row()
         of_optimum.append(round(100 * (row["return/least_of_optimum"] or 0.0)))
-        per_step.append(round(row["reward_per_step/of_optimum"] or 0.0, 3))
-    curves = {"of_optimum": of_optimum, "per_step": per_step}
+        per_step.append(round(1000 * (row["reward_per_step/of_optimum"] or 0.0)))
+    curves: dict[str, Any] = {"of_optimum": packed(of_optimum), "per_step": per_step}
     return {"run": seed, "every": every, **{name: curves[name] for name in setting["curves"]}}
+
+
+def packed(values: Sequence[float]) -> list[list[float]]:
+    """Return a curve as [value, times in a row]: a greedy policy's return stands still for long.
+
+    Example:
+        >>> packed([0, 0, 100])
+        [[0, 2], [100, 1]]
+    """
+    return [[value, len(list(same))] for value, same in itertools.groupby(values)]
+
+
+def curve(row: Row, name: str) -> npt.NDArray[np.float64]:
+    """Return a curve of a row, point by point, in parts of the optimum.
+
+    Example:
+        >>> curve({"of_optimum": [[0, 2], [100, 1]]}, "of_optimum").tolist()
+        [0.0, 0.0, 1.0]
+    """
+    if name == "per_step":
+        return np.array(row[name]) / 1000
+    values, times = zip(*row[name], strict=True)
+    return np.repeat(np.array(values) / 100, times)
 
 
 def score(rows: Sequence[Row]) -> float:
     """Return the mean, over steps and runs, of the greedy policy's return in parts of the optimum."""
-    return float(np.mean([np.clip(row["of_optimum"], 0, 100).mean() / 100 for row in rows])) if rows else 0.0
+    return (
+        float(np.mean([np.clip(curve(row, "of_optimum"), 0.0, 1.0).mean() for row in rows])) if rows else 0.0
+    )
 
 
 def steps_to_95(row: Row) -> int | None:
     """Return after how many steps the greedy policy is within 5 % of the optimum, also at the next evaluation."""
-    good = np.array(row["of_optimum"]) >= 95
+    good = curve(row, "of_optimum") >= 0.95
     good &= np.append(good[1:], good[-1:])
     return int(row["every"] * (np.flatnonzero(good)[0] + 1)) if good.any() else None
 
 
 def crossings(rows: Sequence[Row]) -> list[int | None]:
     """Return when the median curve of reward per step first reaches each level."""
-    median = np.median([row["per_step"] for row in rows], axis=0)
+    median = np.median([curve(row, "per_step") for row in rows], axis=0)
     return [
         int(rows[0]["every"] * (np.flatnonzero(median >= level)[0] + 1)) if (median >= level).any() else None
         for level in LEVELS
@@ -92,7 +118,7 @@ def crossings(rows: Sequence[Row]) -> list[int | None]:
 
 def end(rows: Sequence[Row]) -> float:
     """Return the median reward per step over the last tenth of the curves."""
-    median = np.median([row["per_step"] for row in rows], axis=0)
+    median = np.median([curve(row, "per_step") for row in rows], axis=0)
     return float(median[-max(1, len(median) // 10) :].mean())
 
 
@@ -158,10 +184,10 @@ def steps_table(cells: Sequence[Cell], tasks: Sequence[str], arms: Sequence[str]
     return lines
 
 
-LABELS = {"per_step": "reward per step, of the optimum", "of_optimum": "greedy return, % of the optimum"}
+LABELS = {"per_step": "reward per step, of the optimum", "of_optimum": "greedy return, of the optimum"}
 
 
-def draw(place: Path, title: str, arms: Mapping[str, Sequence[Row]], curve: str) -> None:
+def draw(place: Path, title: str, arms: Mapping[str, Sequence[Row]], what: str) -> None:
     """Draw a curve's median over runs, with the quartiles as bands, into an SVG file."""
     import matplotlib
 
@@ -172,13 +198,13 @@ def draw(place: Path, title: str, arms: Mapping[str, Sequence[Row]], curve: str)
     figure, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
     for i, (name, rows) in enumerate(arms.items()):
         if rows:
-            values: npt.NDArray[np.float64] = np.array([row[curve] for row in rows])
+            values: npt.NDArray[np.float64] = np.array([curve(row, what) for row in rows])
             steps = rows[0]["every"] * np.arange(1, values.shape[1] + 1)
             low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
             axes.fill_between(steps, low, high, color=f"C{i}", alpha=0.25, linewidth=0)
             axes.plot(steps, middle, color=f"C{i}", label=name)
-    axes.axhline(1.0 if curve == "per_step" else 100.0, color="0.5", linestyle="--", linewidth=0.8)
-    axes.set(xlabel="environment steps", ylabel=LABELS[curve], title=title)
+    axes.axhline(1.0, color="0.5", linestyle="--", linewidth=0.8)
+    axes.set(xlabel="environment steps", ylabel=LABELS[what], title=title)
     axes.spines[["top", "right"]].set_visible(False)
     axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=" "))
     if any(arms.values()):
