@@ -19,7 +19,17 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from benchmarks.speed import batch_step, compile_time, crm, pycrm, share, single_step, tabular  # noqa: E402
+from benchmarks.speed import (  # noqa: E402
+    batch_step,
+    compile_time,
+    crm,
+    device,
+    native_batch,
+    pycrm,
+    share,
+    single_step,
+    tabular,
+)
 from benchmarks.speed.method import QUICK, Result, Settings  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -27,8 +37,10 @@ RESULTS = ROOT / "benchmarks" / "results" / "speed.json"
 EXPERIMENTS = {
     "single": ("One environment, per step", single_step.measure),
     "batch": ("Many environments, per environment step", batch_step.measure),
+    "native": ("Many environments in one compiled loop, per environment step", native_batch.measure),
     "compile": ("Compiling", compile_time.measure),
     "crm": ("Counterfactual experience", crm.measure),
+    "device": ("On the device", device.measure),
     "share": ("Share of an environment's step", share.measure),
     "tabular": ("Tabular agents and exact solutions", tabular.measure),
 }
@@ -73,6 +85,7 @@ def main(arguments: list[str]) -> int:
 def table(title: str, results: list[Result]) -> Table:
     """Return one experiment's lines."""
     made = Table(title=title, title_justify="left", title_style="bold")
+    made.add_column("")
     made.add_column("what")
     for column in ("goal", "measured", "quartiles"):
         made.add_column(column, justify="right", no_wrap=True)
@@ -82,7 +95,12 @@ def table(title: str, results: list[Result]) -> Table:
         goal = "" if r.goal is None else f"{sign} {r.goal:g} {r.unit}"
         mark = {None: "", True: "[green]yes[/green]", False: "[red]no[/red]"}[r.met]
         made.add_row(
-            r.what, goal, f"{_short(r.median)} {r.unit}", f"{_short(r.low)} - {_short(r.high)}", mark
+            r.code,
+            r.what + (f"\n  [dim]{r.why}[/dim]" if r.why else ""),
+            goal,
+            f"{_short(r.median)} {r.unit}",
+            f"{_short(r.low)} - {_short(r.high)}",
+            mark,
         )
     return made
 
@@ -100,7 +118,9 @@ def record(found: dict[str, list[Result]], settings: Settings) -> dict[str, Any]
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in ("numpy", "gymnasium", "torch", "minigrid", "spottl")},
+        "versions": {
+            name: _version(name) for name in ("numpy", "gymnasium", "torch", "numba", "minigrid", "spottl")
+        },
         "results": {
             name: [{**asdict(result), "met": result.met} for result in results]
             for name, results in found.items()

@@ -12,11 +12,14 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Block = Callable[[int], None]
 """Does the case's work n times."""
+
+Unit = Literal["x", "ns", "ms", "%", "GB/s", "G/s", "M/s"]
+"""`G/s` and `M/s` count environment steps."""
 
 Times = dict[str, list[float]]
 """Per case, per round: nanoseconds of CPU time for doing it once."""
@@ -46,33 +49,40 @@ class Result:
 
     Attributes:
         what: What was measured, for a reader who has not seen the code.
-        unit: `x` for ratios, else `ns`, `ms`, `%`.
+        unit: `x` for ratios, else a unit of time, share or rate.
         median: Median over the rounds.
         low: First quartile.
         high: Third quartile.
         goal: What it should be, None where there is none.
         better: Whether `low` or `high` figures are better.
+        code: Name of the goal in the project's list, as C1.
+        why: Why a figure misses its goal, or is not there.
     """
 
     what: str
-    unit: Literal["x", "ns", "ms", "%"]
+    unit: Unit
     median: float
     low: float
     high: float
     goal: float | None = None
     better: Literal["low", "high"] = "low"
+    code: str = ""
+    why: str = ""
 
     @staticmethod
     def of(
         what: str,
-        unit: Literal["x", "ns", "ms", "%"],
+        unit: Unit,
         values: Sequence[float],
         goal: float | None = None,
         better: Literal["low", "high"] = "low",
+        code: str = "",
+        why: str = "",
     ) -> Result:
         """Return the result of one figure per round."""
         low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-        return Result(what, unit, median, low, high, goal, better)
+        made = Result(what, unit, median, low, high, goal, better, code, why)
+        return replace(made, why="") if made.met else made
 
     @property
     def met(self) -> bool | None:
