@@ -25,7 +25,7 @@ SMOKE_STEPS = 2_048
 SPECS = ROOT / "examples" / "specs"
 TASKS: dict[str, dict[str, Any]] = {
     "doorkey-8x8": {"spec": "minigrid_doorkey.yaml", "n_envs": 16, "steps": 300_000},
-    "keyroom-s5": {"spec": "minihack_keyroom.yaml", "n_envs": 16, "steps": 300_000},
+    "keyroom-s5": {"spec": "minihack_keyroom.yaml", "n_envs": 16, "steps": 200_000},
 }
 SETTINGS: list[Setting] = [
     {"name": f"{task}-{reward}", "task": task, "reward": reward, **facts}
