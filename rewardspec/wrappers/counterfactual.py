@@ -81,7 +81,7 @@ class JointStates:
 
         Example:
             >>> from rewardspec import compile_spec, loads
-            >>> spec = loads("propositions: {a: next_obs[0] > 0}\nreward: {ltl: F a & F !a, reject: -1}")
+            >>> spec = loads("propositions: {a: 'next_obs[0] > 0'}\nreward: {ltl: F a & F !a, reject: -1}")
             >>> joint = JointStates.of(compile_spec(spec))
             >>> joint.states.ravel().tolist(), joint.replayed.tolist()
             ([0, 1, 2, 3], [0, 1, 2])
@@ -442,7 +442,7 @@ class CounterfactualWrapper(RewardSpecWrapper):
 
         Example:
             >>> from rewardspec import loads
-            >>> spec = loads("propositions: {right: next_obs[0] > 0}\nreward: {ltl: F right & F !right, reject: -1}")
+            >>> spec = loads("propositions: {right: 'next_obs[0] > 0'}\nreward: {ltl: F right & F !right, reject: -1}")
             >>> env = CounterfactualWrapper(gym.make("CartPole-v1"), spec)
             >>> _ = env.reset(seed=0)
             >>> told = env.step(1)[4]["counterfactual"]
