@@ -1,0 +1,1 @@
+"""Peers that run in `.venv-bench`, in processes of their own."""
