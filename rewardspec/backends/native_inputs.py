@@ -34,6 +34,7 @@ class Inputs:
         self.parts = {
             root: [(path, (batch, *layout.arrays[root, path])) for path in leaves(layout, root)]
             for root in ("obs", "action", "next_obs")
+            if leaves(layout, root)
         }
         self.reads_reward = any(field.root == "reward" for field in layout.shapes)
         self.extra_fields = extra_fields(layout)
@@ -54,26 +55,19 @@ class Inputs:
 
     def observed(self, transition: Transition) -> tuple[Order, Any, Any, Any]:
         """Return how arrays lie in memory, then `obs`, `action` and `next_obs` as flat arrays or tuples of such."""
-        found = [
-            [self.leaf(getattr(transition, root), *part) for part in parts] if parts else []
+        found = {
+            root: [self.leaf(getattr(transition, root), *part) for part in parts]
             for root, parts in self.parts.items()
-        ]
-        arrays = [array for listed in found for array in listed]
+        }
+        arrays = [array for listed in found.values() for array in listed]
         is_c = all([array.flags.c_contiguous for array in arrays])
         is_f = not is_c and all([array.flags.f_contiguous and array.ndim <= 2 for array in arrays])
         order: Order = "columns" if is_f else "rows"
-        flat = [
-            self.joined(parts, [array.ravel("K" if order == "columns" else "C") for array in listed])
-            for parts, listed in zip(self.parts.values(), found, strict=True)
-        ]
-        return order, flat[0], flat[1], flat[2]
-
-    @staticmethod
-    def joined(parts: list[tuple[Any, ...]], arrays: list[npt.NDArray[Any]]) -> Any:
-        """Return the arrays of one root as its argument: 0 where nothing is read."""
-        if not parts:
-            return 0
-        return tuple(arrays) if parts[0][0] else arrays[0]
+        flat: dict[str, Any] = {}
+        for root, listed in found.items():
+            joined = [array.ravel("K" if is_f else "C") for array in listed]
+            flat[root] = tuple(joined) if self.parts[root][0][0] else joined[0]
+        return order, flat.get("obs", 0), flat.get("action", 0), flat.get("next_obs", 0)
 
     def leaf(self, value: Any, path: tuple[Any, ...], shape: tuple[int, ...]) -> npt.NDArray[Any]:
         """Return the array to which keys lead."""

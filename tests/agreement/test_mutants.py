@@ -204,8 +204,8 @@ MUTANTS = [
     ),
     (
         NATIVE_INPUTS,
-        "flat[0], flat[1], flat[2]",
-        "flat[2], flat[1], flat[0]",
+        'return order, flat.get("obs", 0)',
+        'return order, flat.get("next_obs", 0)',
         "the observation before the step is that after it",
     ),
 ]
