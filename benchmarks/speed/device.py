@@ -3,12 +3,13 @@
 On the CPU this measures the share of the reward program in a device-resident step, eager and compiled, and PPO in
 torch beside stable-baselines3 (goal C6t). Where there is a CUDA device it measures what the device can do (copy
 bandwidth, time of a graph's node, rate of the L2 cache) and then goals G1 to G8 against that; where there is none it
-says of each that it is unmeasured. Rates on a device are by CUDA events around replayed graphs, or by a clock around
+lists each as unmeasured. Rates on a device are by CUDA events around replayed graphs, or by a clock around
 seconds of synchronised work; they count environment steps once.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -77,15 +78,17 @@ def measure(settings: Settings) -> list[Result]:
     try:
         import torch
     except ImportError:
-        print("device: unmeasured: torch is not installed")
-        return []
+        return [absent("", "On the device", "unmeasured: torch is not installed")]
     torch.set_num_threads(1)
     results = [*shares(settings), *ppo_beside_sb3(settings)]
     if torch.cuda.is_available():
         return [*results, *cuda_goals(settings)]
-    for name, goal in GOALS.items():
-        print(f"{name} ({goal}): unmeasured: no CUDA device")
-    return results
+    return [*results, *(absent(code, what, "unmeasured: no CUDA device") for code, what in GOALS.items())]
+
+
+def absent(code: str, what: str, why: str) -> Result:
+    """Return a line for a goal that cannot be measured here."""
+    return Result(what, "x", math.nan, math.nan, math.nan, None, "high", code, why)
 
 
 # -- the reward program's share of a step ----------------------------------------------------------------------
@@ -172,8 +175,11 @@ def ppo_beside_sb3(settings: Settings) -> list[Result]:
     try:
         import stable_baselines3  # noqa: F401
     except ImportError:
-        print("C6t: unmeasured: stable-baselines3 is not installed")
-        return []
+        return [
+            absent(
+                "C6t", "SB3's time / agents/ppo_torch.py", "unmeasured: stable-baselines3 is not installed"
+            )
+        ]
     results = []
     for envs, rollout in ((4, 128), (64, 128)):
         if settings.quick:
@@ -197,7 +203,9 @@ def ppo_beside_sb3(settings: Settings) -> list[Result]:
                 Result.of(f"{at}, agents/ppo_torch.py {how}: per environment step", "ns", times[how])
             )
             over = ratios(times["sb3"], times[how])
-            results.append(Result.of(f"{at}: SB3's time / {how}", "x", over, goal, "high"))
+            results.append(
+                Result.of(f"{at}: SB3's time / {how}", "x", over, goal, "high", "C6t" if goal else "")
+            )
         if settings.quick:
             break
     return results
@@ -255,8 +263,7 @@ def cuda_goals(settings: Settings) -> list[Result]:
         results += found
         for result in found:
             print(f"{result.what}: {result.median:.4g} {result.unit}")
-    print(f"G7 ({GOALS['G7']}): unmeasured: PureJaxRL needs jax on the same device")
-    return results
+    return [*results, absent("G7", GOALS["G7"], "unmeasured: PureJaxRL needs jax on the same device")]
 
 
 def graph_seconds(work: Callable[[], Any], replays: int = 20, rounds: int = 7) -> list[float]:
@@ -359,9 +366,9 @@ def automaton_goals(settings: Settings) -> Iterator[Result]:
             u, _ = step([columns], u)
 
     rates = [18 * many * len(stored) / s for s in graph_seconds(large)]
-    yield Result.of("G1: automaton, N = 4 M", "G/s", [r / 18e9 for r in rates], 133, "high")
+    yield Result.of("automaton, N = 4 M", "G/s", [r / 18e9 for r in rates], 133, "high", code="G1")
     yield Result.of(
-        "G1: its part of the copy bandwidth", "%", [100 * r / bandwidth for r in rates], 80, "high"
+        "its part of the copy bandwidth", "%", [100 * r / bandwidth for r in rates], 80, "high", code="G1"
     )
     few = 4096
     small = torch.zeros(few, dtype=torch.uint8, device="cuda")
@@ -373,7 +380,7 @@ def automaton_goals(settings: Settings) -> Iterator[Result]:
             small, _ = step([columns], small)
 
     rates = [few * 32 / s / 1e9 for s in graph_seconds(nodes, 200)]
-    yield Result.of("G2: automaton, N = 4,096, a node a step", "G/s", rates, 2, "high")
+    yield Result.of("automaton, N = 4,096, a node a step", "G/s", rates, 2, "high", code="G2")
     several = automaton(32)
 
     def fused() -> None:
@@ -381,7 +388,7 @@ def automaton_goals(settings: Settings) -> Iterator[Result]:
         small, _ = several(drawn, small)
 
     rates = [few * 32 / s / 1e9 for s in graph_seconds(fused, 200)]
-    yield Result.of("G2: automaton, N = 4,096, 32 steps in a kernel", "G/s", rates, 40, "high")
+    yield Result.of("automaton, N = 4,096, 32 steps in a kernel", "G/s", rates, 40, "high", code="G2")
 
 
 def environment_goals(settings: Settings) -> Iterator[Result]:
@@ -401,10 +408,10 @@ def environment_goals(settings: Settings) -> Iterator[Result]:
 
     with_spec, without = graph_seconds(several(paid)), graph_seconds(several(bare))
     yield Result.of(
-        "G3: CartPole and spec, N = 1 M", "G/s", [8 * many / s / 1e9 for s in with_spec], 20, "high"
+        "CartPole and spec, N = 1 M", "G/s", [8 * many / s / 1e9 for s in with_spec], 20, "high", code="G3"
     )
     cost = [100 * (a - b) / b for a, b in zip(with_spec, without, strict=True)]
-    yield Result.of("G4: what the spec adds to that step", "%", cost, 5)
+    yield Result.of("what the spec adds to that step", "%", cost, 5, code="G4")
     lake = wrap_tensor(
         batch("FrozenLake-v1", many, "cuda"),
         loads(LAKE),
@@ -414,7 +421,9 @@ def environment_goals(settings: Settings) -> Iterator[Result]:
     action = torch.randint(0, 4, (many,), device="cuda")
     step = torch.compile(lambda: lake.step(action)[:2], fullgraph=True, dynamic=False)
     rates = [8 * many / s / 1e9 for s in graph_seconds(several(step))]
-    yield Result.of("G3: a tabulated grid (FrozenLake, one-hot) and spec, N = 1 M", "G/s", rates, 10, "high")
+    yield Result.of(
+        "a tabulated grid (FrozenLake, one-hot) and spec, N = 1 M", "G/s", rates, 10, "high", code="G3"
+    )
 
 
 def training_goals(settings: Settings) -> Iterator[Result]:
@@ -436,12 +445,21 @@ def training_goals(settings: Settings) -> Iterator[Result]:
         return rates
 
     yield Result.of(
-        "G5: PPO compiled and captured, N = 16,384, T = 32", "M/s", rate(16_384, captured=True), 50, "high"
+        "PPO compiled and captured, N = 16,384, T = 32",
+        "M/s",
+        rate(16_384, captured=True),
+        50,
+        "high",
+        code="G5",
     )
     captured, eager = rate(4096, captured=True), rate(4096, captured=False)
-    yield Result.of("G6: PPO captured over eager, N = 4,096", "x", ratios(captured, eager), 8, "high")
+    yield Result.of("PPO captured over eager, N = 4,096", "x", ratios(captured, eager), 8, "high", code="G6")
     yield Result.of(
-        "G8: CartPole with a spec solved, from a warm process", "ms", [1e3 * solve(s) for s in range(5)], 1000
+        "CartPole with a spec solved, from a warm process",
+        "ms",
+        [1e3 * solve(s) for s in range(5)],
+        1000,
+        code="G8",
     )
 
 

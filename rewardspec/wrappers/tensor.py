@@ -153,11 +153,12 @@ class TensorWrapper:
         self._reads_obs = label is not None or any(f.root == "obs" for f in self.layout.shapes)
         self._obs: Any = None
         self._everyone = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
-        self._steps = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
-        # What was NaN or infinite: the first such step of an episode, by term and then by field; -1 for never.
+        self._steps = torch.zeros(self.num_envs, dtype=torch.int32, device=self.device)
+        # What was NaN or infinite first: 0 for nothing, then terms, then fields that are read; and at which step of
+        # the episode. One small number of each for an environment: this is looked at and written in every step.
         self._read = tuple(f for f in self.layout.shapes if f.root in ("obs", "action", "next_obs", "reward"))
-        shape = (len(self.program.terms) + len(self._read), self.num_envs)
-        self._broken = torch.full(shape, -1, dtype=torch.int64, device=self.device)
+        self._broken = torch.zeros(self.num_envs, dtype=torch.int16, device=self.device)
+        self._broken_at = torch.zeros_like(self._steps)
 
     def _number(self, value: float) -> Tensor:
         return self._torch.tensor(value, dtype=self._array.backend.float_type, device=self.device)
@@ -212,9 +213,13 @@ class TensorWrapper:
         for field in self._read:
             values = read(field, transition, self.num_envs)
             bad.append(torch.isnan(values).reshape(self.num_envs, -1).any(dim=1))
-        if bad:
-            is_first = torch.stack(bad) & (self._broken < 0)
-            self._broken.copy_(torch.where(is_first, self._steps, self._broken))
+        found = torch.zeros_like(self._broken)
+        for number, is_bad in enumerate(bad, 1):
+            # A later one replaces an earlier: a NaN that was read explains the term that was not finite.
+            found = torch.where(is_bad, torch.full_like(found, number), found)
+        is_first = (found > 0) & (self._broken == 0)
+        self._broken.copy_(torch.where(is_first, found, self._broken))
+        self._broken_at.copy_(torch.where(is_first, self._steps, self._broken_at))
 
     def _keep(self, news: ArrayState) -> None:
         """Write the state into its own memory: a captured graph reads and writes the same addresses."""
@@ -243,12 +248,10 @@ class TensorWrapper:
             NonFiniteRewardError: With the term or the value, the environment and the step of its episode.
         """
         broken = self._broken.cpu().numpy()
-        found = np.argwhere(broken >= 0)
-        if not len(found):
+        if not broken.any():
             return
-        # Values come before terms: a NaN that was read explains the term that was not finite.
-        which, row = (int(i) for i in found[-1])
-        step, terms = broken[which, row], self.program.terms
+        row = int(np.flatnonzero(broken == broken.max())[-1])
+        which, step, terms = int(broken[row]) - 1, int(self._broken_at[row]), self.program.terms
         if which >= len(terms):
             field = self._read[which - len(terms)]
             text = f"environment {row}: {show_field(field)} was NaN at step {step} of the episode"
@@ -293,6 +296,7 @@ class TensorWrapper:
             **{f"obs.{key}": part for key, part in obs.items()},
             "steps": self._steps,
             "broken": self._broken,
+            "broken_at": self._broken_at,
         }
 
     def run_state(self) -> dict[str, float]:
