@@ -899,7 +899,7 @@ def train(args: Args, spec: Spec | None = None) -> dict[str, Any]:
             row = task.iterate(run, rng, min(per_row, task.iterations - int(run.counts[0])))
             steps = int(run.counts[0]) * per_iteration
             record.log(steps, row)
-            is_solved = args.stop_at is not None and _has_solved(task, run, row, args.stop_at)
+            is_solved = args.stop_at is not None and has_solved(task, run, row, args.stop_at)
             if record.is_due or is_solved or run.counts[0] == task.iterations:
                 record.save(steps, run._asdict(), {"rng": rng.bit_generator.state, "solved": is_solved})
         result = {"steps": int(run.counts[0]) * per_iteration, "episodes": int(run.counts[2])}
@@ -910,7 +910,7 @@ def train(args: Args, spec: Spec | None = None) -> dict[str, Any]:
     return result
 
 
-def _has_solved(task: Task, run: Run, row: dict[str, float | None], wanted: float) -> bool:
+def has_solved(task: Task, run: Run, row: dict[str, float | None], wanted: float) -> bool:
     """Return whether the sampled policy's own mean return over 100 new episodes is what was wanted."""
     if row["task_return"] is None or row["task_return"] < 0.8 * wanted:
         return False  # not yet worth the time
@@ -933,4 +933,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from agents.ppo_native import main as imported  # the types of `__main__` would be others to numba's cache
+
+    sys.exit(imported())

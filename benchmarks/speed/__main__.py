@@ -29,6 +29,7 @@ from benchmarks.speed import (  # noqa: E402
     share,
     single_step,
     tabular,
+    training,
 )
 from benchmarks.speed.method import QUICK, Result, Settings  # noqa: E402
 
@@ -43,6 +44,7 @@ EXPERIMENTS = {
     "device": ("On the device", device.measure),
     "share": ("Share of an environment's step", share.measure),
     "tabular": ("Tabular agents and exact solutions", tabular.measure),
+    "training": ("Training with PPO on CartPole, and from a spec file to a solved CartPole", training.measure),
 }
 
 

@@ -1,0 +1,204 @@
+"""PPO on CartPole at equal hyperparameters and networks: ours with a spec, stable-baselines3, and JAX (goals C6, C7).
+
+4 environments, 128 steps, minibatches of 128, 4 epochs, two 64-64 tanh networks; CPU time of one thread each; every
+round trains a block with each, in turns. Ours pays by `examples/specs/cartpole_centred.yaml`; the peers have CartPole's
+own reward, which costs them nothing. Then: from a spec file to solved CartPole, in a process that has just begun.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from benchmarks.speed.method import Result, Settings, ratios
+from benchmarks.speed.pycrm import PYTHON, ROOT
+
+SPEC = ROOT / "examples" / "specs" / "cartpole_centred.yaml"
+ROUNDS = 9
+BLOCKS = {"ours": 40, "sb3": 3, "jax": 40}
+"""Rollouts of 512 steps in a block."""
+
+STEPS = 512
+SHARED = {
+    "n_envs": 4, "n_steps": 128, "minibatch": 128, "epochs": 4, "hidden": 64, "learning_rate": 1e-3,
+    "gae_lambda": 0.95, "clip": 0.2, "value_coef": 0.5, "entropy_coef": 0.01, "max_grad_norm": 0.5, "seed": 0,
+}  # fmt: skip
+ONE_THREAD = {
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "OMP_NUM_THREADS": "1",
+}
+
+SOLVE = """
+import sys
+from pathlib import Path
+import numpy as np
+from agents.ppo_native import Args, Task, has_solved
+from rewardspec.vocabulary import load
+
+args = Args(Path(sys.argv[1]), seed=int(sys.argv[2]), stop_at=475.0)
+task, rng = Task(load(args.spec), args), np.random.default_rng(args.seed)
+run, is_solved = task.start(rng), False
+while run.counts[0] < task.iterations and not is_solved:
+    is_solved = has_solved(task, run, task.iterate(run, rng, task.iterations // args.rows), args.stop_at)
+assert is_solved
+print(int(run.counts[0]) * args.n_envs * args.n_steps)
+"""
+"""What `python -m agents.ppo_native --stop-at 475` does, without the run folder."""
+
+
+def measure(settings: Settings) -> list[Result]:
+    """Return rates as times per step, their ratios, and CPU times to a solved CartPole."""
+    rounds = 2 if settings.quick else min(settings.rounds, ROUNDS)
+    ours, sb3 = _ours(), _sb3()
+    with _jax() as jax:
+        cases = {"ours": ours, "sb3": sb3, **({"jax": jax} if jax is not None else {})}
+        for train in cases.values():
+            train(1)
+        times: dict[str, list[float]] = {name: [] for name in cases}
+        for _ in range(rounds):
+            for name, train in cases.items():
+                times[name].append(train(BLOCKS[name]))
+    results = [
+        Result.of("PPO, 4 x 128, with a spec: a training step", "ns", times["ours"]),
+        Result.of("stable-baselines3's PPO, without", "ns", times["sb3"]),
+        Result.of(
+            "stable-baselines3 / ours", "x", ratios(times["sb3"], times["ours"]), 60, "high", code="C6"
+        ),
+    ]
+    if "jax" in times:
+        results += [
+            Result.of("JAX's PPO (modelled on PureJaxRL), without a spec", "ns", times["jax"]),
+            Result.of("JAX / ours", "x", ratios(times["jax"], times["ours"]), 1, "high", code="C6"),
+        ]
+    seeds = range(2 if settings.quick else 5)
+    warm = [_solve(seed) for seed in (0, *seeds)][1:]  # the first fills the caches
+    results.append(
+        Result.of(
+            "spec file to CartPole at 475, new process, code cached",
+            "ms",
+            [w[0] for w in warm],
+            2000,
+            code="C7",
+        )
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        places = {"NUMBA_CACHE_DIR": f"{folder}/numba", "REWARDSPEC_CACHE": f"{folder}/native"}
+        cold = _solve(0, places)[0]
+    results.append(Result.of("the same, nothing cached (once)", "ms", [cold, cold], 10_000, code="C7"))
+    return results
+
+
+def _ours() -> Any:
+    import numpy as np
+
+    from agents.ppo_native import Args, Task
+    from rewardspec.vocabulary import load
+
+    args = Args(SPEC, **SHARED, anneal=False)  # type: ignore[arg-type]
+    task, rng = Task(load(SPEC), args), np.random.default_rng(0)
+    run = task.start(rng)
+
+    def train(rollouts: int) -> float:
+        began = time.thread_time_ns()
+        task.iterate(run, rng, rollouts)
+        return (time.thread_time_ns() - began) / rollouts / STEPS
+
+    return train
+
+
+def _sb3() -> Any:
+    import torch
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    torch.set_num_threads(1)
+    envs = DummyVecEnv([_cartpole] * SHARED["n_envs"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = PPO(
+            "MlpPolicy",
+            envs,
+            learning_rate=SHARED["learning_rate"],
+            n_steps=SHARED["n_steps"],
+            batch_size=SHARED["minibatch"],
+            n_epochs=SHARED["epochs"],
+            ent_coef=SHARED["entropy_coef"],
+            device="cpu",
+            seed=0,
+        )
+
+    def train(rollouts: int) -> float:
+        began = time.process_time_ns()
+        model.learn(rollouts * STEPS, log_interval=None, reset_num_timesteps=False)
+        return (time.process_time_ns() - began) / rollouts / STEPS
+
+    return train
+
+
+def _cartpole() -> Any:
+    import gymnasium
+
+    return gymnasium.make("CartPole-v1")
+
+
+@contextmanager
+def _jax() -> Iterator[Any]:
+    """Start the JAX peer; give nothing where it is not installed."""
+    if (
+        not PYTHON.exists()
+        or subprocess.run([PYTHON, "-c", "import gymnax, flax"], capture_output=True).returncode
+    ):
+        yield None
+        return
+    arguments = json.dumps({**SHARED, "gamma": 0.99, "updates": BLOCKS["jax"]})
+    command = [PYTHON, "-m", "benchmarks.speed.peers.ppo_jax", arguments]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **ONE_THREAD},
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    process.stdout.readline()
+
+    def train(rollouts: int) -> float:
+        print(rollouts, file=process.stdin, flush=True)
+        rate, _ = json.loads(process.stdout.readline())
+        return 1e9 / rate
+
+    try:
+        yield train
+    finally:
+        process.stdin.close()
+        process.wait(timeout=60)
+
+
+def _solve(seed: int, env: dict[str, str] | None = None) -> tuple[float, int]:
+    """Return milliseconds of CPU time and environment steps until CartPole is solved, in a new process."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SOLVE, str(SPEC), str(seed)],
+        cwd=ROOT,
+        env={**os.environ, **ONE_THREAD, **(env or {})},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    steps = int(process.stdout.read())
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = status
+    return (used.ru_utime + used.ru_stime) * 1000, steps
+
+
+if __name__ == "__main__":
+    for result in measure(Settings()):
+        print(result)
