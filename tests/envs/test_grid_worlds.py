@@ -191,8 +191,9 @@ PUBLISHED: dict[str, str] = {
 }
 """Task -> edges (state, letter of the place, next state), `!` where 1 is paid and the episode is over.
 
-Source: the machines of the authors' repository (t1 to t4 of the office; t2, t5, t8, t9 and t10 of the craft world);
-t1, t3, t4, t6 and t7 of the craft world after the table of tasks of Andreas et al. In the office, `n` breaks.
+Source: the machines of the authors' repository (coffee, both and patrol of the office; t2, t5, t8, t9 and t10 of the
+craft world); the mail by analogy with the coffee; t1, t3, t4, t6 and t7 of the craft world after the table of tasks of
+Andreas et al. In the office, `n` breaks.
 """
 
 
