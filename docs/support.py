@@ -103,6 +103,9 @@ DECLARED = (
     " labels (`offline-labeller`).",
     "`observe: onehot` needs a flat vector or a Discrete observation, `index` a program whose memory is machine states"
     " alone (`observe-mode`).",
+    "`wrap(..., backend='native')` leaves to generated Python what machine code cannot read: labels, `info`, parts of"
+    " Dict and Tuple spaces, and every step under `detail=True`. It needs CPython with 64 bits and the global"
+    " interpreter lock; elsewhere all steps are generated Python.",
     "A finite-trace automaton may have 2,000 states and a machine 62 propositions; beyond that the error names the"
     " subformula. A label has no limit.",
     "NLE and MiniHack are tried on Linux with CPython 3.11 alone; `SteadyNLE` mends what they break.",
@@ -134,7 +137,9 @@ def _page() -> Iterator[str]:
     yield ""
     yield (
         "“Resets by itself” are gymnasium's autoreset modes NEXT_STEP and SAME_STEP. The backends (oracle, scalar,"
-        " array on NumPy and on torch) have no gaps: `tests/agreement` holds them to the oracle on drawn specs."
+        " array on NumPy and on torch, native by numba) have no gaps: `tests/agreement` holds them to the oracle on"
+        ' drawn specs. `wrap` and `wrap_vector` compute by the native one with `backend="native"`, and refuse what'
+        " they refuse without."
     )
     yield ""
     yield "## Declared gaps"
