@@ -68,25 +68,34 @@ class Stream:
         return int(best[int(self.draw() * len(best)) if len(best) > 1 else 0])
 
 
-@pytest.mark.parametrize("shaping", ["none", "value_iteration"])
-def test_plain_is_the_textbooks_q_learning(office: TabularWorld, shaping: Any) -> None:
-    learnt = learner(office, Args(method="plain", shaping=shaping, seed=3))
+@pytest.mark.parametrize(("shaping", "onward"), [("none", True), ("none", False), ("value_iteration", True)])
+def test_plain_is_the_textbooks_q_learning(office: TabularWorld, shaping: Any, onward: bool) -> None:
+    world = replace(office, horizon=40)
+    learnt = learner(world, Args(method="plain", shaping=shaping, seed=3, bootstrap_at_limit=onward))
     learnt.learn(20_000)
     product, paid = learnt.tasks[0].product, learnt.tasks[0].shaped.reward
-    stream, start = Stream(3), int(office.start.argmax())
+    stream, start = Stream(3), int(world.start.argmax())
     stream.draw()
-    q = np.full((office.n_states, product.n_memory, 4), 2.0)
+    q = np.full((world.n_states, product.n_memory, 4), 2.0)
     s, u, t = start, 0, 0
     for _ in range(20_000):
         a = stream.choose(q[s, u], 0.1)
-        s2, u2, t = int(office.next_state[s, a, 0]), int(product.next_memory[u, s, a, 0]), t + 1
+        s2, u2, t = int(world.next_state[s, a, 0]), int(product.next_memory[u, s, a, 0]), t + 1
         over = bool(product.terminated[u, s, a, 0])
-        goal = paid[u, s, a, 0] + (0.0 if over else 0.9 * q[s2, u2].max())
+        last = over or (t == 40 and not onward)
+        goal = paid[u, s, a, 0] + (0.0 if last else 0.9 * q[s2, u2].max())
         q[s, u, a] += 0.5 * (goal - q[s, u, a])
         s, u = s2, u2
-        if over or t == 1000:
+        if over or t == 40:
             s, u, t = start, 0, 0
     np.testing.assert_allclose(learnt.q.reshape(q.shape), q, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["crm", "hrm"])
+def test_episodes_end_at_the_horizon_and_with_the_machine(office: TabularWorld, method: Any) -> None:
+    ended = learner(replace(office, horizon=40), Args(method=method)).learn(20_000)
+    assert ended.length.max() == 40 and (ended.length < 40).any()
+    assert set(ended.reward.tolist()) == {0.0, 1.0}
 
 
 def first_optimal(world: TabularWorld, args: Args, *specs: str) -> int:
@@ -105,6 +114,15 @@ def test_counterfactual_experience_and_shaping_learn_sooner(office: TabularWorld
     plain, crm = (first_optimal(office, Args(method=method)) for method in ("plain", "crm"))
     shaped = first_optimal(office, Args(shaping="value_iteration"))
     assert shaped < crm < plain < 1_000_000
+
+
+def test_nothing_is_learnt_of_memory_in_which_the_episode_cannot_be(office: TabularWorld) -> None:
+    learnt = learner(office, Args())
+    learnt.learn(20_000)
+    machine = office.observation.tolist().index([3, 6])
+    want, have = learnt.q[2 * machine], learnt.q[2 * machine + 1]
+    assert (want == 2.0).all(), "whoever stands at the coffee machine has coffee"
+    assert (have != 2.0).all()
 
 
 def test_options_learn_a_task_whose_nearest_subgoals_are_the_best_ones(office: TabularWorld) -> None:
