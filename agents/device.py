@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from envs.batches import batch, refuse_device
 from rewardspec import Program, Spec, compile_spec, load
 from rewardspec.analysis.check import check_discount
 from rewardspec.errors import MismatchError, Problem, UnsupportedError
+from rewardspec.training.folder import RunFolder
 from rewardspec.wrappers.stacked import StackedWrapper, wrap_stacked
 from rewardspec.wrappers.tensor import TensorWrapper, tensors_of, wrap_tensor
 
@@ -374,6 +375,44 @@ def to_arrays(memory: Memory) -> dict[str, npt.NDArray[Any]]:
 def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], device: str) -> Memory:
     """Return a checkpoint's arrays as tensors on the device; bytes of random numbers stay bytes."""
     return {name: torch.as_tensor(array, device=device) for name, array in arrays.items()}
+
+
+# -- the command line ----------------------------------------------------------------------------------------
+
+
+def run_command(
+    kind: type[Any], train: Callable[[Any, Any], dict[str, float]], command: Sequence[str]
+) -> str:
+    """Train as a command line says; return what is to be said in the end. A resumed run begins with its own arguments.
+
+    Args:
+        kind: The agent's `Args`.
+        train: `(args, console)` -> result.
+        command: Words of the command line.
+    """
+    import tyro
+    from rich.console import Console
+
+    begun = kind()
+    for i, word in enumerate(command):
+        if word.startswith("--resume"):
+            place = Path(word.partition("=")[2] or "".join(command[i + 1 : i + 2]))
+            begun = kind(**plain_settings(kind, RunFolder(place).read_facts()["settings"]), folder=place)
+    args = tyro.cli(kind, args=list(command), default=begun)
+    result = train(args, Console(stderr=True, quiet=args.quiet))
+    told = ", ".join(f"{name} {value:.4g}" for name, value in result.items())
+    return f"{told}\nrun folder: {args.resume or args.folder}"
+
+
+def plain_settings(kind: type[Any], held: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run as arguments of an agent: paths and tuples were written as text and lists."""
+    found = {}
+    for place in fields(kind):
+        if place.name in held and place.name != "folder":
+            value = held[place.name]
+            is_path = "Path" in str(place.type) and value is not None
+            found[place.name] = Path(value) if is_path else tuple(value) if isinstance(value, list) else value
+    return found
 
 
 # -- what came of it -----------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ Source:
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -50,11 +51,12 @@ from agents.device import (
     read_tasks,
     refuse_graphs,
     returns_of,
+    run_command,
     set_numbers_state,
     to_arrays,
 )
 from agents.recording import recording
-from rewardspec.errors import Problem, UnsupportedError
+from rewardspec.errors import Problem, RewardSpecError, UnsupportedError
 
 
 @dataclass
@@ -446,6 +448,7 @@ def evaluate(agent: PPO, tasks: Tasks) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    import tyro
-
-    train(tyro.cli(Args))
+    try:
+        print(run_command(Args, train, sys.argv[1:]))
+    except RewardSpecError as error:
+        sys.exit(str(error))

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from agents import recording
-from agents.device import read_tasks, refuse_moving
+from agents.device import read_tasks, refuse_moving, run_command
 from agents.ppo_torch import PPO, Args, evaluate, train
 from envs import batches
 from rewardspec import UnsupportedError
@@ -203,16 +203,27 @@ def test_what_is_wrong_is_said_before_training(tmp_path: Path, wrong: dict[str, 
     assert not (tmp_path / "run").exists()
 
 
-def test_the_command_line_names_every_argument() -> None:
-    import tyro
-
-    parsed = tyro.cli(Args, args=["--spec", "a.yaml", "--hidden", "8", "8", "--compile", "--device", "cuda"])
-    assert (parsed.spec, parsed.hidden, parsed.compile, parsed.device) == (
-        Path("a.yaml"),
-        (8, 8),
-        True,
-        "cuda",
-    )
+def test_a_run_is_resumed_by_its_folder_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec, folder = lake(tmp_path, 15), tmp_path / "run"
+    small = [
+        "--num-envs",
+        "16",
+        "--rollout",
+        "16",
+        "--minibatches",
+        "4",
+        "--hidden",
+        "8",
+        "8",
+        "--steps",
+        "512",
+    ]
+    first = run_command(Args, train, ["--spec", str(spec), "--folder", str(folder), "--quiet", *small])
+    assert first.endswith(f"run folder: {folder}")
+    assert run_command(Args, train, ["--resume", str(folder), "--quiet"]) == first
+    assert capsys.readouterr().out == ""
+    with pytest.raises(UnsupportedError, match="hidden is"):
+        run_command(Args, train, ["--resume", str(folder), "--quiet", "--hidden", "9"])
 
 
 # -- fast paths ----------------------------------------------------------------------------------------------
