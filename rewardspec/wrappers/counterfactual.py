@@ -37,6 +37,7 @@ from rewardspec.errors import Place, Problem, UnsupportedError, list_names
 from rewardspec.ir import expr as ir
 from rewardspec.ir.layout import Layout
 from rewardspec.ir.machine import uncovered
+from rewardspec.ir.passes import simplify
 from rewardspec.ir.program import Machine, Observe, Program
 from rewardspec.transition import Transition
 from rewardspec.wrappers.memory import KEY, Memory
@@ -175,14 +176,15 @@ def _place_of(program: Program, folds: Sequence[str]) -> Place:
 
 
 def _is_over(program: Program, states: Sequence[int] | npt.NDArray[np.int64]) -> bool:
-    """Return whether the episode has ended when the machines have come to these states."""
+    """Return whether the episode has surely ended when the machines have come to these states."""
     position = {machine.name: i for i, machine in enumerate(program.machines)}
-    return any(
-        int(u) in machine.terminal for machine, u in zip(program.machines, states, strict=True)
-    ) or any(
-        isinstance(end.when, ir.StateTable) and bool(end.when.values[int(states[position[end.when.machine]])])
-        for end in program.ends
-    )
+
+    def fix(node: ir.Expr) -> ir.Expr:
+        if isinstance(node, ir.StateTable) and node.after:
+            node = ir.Const(node.values[int(states[position[node.machine]])])
+        return simplify(node)
+
+    return any(ir.rewrite(end.when, fix) == ir.Const(True) for end in program.ends)
 
 
 def _reachable(program: Program) -> list[tuple[int, ...]]:

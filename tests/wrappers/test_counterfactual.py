@@ -177,6 +177,14 @@ def test_states_that_end_the_episode_are_reached_and_never_replayed() -> None:
     np.testing.assert_array_equal(states.memory.sum(axis=1), 1.0)
 
 
+def test_a_formula_of_several_machines_is_over_when_all_of_them_are() -> None:
+    """Two orders, three states each: the episode ends in one of nine joint states."""
+    text = 'propositions: [a, b, c, d]\nreward: {ltl: "F(a & X F b) & F(c & X F d)"}'
+    states = joint(text)
+    assert len(states) == 9
+    assert len(states.replayed) == 8
+
+
 def test_index_and_onto_are_the_ways_between_states_and_observations() -> None:
     states = joint(TWO)
     everything = np.arange(len(states))
