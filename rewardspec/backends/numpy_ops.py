@@ -43,8 +43,18 @@ def _take(table: Any, index: Any, out: Any = None) -> Any:
 
 
 @_takes_out
+def _floor(x: Any, out: Any = None) -> Any:
+    return np.add(np.floor(x, out=out), 0.0, out=out)  # no negative zero: 1 / floor(x) has one sign everywhere
+
+
+@_takes_out
+def _ceil(x: Any, out: Any = None) -> Any:
+    return np.add(np.ceil(x, out=out), 0.0, out=out)
+
+
+@_takes_out
 def _floordiv(a: Any, b: Any, out: Any = None) -> Any:
-    return np.floor(np.divide(a, b, out=out), out=out)
+    return _floor(np.divide(a, b, out=out), out=out)
 
 
 def _mod(a: Any, b: Any) -> Any:
@@ -154,8 +164,8 @@ def numpy_backend(dtype: str) -> Backend:
         "ne": np.not_equal,
         "abs": np.absolute,
         "sign": np.sign,
-        "floor": np.floor,
-        "ceil": np.ceil,
+        "floor": _floor,
+        "ceil": _ceil,
         "exp": np.exp,
         "log": np.log,
         "sqrt": np.sqrt,

@@ -399,7 +399,7 @@ _FUNCTIONS = {
     "abs": lambda x: abs(float(x)),
     "sign": lambda x: _sign(float(x)),
     "floor": lambda x: _floor(float(x)),
-    "ceil": lambda x: -_floor(-float(x)),
+    "ceil": lambda x: 0.0 - _floor(-float(x)),
     "exp": lambda x: _exp(float(x)),
     "log": lambda x: _log(float(x)),
     "sqrt": lambda x: math.sqrt(x) if x >= 0 else NAN,
