@@ -86,6 +86,10 @@ def fuse_native(
     """
     import_numba()
     cell = _Cell(layout, params, spaces_)
+    # Where machine states are all that an observation is extended by, they are read where they lie.
+    shown = (
+        None if any(f.observed for f in layout.program.folds) else cell.integers[HEAD : HEAD + cell.machines]
+    )
 
     def slow(action: Any, result: Any) -> Any:
         """Do what the C function does, in generated Python, for one step."""
@@ -107,7 +111,7 @@ def fuse_native(
         if ended or cut:
             info = report(info, cell.state())
         if extend is not None:
-            next_obs = extend(next_obs, cell.state())
+            next_obs = extend(next_obs, shown if shown is not None else cell.state())
         return next_obs, paid, ended, cut, info
 
     def loosely(action: Any) -> Any:
@@ -142,7 +146,8 @@ class _Cell:
         kept = 0 if self.shape is None else max(1, math.prod(self.shape))
         self.words = np.zeros(HEAD + 2 * (self.machines + self.floats) + kept, np.int64)
         # Memory views: NumPy's slices cost three times as much, and an episode's end reads and writes twice.
-        self.integers = memoryview(self.words)
+        words: Any = self.words
+        self.integers = memoryview(words)
         self.numbers = self.integers.cast("B").cast("d")
         kinds = [id(np.dtype(np.dtype(space.dtype).str)) if space.shape else 0 for space in spaces_]
         self.words[:7] = [id(np.ndarray), id(tuple), id(True), *kinds, 0, params.buffer_info()[0]]
