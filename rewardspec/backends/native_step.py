@@ -111,7 +111,8 @@ def fuse_native(
         if ended or cut:
             info = report(info, cell.state())
         if extend is not None:
-            next_obs = extend(next_obs, shown if shown is not None else cell.state())
+            state: Any = shown if shown is not None else cell.state()
+            next_obs = extend(next_obs, state)
         return next_obs, paid, ended, cut, info
 
     def loosely(action: Any) -> Any:
