@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.classic_control import CartPoleEnv
 from numba import boolean, float32, float64, int64, njit, typeof, types, void
 
 from rewardspec.environments import make_environment
@@ -180,7 +181,7 @@ def compiled_world(
     env = make_environment(env_id, **(arguments or {}))
     own = env.spec.max_episode_steps if env.spec is not None else None
     limit = own or horizon or FOREVER
-    if isinstance(env.unwrapped, gym.envs.classic_control.CartPoleEnv) and not arguments:
+    if isinstance(env.unwrapped, CartPoleEnv) and not arguments:
         space, actions = env.observation_space, env.action_space
         return CompiledWorld(
             NO_TABLES, reset_cartpole, step_cartpole, observe_cartpole, 4, 4, space, actions, limit

@@ -3,13 +3,14 @@
     python -m agents.ppo_native --spec examples/specs/cartpole_centred.yaml --env CartPole-v1 --steps 200000 --seed 0
 
 It is CleanRL's `ppo.py` and stable-baselines3's `PPO` with discrete actions, written for numba: about
-a hundred times as fast on one core (`benchmarks/speed/training.py` measures it). It trains in CartPole and in finite
-worlds (`compiled_worlds.py` has them); `ppo_sb3.py` and `ppo_torch.py` are for all others.
+70 times as fast on one core (`python -m benchmarks speed --only training`). It trains in CartPole and in finite worlds
+(`compiled_worlds.py` has them); `ppo_sb3.py` and `ppo_torch.py` are for all others.
 
-How the files divide the work: `matmul.py` multiplies matrices and takes tangents, `compiled_worlds.py` holds the
-environments, and this file is PPO, from the arguments to the last checkpoint. The loop calls world and reward program
-through pointers of fixed signatures, so it is compiled once (10 s) and then loaded (0.1 s), whatever the spec; only the
-spec's own few lines are compiled anew (half a second, kept on disk as well).
+How the files divide the work: `matmul.py` multiplies matrices and takes tangents (BLAS takes 2 to 3 times as long at
+these sizes), `compiled_worlds.py` holds the environments, and this file is PPO, from the arguments to the last
+checkpoint. The loop calls world and reward program through pointers of fixed signatures, so it is compiled once (11 s)
+and then loaded (0.1 s), whatever the spec; only the spec's own few lines are compiled anew (half a second, kept on disk
+as well).
 
 Matrices are [units, batch]: a row holds one unit's values for the whole minibatch, so that every inner loop runs
 along a contiguous row, in vector lanes. Weights are [inputs, outputs].

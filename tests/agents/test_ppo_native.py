@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("numba")
 torch = pytest.importorskip("torch")
 
-from numba import typeof  # noqa: E402
+from numba import float32, float64, int64, typeof  # noqa: E402
 
 from agents import compiled_worlds, ppo_native  # noqa: E402
 from agents.matmul import outer, product, tanh  # noqa: E402
@@ -255,6 +255,16 @@ def recorded(run, knobs, seen, tables, params, reset, step, observe, pay, begin,
         ppo_native.show(after, run.machines, run.memory, 0, seen, knobs, rows[t : t + 1])
 
 
+def play_recorded(task, run, rng, actions):
+    """Return what the networks see after each action `[T, D]` and what is paid `[T]`."""
+    rows, paid = np.zeros((len(actions), task.inputs), np.float32), np.zeros(len(actions))
+    types = (compiled_worlds.RNG, int64[::1], float32[:, ::1], float64[::1])
+    loop = machine_code(recorded, *task._types(run), *types)
+    same = (run, task.knobs, task.seen, task.world.tables, task.params, *task.pointers)
+    loop(*same, rng, actions, rows, paid)
+    return rows, paid
+
+
 def test_the_spec_pays_and_shows_its_memory_as_the_wrapper_does():
     spec = loads(SHUTTLE)
     task = Task(spec, TINY)
@@ -264,13 +274,7 @@ def test_the_spec_pays_and_shows_its_memory_as_the_wrapper_does():
     env.reset(seed=0)
     run.worlds[0] = env.unwrapped.state
     actions = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1])
-    rows, paid = np.zeros((len(actions), task.inputs), np.float32), np.zeros(len(actions))
-    from numba import float32, float64, int64
-
-    loop = machine_code(
-        recorded, *task._types(run), compiled_worlds.RNG, int64[::1], float32[:, ::1], float64[::1]
-    )
-    loop(run, task.knobs, task.seen, task.world.tables, task.params, *task.pointers, rng, actions, rows, paid)
+    rows, paid = play_recorded(task, run, rng, actions)
     for t, action in enumerate(actions):
         obs, reward, *_ = env.step(action)
         np.testing.assert_array_equal(rows[t], obs)
@@ -287,6 +291,31 @@ def test_a_world_with_labels_and_discrete_observations_trains():
     for _ in range(60):
         told = task.iterate(run, rng, 1)
     assert told["return"] > 0.8  # a random agent gets 0.014
+
+
+LABELS = """
+discount: 0.9
+env: {id: rewardspec/OfficeWorld-v0, labels: environment}
+propositions: {coffee: label.coffee, decoration: label.decoration, corner: label.a}
+reward: where(coffee, 3, 0) - where(decoration, 0.5, 0) + where(corner, 0.25, 0) + 0.01 * next_obs[0] - 0.1 * obs[1]
+"""
+
+
+def test_a_finite_world_says_its_labels_to_the_spec_as_the_wrapper_does():
+    from rewardspec.environments import make_environment
+
+    spec = loads(LABELS)
+    task = Task(spec, TINY)
+    rng = np.random.default_rng(6)
+    run = task.start(rng)
+    env = wrap(make_environment("rewardspec/OfficeWorld-v0"), spec)
+    env.reset(seed=0)
+    actions = rng.integers(4, size=900)
+    rows, paid = play_recorded(task, run, rng, actions)
+    expected = [env.step(int(action))[:2] for action in actions]
+    np.testing.assert_array_equal(rows, [obs for obs, _ in expected])
+    np.testing.assert_allclose(paid, [reward for _, reward in expected], atol=1e-12)
+    assert paid.max() > 2 and paid.min() < -0.6  # coffee was fetched and a decoration broken
 
 
 # -- errors ------------------------------------------------------------------------------------------------
