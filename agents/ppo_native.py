@@ -2,8 +2,8 @@
 
     python -m agents.ppo_native --spec examples/specs/cartpole_centred.yaml --env CartPole-v1 --steps 200000 --seed 0
 
-It is CleanRL's `ppo.py` and stable-baselines3's `PPO` with discrete actions, written for numba: about
-70 times as fast on one core (`python -m benchmarks speed --only training`). It trains in CartPole and in finite worlds
+It is CleanRL's `ppo.py` and stable-baselines3's `PPO` with discrete actions, written for numba: 50 to
+75 times as fast on one core (`python -m benchmarks speed --only training`). It trains in CartPole and in finite worlds
 (`compiled_worlds.py` has them); `ppo_sb3.py` and `ppo_torch.py` are for all others.
 
 How the files divide the work: `matmul.py` multiplies matrices and takes tangents (BLAS takes 2 to 3 times as long at
