@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -470,12 +471,30 @@ class _UserLabels:
 
     def __init__(self, env: gym.Env[Any, Any], names: tuple[str, ...], label: Label) -> None:
         self.env, self.names, self.label = env, names, label
+        self._heard = set(names)
 
     def __call__(
         self, obs: Any, action: Any, next_obs: Any, reward: Any, terminated: Any, truncated: Any, info: Any
     ) -> tuple[bool, ...]:
         step = Transition(obs, action, next_obs, reward, terminated, truncated, info)
-        return ordered_labels(self.label(self.env, step), self.names)
+        said = self.label(self.env, step)
+        if isinstance(said, Iterator):
+            said = list(said)
+        labels = ordered_labels(said, self.names)
+        if not self._heard.issuperset(said):
+            self._warn_of(set(said) - self._heard)
+        return labels
+
+    def _warn_of(self, names: set[str]) -> None:
+        """Warn, once for each, of names that nobody declared but that look like one that somebody did.
+
+        Others are let pass: one labelling function may serve many specs.
+        """
+        self._heard |= names
+        for name in sorted(map(str, names)):
+            if hint := near_miss(name, self.names):
+                text = f"the labelling function says '{name}', which the spec does not declare.{hint}"
+                warnings.warn(text, stacklevel=2)
 
 
 def ordered_labels(said: Mapping[str, bool] | Iterable[str], names: tuple[str, ...]) -> tuple[bool, ...]:

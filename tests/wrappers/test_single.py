@@ -264,6 +264,20 @@ def test_wrong_labels(label: Any, code: str) -> None:
         env.step(0)
 
 
+def test_a_name_that_looks_like_a_declared_one_is_warned_of_once() -> None:
+    spec = loads("{propositions: {goal: label.goal}, reward: [{once: goal}]}")
+    env = wrap(Walk(), spec, label=lambda env, t: (name for name in ("gaol", "lamp")))
+    env.reset(seed=0)
+    with pytest.warns(
+        UserWarning, match="says 'gaol', which the spec does not declare. Did you mean 'goal'"
+    ) as said:
+        env.step(0)
+    assert len(said) == 1  # 'lamp' may be for another spec
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env.step(0)
+
+
 def test_labels_as_names_and_as_mapping() -> None:
     spec = loads(
         "{propositions: {p: label.p, q: label.q}, reward: [{markov: 'where(p, 1, 0) + where(q, 10, 0)'}]}"
