@@ -17,10 +17,10 @@ along a contiguous row, in vector lanes. Weights are [inputs, outputs].
 
 Semantics are those of SB3's PPO at equal hyperparameters: orthogonal weights (gains sqrt 2, 0.01, 1) and zero biases;
 rewards of truncated steps bootstrapped with gamma times the value of the last observation; GAE; advantages normalised
-in each minibatch (unbiased deviation, + 1e-8); clipped surrogate; value loss `value_coef * mean squared error`; entropy
+in each minibatch (unbiased deviation, + 1e-8); clipped surrogate; value loss `vf_coef * mean squared error`; entropy
 bonus; gradient norm clipped over all parameters; Adam with eps 1e-5. Deviations:
 
-- The minibatch size must divide the rollout (SB3 warns and learns from a smaller last one).
+- The `batch_size` must divide the rollout (SB3 warns and learns from a smaller last one).
 - Values of a rollout are computed in one batch after it: the weights are the same, so the values are.
 - float32 tanh is a rational approximation (within 3e-7). Random numbers are PCG64's, for actions, worlds and shuffles.
 - Observations go into the networks as they are: a Discrete one as one-hot, an array flattened, the program's memory
@@ -80,15 +80,15 @@ class Args:
         resume: Run folder of a run to go on with, under the arguments that it was begun with.
         n_envs: Environments side by side.
         n_steps: Steps of each environment in a rollout.
-        minibatch: Transitions in a minibatch; it must divide n_envs * n_steps.
-        epochs: Passes over a rollout.
+        batch_size: Transitions in a minibatch; it must divide n_envs * n_steps.
+        n_epochs: Passes over a rollout.
         learning_rate: Adam's.
         anneal: Whether the learning rate falls linearly to 0 over the run.
         gamma: Discount; the spec's where not given, else 0.99.
         gae_lambda: Of the generalised advantage estimate.
-        clip: How far the probability ratio may move from 1 before its gradient vanishes.
-        value_coef: Weight of the value loss.
-        entropy_coef: Weight of the entropy bonus.
+        clip_range: How far the probability ratio may move from 1 before its gradient vanishes.
+        vf_coef: Weight of the value loss.
+        ent_coef: Weight of the entropy bonus.
         max_grad_norm: The gradient's norm is cut to this.
         hidden: Units in each of the two hidden layers of each network.
         rows: Rows of progress in the whole run.
@@ -105,15 +105,15 @@ class Args:
     resume: Path | None = None
     n_envs: int = 4
     n_steps: int = 128
-    minibatch: int = 128
-    epochs: int = 4
+    batch_size: int = 128
+    n_epochs: int = 4
     learning_rate: float = 1e-3
     anneal: bool = True
     gamma: float | None = None
     gae_lambda: float = 0.95
-    clip: float = 0.2
-    value_coef: float = 0.5
-    entropy_coef: float = 0.01
+    clip_range: float = 0.2
+    vf_coef: float = 0.5
+    ent_coef: float = 0.01
     max_grad_norm: float = 0.5
     hidden: int = 64
     rows: int = 100
@@ -298,18 +298,18 @@ def scratch(hidden, outputs, columns, like):
 
 
 @inner()
-def loss_gradient(batch, logits, value, clip, value_coef, entropy_coef, d_logits, d_value, stats):
+def loss_gradient(batch, logits, value, clip_range, vf_coef, ent_coef, d_logits, d_value, stats):
     """Write the gradient of PPO's loss by logits `[A, M]` and value `[1, M]`; what was seen goes into `stats`.
 
-    loss = mean of -min(r A, clamp(r, 1-c, 1+c) A)  +  value_coef (value - target)^2  -  entropy_coef H, where
+    loss = mean of -min(r A, clamp(r, 1-c, 1+c) A)  +  vf_coef (value - target)^2  -  ent_coef H, where
     r = p(action) / old p(action) = exp(log p - old log p). By the log-probability of the action the first part has the
     gradient -r A where the clamped side is not the smaller one, else 0; and d log p(a) / d logit_k = [a = k] - p_k.
     The entropy H = -sum p log p has dH / d logit_k = -p_k (log p_k + H).
     """
     actions, size = logits.shape
     number = logits.dtype.type
-    one, c, each = number(1), number(clip), number(1) / number(size)
-    entropy_each, value_each = number(entropy_coef) * each, number(2 * value_coef) * each
+    one, c, each = number(1), number(clip_range), number(1) / number(size)
+    entropy_each, value_each = number(ent_coef) * each, number(2 * vf_coef) * each
     policy_loss = value_loss = entropy_sum = kl = clipped = number(0)
     p = np.empty(actions, logits.dtype)
     for m in range(size):
@@ -354,9 +354,9 @@ def gradient(actor, critic, actor_gradient, critic_gradient, batch, room, critic
     """Write the gradient of the loss on a minibatch by every parameter of both networks."""
     forward(actor, batch.x, room.h1, room.h2, room.out)
     forward(critic, batch.x, critic_room.h1, critic_room.h2, critic_room.out)
-    clip, value_coef, entropy_coef = knobs.clip, knobs.value_coef, knobs.entropy_coef
+    clip_range, vf_coef, ent_coef = knobs.clip_range, knobs.vf_coef, knobs.ent_coef
     out, value = room.out, critic_room.out
-    loss_gradient(batch, out, value, clip, value_coef, entropy_coef, room.d3, critic_room.d3, stats)
+    loss_gradient(batch, out, value, clip_range, vf_coef, ent_coef, room.d3, critic_room.d3, stats)
     backward(actor, actor_gradient, batch.x, room.h1, room.h2, room.d3, room.d2, room.d1)
     r = critic_room
     backward(critic, critic_gradient, batch.x, r.h1, r.h2, r.d3, r.d2, r.d1)
@@ -387,16 +387,16 @@ class Knobs(NamedTuple):
 
     n_envs: int
     n_steps: int
-    minibatch: int
-    epochs: int
+    batch_size: int
+    n_epochs: int
     iterations: int  # of the whole run: what the learning rate is annealed over
     learning_rate: float
     anneal: bool
     gamma: float
     gae_lambda: float
-    clip: float
-    value_coef: float
-    entropy_coef: float
+    clip_range: float
+    vf_coef: float
+    ent_coef: float
     max_grad_norm: float
     horizon: int
     actions: int
@@ -505,7 +505,7 @@ def fill(batch, order, x, action, log_prob, advantage, target):
 def iterate(run, knobs, seen, tables, params, reset, step, observe, pay, begin, rng, iterations, stats):
     """Play and learn for some iterations; return False when the program paid what is not finite."""
     envs, columns = knobs.n_envs, knobs.n_envs * knobs.n_steps
-    size = knobs.minibatch
+    size = knobs.batch_size
     theta, like = run.theta, run.theta[:1]
     one_value = np.empty(1, like.dtype)  # its size is 1 as a number of any size: numba compiles `1` apart
     inputs = knobs.inputs
@@ -608,7 +608,7 @@ def iterate(run, knobs, seen, tables, params, reset, step, observe, pay, begin, 
         left = 1.0 - run.counts[0] / knobs.iterations if knobs.anneal else 1.0
         for i in range(columns):
             order[i] = i
-        for _ in range(knobs.epochs):
+        for _ in range(knobs.n_epochs):
             for i in range(columns - 1, 0, -1):
                 j = int(rng.random() * (i + 1))
                 order[i], order[j] = order[j], order[i]
@@ -732,16 +732,16 @@ class Task:
         self.knobs = Knobs(
             args.n_envs,
             args.n_steps,
-            args.minibatch,
-            args.epochs,
+            args.batch_size,
+            args.n_epochs,
             self.iterations,
             float(args.learning_rate),
             args.anneal,
             float(gamma),
             float(args.gae_lambda),
-            float(args.clip),
-            float(args.value_coef),
-            float(args.entropy_coef),
+            float(args.clip_range),
+            float(args.vf_coef),
+            float(args.ent_coef),
             float(args.max_grad_norm),
             self.world.horizon,
             int(self.world.action_space.n),
@@ -859,13 +859,13 @@ def orthogonal_net(rng: np.random.Generator, inputs: int, hidden: int, outputs: 
 def _wrong_settings(args: Args) -> list[Problem]:
     """Return what is wrong with the arguments."""
     problems = []
-    for name in ("steps", "n_envs", "n_steps", "minibatch", "epochs", "hidden", "rows"):
+    for name in ("steps", "n_envs", "n_steps", "batch_size", "n_epochs", "hidden", "rows"):
         if getattr(args, name) < 1:
             problems.append(Problem("wrong-setting", f"{name} is {getattr(args, name)}; the least is 1"))
-    if not problems and args.n_envs * args.n_steps % args.minibatch:
+    if not problems and args.n_envs * args.n_steps % args.batch_size:
         rollout = args.n_envs * args.n_steps
-        text = f"a minibatch of {args.minibatch} does not divide a rollout of {rollout} (n_envs * n_steps)"
-        hint = f"Such as --minibatch {math.gcd(rollout, args.minibatch)}."
+        text = f"a batch_size of {args.batch_size} does not divide a rollout of {rollout} (n_envs * n_steps)"
+        hint = f"Such as --batch-size {math.gcd(rollout, args.batch_size)}."
         problems.append(Problem("wrong-setting", text, hints=(hint,)))
     return problems
 

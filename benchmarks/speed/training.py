@@ -28,8 +28,8 @@ BLOCKS = {"ours": 40, "sb3": 3, "jax": 40}
 
 STEPS = 512
 SHARED = {
-    "n_envs": 4, "n_steps": 128, "minibatch": 128, "epochs": 4, "hidden": 64, "learning_rate": 1e-3,
-    "gae_lambda": 0.95, "clip": 0.2, "value_coef": 0.5, "entropy_coef": 0.01, "max_grad_norm": 0.5, "seed": 0,
+    "n_envs": 4, "n_steps": 128, "batch_size": 128, "n_epochs": 4, "hidden": 64, "learning_rate": 1e-3,
+    "gae_lambda": 0.95, "clip_range": 0.2, "vf_coef": 0.5, "ent_coef": 0.01, "max_grad_norm": 0.5, "seed": 0,
 }  # fmt: skip
 ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
@@ -138,9 +138,9 @@ def _sb3() -> Any:
             envs,
             learning_rate=SHARED["learning_rate"],
             n_steps=SHARED["n_steps"],
-            batch_size=SHARED["minibatch"],
-            n_epochs=SHARED["epochs"],
-            ent_coef=SHARED["entropy_coef"],
+            batch_size=SHARED["batch_size"],
+            n_epochs=SHARED["n_epochs"],
+            ent_coef=SHARED["ent_coef"],
             device="cpu",
             seed=0,
         )

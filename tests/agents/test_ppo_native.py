@@ -30,7 +30,7 @@ from rewardspec.vocabulary import load, loads  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 CENTRED = ROOT / "examples" / "specs" / "cartpole_centred.yaml"
-TINY = Args(CENTRED, n_envs=2, n_steps=16, minibatch=16, hidden=8, epochs=2, steps=640, quiet=True)
+TINY = Args(CENTRED, n_envs=2, n_steps=16, batch_size=16, hidden=8, n_epochs=2, steps=640, quiet=True)
 
 SHUTTLE = """
 name: shuttle
@@ -124,15 +124,17 @@ def torch_loss(theta, sizes, batch, knobs):
     chosen = torch.distributions.Categorical(logits=logits)
     ratio = torch.exp(chosen.log_prob(torch.tensor(batch.action)) - torch.tensor(batch.log_prob))
     advantage = torch.tensor(batch.advantage)
-    surrogate = torch.min(advantage * ratio, advantage * torch.clamp(ratio, 1 - knobs.clip, 1 + knobs.clip))
+    surrogate = torch.min(
+        advantage * ratio, advantage * torch.clamp(ratio, 1 - knobs.clip_range, 1 + knobs.clip_range)
+    )
     value_loss = torch.nn.functional.mse_loss(torch.tensor(batch.target), values)
-    return -surrogate.mean() + knobs.value_coef * value_loss - knobs.entropy_coef * chosen.entropy().mean()
+    return -surrogate.mean() + knobs.vf_coef * value_loss - knobs.ent_coef * chosen.entropy().mean()
 
 
 def test_the_hand_written_gradient_is_autograds():
     inputs, hidden, actions, columns = sizes = (5, 8, 3, 70)
     rng = np.random.default_rng(0)
-    knobs = Task(load(CENTRED), TINY).knobs._replace(clip=0.1, entropy_coef=0.3)
+    knobs = Task(load(CENTRED), TINY).knobs._replace(clip_range=0.1, ent_coef=0.3)
     for kind, tolerance in ((np.float64, 1e-6), (np.float32, 1e-4)):
         size = sum((inputs + 1) * hidden + (hidden + 1) * hidden + (hidden + 1) * out for out in (actions, 1))
         theta = rng.normal(scale=0.5, size=size).astype(kind)
@@ -328,8 +330,8 @@ def test_what_cannot_be_trained_is_refused_with_what_can():
     assert "CartPole-v1" in str(refused.value)
     with pytest.raises(UnsupportedError, match="discounts with"):
         Task(centred, Args(CENTRED, gamma=0.9))
-    with pytest.raises(UnsupportedError, match="--minibatch 32"):
-        Task(centred, Args(CENTRED, minibatch=96))
+    with pytest.raises(UnsupportedError, match="--batch-size 32"):
+        Task(centred, Args(CENTRED, batch_size=96))
     with pytest.raises(UnsupportedError, match="names no environment"):
         Task(loads("reward: 1"), Args(Path("x")))
     with pytest.raises(MismatchError, match="no info"):
@@ -360,7 +362,7 @@ COMMAND = [
     "--checkpoint-seconds",
     "0",
 ]
-COMMAND += ["--n-envs", "2", "--n-steps", "16", "--minibatch", "16", "--hidden", "8", "--rows", "20"]
+COMMAND += ["--n-envs", "2", "--n-steps", "16", "--batch-size", "16", "--hidden", "8", "--rows", "20"]
 
 
 def rows_of(folder):

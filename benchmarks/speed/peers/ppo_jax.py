@@ -60,7 +60,7 @@ def make(args):
     env, params = gymnax.make("CartPole-v1")
     nets = Networks(env.num_actions, args["hidden"])
     columns = args["n_envs"] * args["n_steps"]
-    minibatches = columns // args["minibatch"]
+    minibatches = columns // args["batch_size"]
 
     def start(key):
         key, for_nets, for_envs = jax.random.split(key, 3)
@@ -89,11 +89,11 @@ def make(args):
         log_prob = jnp.take_along_axis(log_probs, step.action[:, None], 1)[:, 0]
         ratio = jnp.exp(log_prob - step.log_prob)
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        bounded = jnp.clip(ratio, 1 - args["clip"], 1 + args["clip"])
+        bounded = jnp.clip(ratio, 1 - args["clip_range"], 1 + args["clip_range"])
         policy_loss = -jnp.minimum(ratio * advantage, bounded * advantage).mean()
         entropy = -(jnp.exp(log_probs) * log_probs).sum(1).mean()
         value_loss = jnp.square(value - target).mean()
-        return policy_loss + args["value_coef"] * value_loss - args["entropy_coef"] * entropy
+        return policy_loss + args["vf_coef"] * value_loss - args["ent_coef"] * entropy
 
     def update(carry, _):
         (train, states, obs, key), steps = jax.lax.scan(play, carry, None, args["n_steps"])
@@ -122,7 +122,7 @@ def make(args):
             train, _ = jax.lax.scan(learn, train, cut)
             return (train, key), None
 
-        (train, key), _ = jax.lax.scan(epoch, (train, key), None, args["epochs"])
+        (train, key), _ = jax.lax.scan(epoch, (train, key), None, args["n_epochs"])
         return (train, states, obs, key), steps.done.sum()
 
     def train_for(carry, updates):
