@@ -87,7 +87,7 @@ def read_tasks(
     named = [one.env for one in read.values() if one.env is not None and one.env.id is not None]
     its_id = env_id or next((env.id for env in named), None)
     if its_id is None:
-        hint = "Write `env: {id: CartPole-v1}` in the spec, or pass --env-id."
+        hint = "Write `env: {id: CartPole-v1}` in the spec, or pass --env."
         raise MismatchError(Problem("no-environment", "no spec names an environment", hints=(hint,)))
     arguments = named[0].kwargs if named and named[0].id == its_id else {}
     text = "\n---\n".join(path.read_text() for path in paths)

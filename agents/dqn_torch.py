@@ -2,7 +2,7 @@
 
     python -m agents.dqn_torch --spec examples/specs/office_coffee.yaml
     python -m agents.dqn_torch --specs specs/office --crm tasks
-    python -m agents.dqn_torch --spec ... --device cuda --num-envs 1024 --batch 4096 --cuda-graphs
+    python -m agents.dqn_torch --spec ... --device cuda --n-envs 1024 --batch-size 4096 --cuda-graphs
 
 Environments, reward program, replay buffer and updates are tensors on one device. The buffer holds what happened and
 what the specs could read of it, not what was paid: when rows are drawn, the stacked tables say what would have been
@@ -64,38 +64,38 @@ class Args:
     """Spec file to learn."""
     specs: Path | None = None
     """Folder of spec files: one network learns them all."""
-    env_id: str | None = None
+    env: str | None = None
     """Gymnasium id; the spec's own when not given."""
     crm: Literal["none", "states", "tasks"] = "states"
     """From which machine states every drawn step is replayed."""
     steps: int = 200_000
     """Environment steps, over all environments."""
-    num_envs: int = 16
+    n_envs: int = 16
     """B, environments on the device."""
-    rollout: int = 4
+    train_freq: int = 4
     """Steps of every environment between updates."""
-    updates: int = 8
+    gradient_steps: int = 8
     """Updates after each."""
-    batch: int = 128
+    batch_size: int = 128
     """Rows drawn for an update, counterfactuals not counted."""
-    buffer: int = 50_000
+    buffer_size: int = 50_000
     """Rows that are kept."""
-    warm_up: int = 2_000
+    learning_starts: int = 2_000
     """Steps taken at random before the first update."""
     learning_rate: float = 1e-3
     gamma: float | None = None
     """Discount; the spec's own when not given."""
-    explore: float = 0.1
+    exploration_final_eps: float = 0.1
     """Share of random actions in the end."""
-    explore_fraction: float = 0.3
+    exploration_fraction: float = 0.3
     """Part of the run in which that share falls from 1."""
-    follow: float = 0.01
+    tau: float = 0.01
     """How far the target network follows in one update."""
-    max_gradient: float = 10.0
+    max_grad_norm: float = 10.0
     """The gradient is scaled down to this norm."""
     hidden: tuple[int, ...] = (64, 64)
     """Units of the hidden layers."""
-    seed: int = 1
+    seed: int = 0
     device: str = "cpu"
     """`cpu`, `cuda` or `cuda:1`."""
     compile: bool = False
@@ -130,7 +130,7 @@ class DQN:
         self.args, self.gamma, self.names, device = args, tasks.gamma, tuple(tasks.specs), args.device
         if args.cuda_graphs:
             refuse_graphs(device)
-        self.worlds: Any = make_worlds(tasks, args.num_envs, device, args.seed, stacked=True)
+        self.worlds: Any = make_worlds(tasks, args.n_envs, device, args.seed, stacked=True)
         self.machines = self.worlds.machines
         space = self.worlds.single_action_space
         if not isinstance(space, spaces.Discrete):
@@ -147,8 +147,8 @@ class DQN:
         add_layers(self.weights, "q", self.trunk.size, args.hidden, self.actions, 1.0)
         torch.manual_seed(args.seed)
         self._specs, self._states = self._counterfactuals(lives)
-        batch, many = args.num_envs, len(self.names)
-        self._rows = max(args.buffer // batch, 1) * batch
+        batch, many = args.n_envs, len(self.names)
+        self._rows = max(args.buffer_size // batch, 1) * batch
         self._lanes = torch.arange(batch, device=device)
         self._which = torch.arange(many, device=device).unsqueeze(1)
         weights = self.weights.init(args.seed).to(device)
@@ -187,7 +187,7 @@ class DQN:
     def _make_buffer(self) -> None:
         """Lay out the buffer: one step at random tells what its columns are; it is taken back."""
         before = self.worlds.state_dict()
-        row = self.take(torch.zeros(self.args.num_envs, dtype=torch.int64, device=self.args.device))
+        row = self.take(torch.zeros(self.args.n_envs, dtype=torch.int64, device=self.args.device))
         self.worlds.load_state_dict(before)
         for name in ("return", "length", "finished"):
             self.memory[name].zero_()
@@ -236,7 +236,7 @@ class DQN:
 
     def explore(self) -> None:
         """Step every environment once, mostly by the network, and keep what happened."""
-        memory, batch = self.memory, self.args.num_envs
+        memory, batch = self.memory, self.args.n_envs
         with torch.no_grad():
             obs = whole({key: part for key, part in memory.items() if key.startswith("now.")}, "now.")
             best = self.values(memory["weights"], obs, self.worlds.spec, self.worlds.u).argmax(1)
@@ -295,25 +295,25 @@ class DQN:
         norm = gradient.norm()
         adam(
             memory,
-            gradient * torch.clamp(self.args.max_gradient / (norm + 1e-6), max=1.0),
+            gradient * torch.clamp(self.args.max_grad_norm / (norm + 1e-6), max=1.0),
             self.args.learning_rate,
         )
-        memory["target"].lerp_(memory["weights"], self.args.follow)
+        memory["target"].lerp_(memory["weights"], self.args.tau)
         memory["loss"].copy_(loss.detach())
 
     def iterate(self) -> None:
         """Step, then learn from what the buffer holds. Nothing here waits for the device."""
-        for _ in range(self.args.rollout):
+        for _ in range(self.args.train_freq):
             self.explore()
         filled = self.memory["taken"].clamp(max=self._rows)
-        draws = torch.rand(self.args.updates, self.args.batch, device=filled.device)
+        draws = torch.rand(self.args.gradient_steps, self.args.batch_size, device=filled.device)
         for draw in draws:
             self._improve((draw * filled).to(torch.int64).clamp(max=self._rows - 1))
 
     def warm_up(self) -> None:
         """Fill the buffer a little by random actions."""
         self.memory["explore"].fill_(1.0)
-        for _ in range(max(1, self.args.warm_up // self.args.num_envs)):
+        for _ in range(max(1, self.args.learning_starts // self.args.n_envs)):
             self.explore()
 
     def capture(self) -> None:
@@ -377,9 +377,9 @@ def train(args: Args, console: Any = None) -> dict[str, float]:
     Raises:
         RewardSpecError: Whatever is wrong with the spec, the settings, the device or the run folder.
     """
-    tasks = read_tasks(args.spec, args.specs, args.env_id, args.gamma)
+    tasks = read_tasks(args.spec, args.specs, args.env, args.gamma)
     agent = DQN(args, tasks)
-    each = args.num_envs * args.rollout
+    each = args.n_envs * args.train_freq
     iterations = max(1, -(-args.steps // each))
     program = next(iter(tasks.programs.values())) if args.spec is not None else tasks.programs
     with recording(
@@ -393,8 +393,8 @@ def train(args: Args, console: Any = None) -> dict[str, float]:
             agent.warm_up()
         agent.capture()
         for i in range(run.start // each, iterations):
-            fallen = min(1.0, i / max(1.0, args.explore_fraction * iterations))
-            agent.memory["explore"].fill_(1.0 + fallen * (args.explore - 1.0))
+            fallen = min(1.0, i / max(1.0, args.exploration_fraction * iterations))
+            agent.memory["explore"].fill_(1.0 + fallen * (args.exploration_final_eps - 1.0))
             agent.run()
             done = i + 1
             if done % args.log_every == 0 or done == iterations:

@@ -1,8 +1,8 @@
 """PPO that lives on the device: environments, reward program, rollout, advantages and updates, all in torch.
 
-    python -m agents.ppo_torch --spec examples/specs/cartpole_centred.yaml --num-envs 64
-    python -m agents.ppo_torch --specs specs/office --env-id rewardspec/OfficeWorld-v0 --num-envs 256
-    python -m agents.ppo_torch --spec ... --device cuda --num-envs 16384 --compile --cuda-graphs
+    python -m agents.ppo_torch --spec examples/specs/cartpole_centred.yaml --n-envs 64
+    python -m agents.ppo_torch --specs specs/office --env rewardspec/OfficeWorld-v0 --n-envs 256
+    python -m agents.ppo_torch --spec ... --device cuda --n-envs 16384 --compile --cuda-graphs
 
 With `--specs` one policy learns every spec of a folder: their machines become one padded table on the device and each
 environment of the batch is paid by its own (see `rewardspec/wrappers/stacked.py`).
@@ -67,17 +67,17 @@ class Args:
     """Spec file to learn."""
     specs: Path | None = None
     """Folder of spec files: one policy learns them all."""
-    env_id: str | None = None
+    env: str | None = None
     """Gymnasium id; the spec's own when not given."""
     steps: int = 500_000
     """Environment steps, over all environments."""
-    num_envs: int = 16
+    n_envs: int = 16
     """B, environments on the device."""
-    rollout: int = 128
+    n_steps: int = 128
     """T, steps of every environment between updates."""
-    epochs: int = 4
+    n_epochs: int = 4
     """Passes over a rollout."""
-    minibatches: int = 8
+    n_minibatches: int = 8
     """Updates in a pass."""
     learning_rate: float = 2.5e-3
     anneal: bool = True
@@ -85,15 +85,15 @@ class Args:
     gamma: float | None = None
     """Discount; the spec's own when not given."""
     gae_lambda: float = 0.95
-    clip: float = 0.2
+    clip_range: float = 0.2
     """How far the probability of an action may move in one iteration."""
-    entropy_weight: float = 0.01
-    value_weight: float = 0.5
-    max_gradient: float = 0.5
+    ent_coef: float = 0.01
+    vf_coef: float = 0.5
+    max_grad_norm: float = 0.5
     """The gradient is scaled down to this norm."""
     hidden: tuple[int, ...] = (64, 64)
     """Units of the hidden layers, of the policy and of the value alike."""
-    seed: int = 1
+    seed: int = 0
     device: str = "cpu"
     """`cpu`, `cuda` or `cuda:1`."""
     compile: bool = False
@@ -196,18 +196,18 @@ class PPO:
     def __init__(self, args: Args, tasks: Tasks) -> None:
         """Make worlds and weights."""
         self.args, self.gamma, self.names = args, tasks.gamma, tuple(tasks.specs)
-        rows, rest = divmod(args.num_envs * args.rollout, args.minibatches)
+        rows, rest = divmod(args.n_envs * args.n_steps, args.n_minibatches)
         if rest:
-            text = f"{args.num_envs} environments times {args.rollout} steps, in {args.minibatches} minibatches: a rest"
+            text = f"{args.n_envs} environments times {args.n_steps} steps, in {args.n_minibatches} minibatches: a rest"
             raise UnsupportedError(Problem("wrong-setting", text))
         self._rows, device = rows, args.device
         if args.cuda_graphs:
             refuse_graphs(device)
-        self.worlds: Any = make_worlds(tasks, args.num_envs, device, args.seed)
+        self.worlds: Any = make_worlds(tasks, args.n_envs, device, args.seed)
         self.sight = Sight(self.worlds.single_observation_space, device)
         self.net = ActorCritic(self.sight, self.worlds.single_action_space, args.hidden, device)
         torch.manual_seed(args.seed)
-        many, environments = len(self.names), args.num_envs
+        many, environments = len(self.names), args.n_envs
         self.memory: Memory = {
             **adam_memory(self.net.weights.init(args.seed).to(device)),
             "rate": torch.tensor(args.learning_rate, device=device),
@@ -224,7 +224,7 @@ class PPO:
         self._chunk, self._length = self.steps, 1
         self._assess, self._improve = self.assess, self.improve
         if args.compile:
-            self._length = math.gcd(args.rollout, args.compiled_steps)
+            self._length = math.gcd(args.n_steps, args.compiled_steps)
             self._chunk = torch.compile(self.steps, fullgraph=True, dynamic=False)
             self._assess = torch.compile(self.assess, fullgraph=True, dynamic=False)
             self._improve = torch.compile(self.improve, fullgraph=True, dynamic=False)
@@ -293,13 +293,13 @@ class PPO:
         ratio = torch.exp(log - rows["log"])
         advantage = rows["advantage"]
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        clipped = torch.clamp(ratio, 1 - args.clip, 1 + args.clip)
+        clipped = torch.clamp(ratio, 1 - args.clip_range, 1 + args.clip_range)
         policy_loss = -torch.minimum(advantage * ratio, advantage * clipped).mean()
         value_loss = (net.value(w, features) - rows["returns"]).square().mean()
         entropy = entropy.mean()
-        loss = policy_loss + args.value_weight * value_loss - args.entropy_weight * entropy
+        loss = policy_loss + args.vf_coef * value_loss - args.ent_coef * entropy
         change = ((ratio - 1) - (log - rows["log"])).mean()  # Schulman's estimate of the KL divergence
-        strayed = ((ratio - 1).abs() > args.clip).to(torch.float32).mean()
+        strayed = ((ratio - 1).abs() > args.clip_range).to(torch.float32).mean()
         return loss, torch.stack([policy_loss, value_loss, entropy, change, strayed]).detach()
 
     def improve(self, taken: Memory, index: Tensor) -> None:
@@ -308,7 +308,7 @@ class PPO:
         rows = {name: part[index] for name, part in taken.items()}
         gradient, told = torch.func.grad(self.loss, has_aux=True)(memory["weights"], rows)
         norm = gradient.norm()
-        gradient = gradient * torch.clamp(self.args.max_gradient / (norm + 1e-6), max=1.0)
+        gradient = gradient * torch.clamp(self.args.max_grad_norm / (norm + 1e-6), max=1.0)
         adam(memory, gradient, memory["rate"])
         memory["losses"].copy_(told)
 
@@ -317,7 +317,7 @@ class PPO:
     def iterate(self) -> None:
         """Take a rollout and learn from it. Nothing here waits for the device."""
         args, net, device = self.args, self.net, self.args.device
-        shape = (args.rollout, args.num_envs, net.actions)
+        shape = (args.n_steps, args.n_envs, net.actions)
         noise = torch.rand(shape, device=device) if net.is_discrete else torch.randn(shape, device=device)
         records = [record for part in noise.split(self._length) for record in self._chunk(part)]
         taken = {name: torch.stack([record[name] for record in records]) for name in records[0]}
@@ -325,7 +325,7 @@ class PPO:
         kept = {"action", "log", *(name for name in taken if name.startswith("seen."))}
         rows = {name: part.flatten(0, 1) for name, part in taken.items() if name in kept}
         rows |= {"advantage": advantage.flatten(), "returns": returns.flatten()}
-        for _ in range(args.epochs):
+        for _ in range(args.n_epochs):
             # The order of random keys: a permutation that a graph can draw.
             order = torch.rand(len(rows["log"]), device=device).argsort()
             for index in order.split(self._rows):
@@ -405,9 +405,9 @@ def train(args: Args, console: Any = None) -> dict[str, float]:
     Raises:
         RewardSpecError: Whatever is wrong with the spec, the settings, the device or the run folder.
     """
-    tasks = read_tasks(args.spec, args.specs, args.env_id, args.gamma)
+    tasks = read_tasks(args.spec, args.specs, args.env, args.gamma)
     agent = PPO(args, tasks)
-    each = args.num_envs * args.rollout
+    each = args.n_envs * args.n_steps
     iterations = max(1, -(-args.steps // each))
     program = next(iter(tasks.programs.values())) if args.spec is not None else tasks.programs
     with recording(

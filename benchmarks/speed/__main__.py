@@ -44,7 +44,10 @@ EXPERIMENTS = {
     "device": ("On the device", device.measure),
     "share": ("Share of an environment's step", share.measure),
     "tabular": ("Tabular agents and exact solutions", tabular.measure),
-    "training": ("Training with PPO on CartPole, and from a spec file to a solved CartPole", training.measure),
+    "training": (
+        "Training with PPO on CartPole, and from a spec file to a solved CartPole",
+        training.measure,
+    ),
 }
 
 

@@ -220,7 +220,7 @@ def ppo_beside_sb3(settings: Settings) -> list[Result]:
 
 def our_iteration(envs: int, rollout: int, *, compiled: bool = False, **more: Any) -> Callable[[], None]:
     """Return an iteration of `agents/ppo_torch.py`, warmed up."""
-    agent = our_ppo(num_envs=envs, rollout=rollout, compile=compiled, **more)
+    agent = our_ppo(n_envs=envs, n_steps=rollout, compile=compiled, **more)
     agent.capture()
     agent.run()
     agent.run()
@@ -236,7 +236,7 @@ def our_ppo(**arguments: Any) -> Any:
     with TemporaryDirectory() as folder:
         spec = Path(folder) / "pole.yaml"
         spec.write_text(POLE)
-        args = Args(**{"spec": spec, "minibatches": 4, "epochs": 4, "hidden": (64, 64), **arguments})
+        args = Args(**{"spec": spec, "n_minibatches": 4, "n_epochs": 4, "hidden": (64, 64), **arguments})
         return PPO(args, read_tasks(spec, None))
 
 
@@ -475,7 +475,7 @@ def solve(seed: int) -> float:
     import torch
 
     agent = our_ppo(
-        num_envs=4096, rollout=32, device="cuda", compile=True, cuda_graphs=True, seed=seed, anneal=False
+        n_envs=4096, n_steps=32, device="cuda", compile=True, cuda_graphs=True, seed=seed, anneal=False
     )
     agent.capture()
     torch.cuda.synchronize()

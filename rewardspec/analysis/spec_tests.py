@@ -136,7 +136,9 @@ def decide_by_labels(program: Program) -> tuple[Program, tuple[str, ...]]:
 def _only_memory(expr: ir.Expr) -> bool:
     """Return whether a proposition is about memory alone, as those of counters and of a formula's rounds are."""
     nodes = list(ir.walk(expr))
-    return any(isinstance(n, ir.Memory | ir.StateTable) for n in nodes) and not any(isinstance(n, ir.Field) for n in nodes)
+    return any(isinstance(n, ir.Memory | ir.StateTable) for n in nodes) and not any(
+        isinstance(n, ir.Field) for n in nodes
+    )
 
 
 class _Run:

@@ -45,13 +45,13 @@ AGENTS: dict[str, Explanation] = {
     "no-batch-form": Explanation(
         "An agent that lives on the device needs its environments there: written in torch, or finite, so that their "
         "table can be stepped. This environment is neither.",
-        "$ python -m agents.ppo_torch --spec walker.yaml --env-id Walker2d-v5",
-        "$ python -m agents.ppo_sb3 --spec walker.yaml --env-id Walker2d-v5",
+        "$ python -m agents.ppo_torch --spec walker.yaml --env Walker2d-v5",
+        "$ python -m agents.ppo_sb3 --spec walker.yaml --env Walker2d-v5",
     ),
     "unfit-graph": Explanation(
         "A CUDA graph reads and writes the addresses that it was captured with. Environments that put a new tensor in "
         "place of the old one would be replayed from where they were when it was captured.",
-        "self.place = torch.where(mask, start, self.place)  # with --cuda-graphs",
-        "self.place.copy_(torch.where(mask, start, self.place))",
+        ">>> self.place = torch.where(mask, start, self.place)  # with --cuda-graphs",
+        ">>> self.place.copy_(torch.where(mask, start, self.place))",
     ),
 }

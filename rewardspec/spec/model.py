@@ -313,7 +313,9 @@ class EnvSpec(Model):
 
     id: str | None = Field(None, description="Gymnasium id.", examples=["MiniGrid-DoorKey-8x8-v0"])
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of gymnasium.make.")
-    labels: str | None = Field(None, description="Ready-made labeller.", examples=["minigrid", "minihack", "environment"])
+    labels: str | None = Field(
+        None, description="Ready-made labeller.", examples=["minigrid", "minihack", "environment"]
+    )
     horizon: Annotated[Whole, Field(gt=0)] | None = Field(None, description="Steps after which it truncates.")
     base_reward: Range | None = Field(
         None, description="Least and greatest reward of the environment itself on one step, for the checker."

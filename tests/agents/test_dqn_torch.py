@@ -19,11 +19,11 @@ from tests.agents.test_ppo_torch import newest, numbers_of
 from tests.wrappers.test_tensor import NoLook
 
 SMALL: dict[str, Any] = {
-    "num_envs": 12,
+    "n_envs": 12,
     "hidden": (32,),
-    "warm_up": 2000,
-    "batch": 32,
-    "follow": 0.05,
+    "learning_starts": 2000,
+    "batch_size": 32,
+    "tau": 0.05,
     "quiet": True,
 }
 
@@ -103,7 +103,8 @@ def test_an_iteration_never_looks_at_a_tensor(specs: Path) -> None:
 
 def test_the_buffer_keeps_the_newest(specs: Path) -> None:
     agent = DQN(
-        args(specs, spec=specs / "left.yaml", buffer=30, crm="none"), read_tasks(specs / "left.yaml", None)
+        args(specs, spec=specs / "left.yaml", buffer_size=30, crm="none"),
+        read_tasks(specs / "left.yaml", None),
     )
     assert len(agent.memory["buffer.action"]) == 24
     kept = []
@@ -115,7 +116,7 @@ def test_the_buffer_keeps_the_newest(specs: Path) -> None:
 
 
 def test_a_stopped_run_goes_on_to_the_same_numbers(specs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {"specs": specs, "steps": 960, "log_every": 4, "checkpoint_seconds": 0.0, "buffer": 600}
+    settings = {"specs": specs, "steps": 960, "log_every": 4, "checkpoint_seconds": 0.0, "buffer_size": 600}
     whole = train(args(specs, **{**settings, "folder": specs.parent / "whole"}))
     log = recording.Recording.log
 

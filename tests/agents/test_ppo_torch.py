@@ -19,7 +19,14 @@ from rewardspec import UnsupportedError
 from tests.agents.device_worlds import Spot, Throw, corridor, corridor_specs, lake
 from tests.wrappers.test_tensor import NoLook
 
-SMALL: dict[str, Any] = {"num_envs": 32, "rollout": 16, "minibatches": 4, "hidden": (32,), "quiet": True}
+SMALL: dict[str, Any] = {
+    "n_envs": 32,
+    "n_steps": 16,
+    "n_minibatches": 4,
+    "hidden": (32,),
+    "seed": 1,
+    "quiet": True,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +51,7 @@ def test_one_policy_learns_several_specs(tmp_path: Path, monkeypatch: pytest.Mon
     """One end of a corridor, the other, and one after the other: no single way through it satisfies all three."""
     monkeypatch.setitem(batches.BATCHES, "Corridor-v0", corridor)
     folder = corridor_specs(tmp_path / "specs")
-    more = {"num_envs": 48, "learning_rate": 3e-3, "entropy_weight": 0.03}
+    more = {"n_envs": 48, "learning_rate": 3e-3, "ent_coef": 0.03}
     result = train(args(tmp_path, spec=None, specs=folder, steps=40_000, **more))
     assert result == {"return/both": 1.0, "return/left": 1.0, "return/right": 1.0, "return": 1.0}
     lengths = [row["length"] for row in numbers_of(tmp_path / "run")]
@@ -56,7 +63,7 @@ def test_it_learns_a_vector_of_actions(tmp_path: Path, monkeypatch: pytest.Monke
     spec = tmp_path / "throw.yaml"
     spec.write_text("env: {id: Throw-v0}\nreward: reward")
     random = -(1 / 3 + 0.64 / 3)  # uniform numbers and targets: the sum of their variances
-    result = train(args(tmp_path, spec=spec, steps=40_000, num_envs=64, learning_rate=3e-3))
+    result = train(args(tmp_path, spec=spec, steps=40_000, n_envs=64, learning_rate=3e-3))
     assert random < -0.5 < -0.05 < result["return"]
 
 
@@ -64,7 +71,7 @@ def test_it_learns_from_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(batches.BATCHES, "Spot-v0", Spot)
     spec = tmp_path / "spot.yaml"
     spec.write_text("env: {id: Spot-v0}\nreward: reward")
-    assert train(args(tmp_path, spec=spec, steps=5_000, num_envs=24))["return"] == 1.0
+    assert train(args(tmp_path, spec=spec, steps=5_000, n_envs=24))["return"] == 1.0
 
 
 # -- the arithmetic ------------------------------------------------------------------------------------------
@@ -192,8 +199,8 @@ def test_a_checkpoint_of_another_spec_is_refused(tmp_path: Path) -> None:
         ({"device": "cuda:99"}, "unknown-device"),
         ({"cuda_graphs": True}, "unknown-device"),
         ({"gamma": 0.5}, "discount-mismatch"),
-        ({"minibatches": 7}, "wrong-setting"),
-        ({"env_id": "Acrobot-v1"}, "no-batch-form"),
+        ({"n_minibatches": 7}, "wrong-setting"),
+        ({"env": "Acrobot-v1"}, "no-batch-form"),
         ({"specs": Path("somewhere")}, "wrong-setting"),
     ],
 )
@@ -206,11 +213,11 @@ def test_what_is_wrong_is_said_before_training(tmp_path: Path, wrong: dict[str, 
 def test_a_run_is_resumed_by_its_folder_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec, folder = lake(tmp_path, 15), tmp_path / "run"
     small = [
-        "--num-envs",
+        "--n-envs",
         "16",
-        "--rollout",
+        "--n-steps",
         "16",
-        "--minibatches",
+        "--n-minibatches",
         "4",
         "--hidden",
         "8",

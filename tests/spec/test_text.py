@@ -331,7 +331,7 @@ def test_a_missing_file_names_one_that_is_nearly_the_same(tmp_path: Path) -> Non
 
 
 def test_text_where_a_path_belongs_and_the_other_way_round() -> None:
-    with pytest.raises(SpecError, match="`rewardspec.loads"):
+    with pytest.raises(SpecError, match=r"`rewardspec\.loads"):
         load("name: a\nreward: 1")
     with pytest.raises(SpecError, match="`loads` reads YAML text, and this is a dict"):
         loads({"reward": 1})  # type: ignore[arg-type]
