@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
-import subprocess
 import sys
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +19,8 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from benchmarks.records import RESULTS as FOLDER  # noqa: E402
+from benchmarks.records import commit, processor  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
     batch_step,
     compile_time,
@@ -32,9 +34,9 @@ from benchmarks.speed import (  # noqa: E402
     training,
 )
 from benchmarks.speed.method import QUICK, Result, Settings  # noqa: E402
+from rewardspec.training.folder import write_whole  # noqa: E402
 
-ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "benchmarks" / "results" / "speed.json"
+RESULTS = FOLDER / "speed.json"
 EXPERIMENTS = {
     "single": ("One environment, per step", single_step.measure),
     "batch": ("Many environments, per environment step", batch_step.measure),
@@ -74,17 +76,58 @@ def main(arguments: list[str]) -> int:
     if options.install_peers:
         pycrm.install()
     console = Console(width=None if sys.stdout.isatty() else 130)
-    found: dict[str, list[Result]] = {}
+    path = options.json or (None if options.quick else RESULTS)
     for name in options.only or EXPERIMENTS:
         title, measure = EXPERIMENTS[name]
-        found[name] = measure(settings)
-        console.print(table(title, found[name]))
-    path = options.json or (None if options.quick or options.only else RESULTS)
+        found = measure(settings)
+        console.print(table(title, found))
+        if path is not None:
+            keep(path, name, record(found, settings))
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(record(found, settings), indent=1) + "\n")
-        console.print(f"written to {path}")
+        console.print(f"written to {path} and {path.with_suffix('.md')}", highlight=False)
     return 0
+
+
+def keep(path: Path, name: str, measured: dict[str, Any]) -> None:
+    """Put one experiment's figures in place of its earlier ones, in the file and on the page beside it."""
+    held = json.loads(path.read_text()) if path.is_file() else {}
+    kept = {**held, name: measured}
+    held = {experiment: kept[experiment] for experiment in EXPERIMENTS if experiment in kept}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(held, indent=1, allow_nan=False) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
+    write_whole(path.with_suffix(".md"), lambda file: file.write(page(held).encode()))
+
+
+def page(held: dict[str, Any]) -> str:
+    """Return all figures as a page in Markdown."""
+    lines = [
+        "# Speed",
+        "",
+        "<!-- Made by `python -m benchmarks speed`: edit nothing here. -->",
+        "",
+        "CPU time of one thread, short blocks in shuffled order, ratios within a round: medians and quartiles over the"
+        " rounds. *Met* says whether the median meets the goal; the codes are those of the project's list of goals.",
+    ]
+    for name, measured in held.items():
+        lines += ["", f"## {EXPERIMENTS[name][0]}", "", "| | what | goal | measured | quartiles | met |"]
+        lines.append("| --- | --- | ---: | ---: | ---: | --- |")
+        for r in measured["results"]:
+            sign = "≤" if r["better"] == "low" else "≥"
+            goal = "" if r["goal"] is None else f"{sign} {r['goal']:g} {r['unit']}"
+            figure = "" if r["median"] is None else f"{_short(r['median'])} {r['unit']}"
+            span = "" if r["median"] is None else f"{_short(r['low'])} - {_short(r['high'])}"
+            met = {None: "", True: "yes", False: "**no**"}[r["met"]]
+            why = f" *({r['why']})*" if r["why"] else ""
+            lines.append(f"| {r['code']} | {r['what']}{why} | {goal} | {figure} | {span} | {met} |")
+        versions = ", ".join(f"{k} {v}" for k, v in measured["versions"].items() if v)
+        rounds = measured["settings"]["rounds"]
+        lines += [
+            "",
+            f"Commit {measured['commit']}, {measured['processor']}, {measured['cores']} cores, load"
+            f" {measured['load']:.1f}, {rounds} rounds; Python {measured['python']}, {versions}.",
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def table(title: str, results: list[Result]) -> Table:
@@ -114,22 +157,26 @@ def _short(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def record(found: dict[str, list[Result]], settings: Settings) -> dict[str, Any]:
-    """Return the figures with what they depend on."""
+def record(found: list[Result], settings: Settings) -> dict[str, Any]:
+    """Return an experiment's figures with what they depend on; what could not be measured has null for figures."""
     return {
         "settings": asdict(settings),
-        "commit": _commit(),
-        "processor": _processor(),
+        "commit": commit(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
         "python": platform.python_version(),
         "versions": {
             name: _version(name) for name in ("numpy", "gymnasium", "torch", "numba", "minigrid", "spottl")
         },
-        "results": {
-            name: [{**asdict(result), "met": result.met} for result in results]
-            for name, results in found.items()
-        },
+        "results": [_without_nan({**asdict(result), "met": result.met}) for result in found],
+    }
+
+
+def _without_nan(data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in data.items()
     }
 
 
@@ -138,21 +185,6 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _commit() -> str | None:
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
-    )
-    return done.stdout.strip() or None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 if __name__ == "__main__":
