@@ -60,11 +60,11 @@ class Tasks:
 def read_tasks(
     spec: Path | None, specs: Path | None, env_id: str | None = None, gamma: float | None = None
 ) -> Tasks:
-    """Read a spec, or every `*.yaml` of a folder.
+    """Read a spec, or every `*.yaml` of a folder, or the files that a pattern names.
 
     Args:
         spec: A spec file.
-        specs: A folder of spec files.
+        specs: A folder of spec files, or a pattern as `specs/office_*.yaml`.
         env_id: The environment, where the specs do not name it or another is meant.
         gamma: The agent's discount; the specs' own when not given.
 
@@ -73,11 +73,11 @@ def read_tasks(
         UnsupportedError: `discount-mismatch` when `gamma` is not a spec's discount; `no-environment`; `wrong-setting`.
     """
     if (spec is None) == (specs is None):
-        text = "say what to learn: either --spec with a file, or --specs with a folder of them"
+        text = "say what to learn: either --spec with a file, or --specs with a folder of them, or a pattern in quotes"
         raise UnsupportedError(Problem("wrong-setting", text))
-    paths = [spec] if spec is not None else sorted(Path(str(specs)).glob("*.yaml"))
+    paths = [spec] if spec is not None else _matching(Path(str(specs)))
     if not paths:
-        raise UnsupportedError(Problem("wrong-setting", f"there is no *.yaml in {specs}"))
+        raise UnsupportedError(Problem("wrong-setting", f"there are no specs in {specs}"))
     read = {path.stem: load(path) for path in paths}
     found = {one.discount for one in read.values() if one.discount is not None}
     chosen = gamma if gamma is not None else found.pop() if len(found) == 1 else GAMMA
@@ -94,6 +94,10 @@ def read_tasks(
     return Tasks(
         read, {name: compile_spec(one) for name, one in read.items()}, chosen, text, its_id, arguments
     )
+
+
+def _matching(specs: Path) -> list[Path]:
+    return sorted(specs.glob("*.yaml") if specs.is_dir() else specs.parent.glob(specs.name))
 
 
 def make_worlds(

@@ -1,7 +1,7 @@
 """DQN that lives on the device, with counterfactual experience (CRM) computed in the batch.
 
     python -m agents.dqn_torch --spec examples/specs/office_coffee.yaml
-    python -m agents.dqn_torch --specs specs/office --crm tasks
+    python -m agents.dqn_torch --specs 'examples/specs/office_*.yaml' --crm tasks
     python -m agents.dqn_torch --spec ... --device cuda --n-envs 1024 --batch-size 4096 --cuda-graphs
 
 Environments, reward program, replay buffer and updates are tensors on one device. The buffer holds what happened and
@@ -63,7 +63,7 @@ class Args:
     spec: Path | None = None
     """Spec file to learn."""
     specs: Path | None = None
-    """Folder of spec files: one network learns them all."""
+    """Folder of spec files, or a pattern in quotes: one network learns them all."""
     env: str | None = None
     """Gymnasium id; the spec's own when not given."""
     crm: Literal["none", "states", "tasks"] = "states"

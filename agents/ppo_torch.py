@@ -1,7 +1,7 @@
 """PPO that lives on the device: environments, reward program, rollout, advantages and updates, all in torch.
 
     python -m agents.ppo_torch --spec examples/specs/cartpole_centred.yaml --n-envs 64
-    python -m agents.ppo_torch --specs specs/office --env rewardspec/OfficeWorld-v0 --n-envs 256
+    python -m agents.ppo_torch --specs 'examples/specs/office_*.yaml' --n-envs 64
     python -m agents.ppo_torch --spec ... --device cuda --n-envs 16384 --compile --cuda-graphs
 
 With `--specs` one policy learns every spec of a folder: their machines become one padded table on the device and each
@@ -66,7 +66,7 @@ class Args:
     spec: Path | None = None
     """Spec file to learn."""
     specs: Path | None = None
-    """Folder of spec files: one policy learns them all."""
+    """Folder of spec files, or a pattern in quotes: one policy learns them all."""
     env: str | None = None
     """Gymnasium id; the spec's own when not given."""
     steps: int = 500_000
