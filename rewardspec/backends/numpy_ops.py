@@ -44,7 +44,8 @@ def _take(table: Any, index: Any, out: Any = None) -> Any:
 
 @_takes_out
 def _floor(x: Any, out: Any = None) -> Any:
-    return np.add(np.floor(x, out=out), 0.0, out=out)  # no negative zero: 1 / floor(x) has one sign everywhere
+    # Adding 0 leaves no negative zero: 1 / floor(x) has one sign everywhere.
+    return np.add(np.floor(x, out=out), 0.0, out=out)
 
 
 @_takes_out
