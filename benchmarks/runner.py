@@ -27,6 +27,9 @@ from benchmarks.records import RESULTS, Cell, Records, Setting, key, measured  #
 from rewardspec.errors import near_miss  # noqa: E402
 from rewardspec.training.folder import write_whole  # noqa: E402
 
+SMOKE_SETTINGS = 3
+"""Settings of each experiment that `--smoke` runs."""
+
 
 def names() -> list[str]:
     """Return the experiments that there are."""
@@ -44,6 +47,8 @@ def wanted(
     """Return the cells of an experiment, seed by seed, so that a run cut short has whole rounds."""
     length = steps or (experiment.SMOKE_STEPS if smoke else None)
     settings = [{**s, "steps": length or s.get("steps", experiment.STEPS)} for s in experiment.SETTINGS]
+    if smoke:
+        settings = settings[:SMOKE_SETTINGS]
     count = 1 if smoke else seeds or experiment.SEEDS
     return [(setting, seed) for seed in range(count) for setting in settings]
 
@@ -142,7 +147,7 @@ def main(command: str, arguments: list[str]) -> int:
         )
         parser.add_argument("--only", nargs="+", metavar="SETTING", help="settings to run (default: all)")
         parser.add_argument(
-            "--smoke", action="store_true", help="one seed and few steps: only see that it runs"
+            "--smoke", action="store_true", help="few settings, one seed, few steps: only see that it runs"
         )
     options = parser.parse_args(arguments)
     chosen = getattr(options, "experiments", None) or names()
