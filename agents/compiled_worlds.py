@@ -25,7 +25,6 @@ from numba import boolean, float32, float64, int64, njit, typeof, types, void
 
 from rewardspec.environments import make_environment
 from rewardspec.errors import MismatchError, Problem
-from rewardspec.ir.layout import Layout
 from rewardspec.tabular.world import TabularWorld, tabulate
 
 
@@ -224,71 +223,4 @@ def of_table(world: TabularWorld, horizon: int | None = None) -> CompiledWorld:
         world.action_space,
         limit,
         world.labels,
-    )
-
-
-# -- what a spec pays in it ---------------------------------------------------------------------------------
-
-PAY_SIGNATURE = types.Tuple((float64, boolean, boolean))(
-    int64[:, ::1],
-    float64[:, ::1],
-    int64,
-    float32[:, ::1],
-    int64,
-    float32[:, ::1],
-    float64,
-    boolean,
-    boolean,
-    int64,
-    float64[::1],
-)
-BEGIN_SIGNATURE = void(int64[:, ::1], float64[:, ::1], int64)
-PAY, BEGIN = types.FunctionType(PAY_SIGNATURE), types.FunctionType(BEGIN_SIGNATURE)
-
-
-def pay_text(space: gym.Space[Any], layout: Layout, labels: tuple[str, ...]) -> str:
-    """Return the text of `pay` and `start`: a program's `row` and `begin` for environment n of a compiled world.
-
-    Args:
-        space: Observation space of the world.
-        layout: The program bound to its spaces.
-        labels: The world's names of the label's bits.
-
-    Raises:
-        MismatchError: `no-such-key` when the program reads a label that the world does not say, or an info.
-    """
-    problems = [
-        Problem(
-            "no-such-key",
-            f"the compiled world says no label '{name}'",
-            hints=(f"It says: {', '.join(labels) or 'none'}.",),
-        )
-        for name in layout.labels
-        if name not in labels
-    ]
-    problems += [
-        Problem(
-            "no-such-key", "a compiled world has no info", field.place, ("Read the observation or a label.",)
-        )
-        for field in layout.program.fields()
-        if field.root in ("info", "future")
-    ]
-    if problems:
-        raise MismatchError(problems)
-    if isinstance(space, gym.spaces.Discrete):
-        obs = "int({}[n, 0])"
-    else:
-        obs = (
-            "{}[n]"
-            if len(space.shape or ()) == 1
-            else "{}[n].reshape(" + repr(tuple(space.shape or ())) + ")"
-        )
-    bits = [f"(label >> {labels.index(name)} & 1) << {bit}" for bit, name in enumerate(layout.labels)]
-    arguments = "machines, memory, n, obs, action, next_obs, reward, terminated, truncated, label, params"
-    return (
-        f"def pay({arguments}):\n"
-        f"    return row(machines[n], memory[n], {obs.format('obs')}, action, {obs.format('next_obs')}, reward, "
-        f"terminated, truncated, 0, {' | '.join(bits) or '0'}, params)\n"
-        "def start(machines, memory, n):\n"
-        "    begin(machines[n], memory[n])\n"
     )

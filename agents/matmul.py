@@ -13,20 +13,13 @@ The long axis M (the minibatch) is last and contiguous, so every loop over it ru
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-inner = partial(njit, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""What compiles the functions that only compiled loops call; leaving their wrappers out saves a fifth of the time
-it takes. Python must not call them: a test wraps them in a function of its own (`machine_code` in `ppo_native.py`).
-
-`error_model="numpy"`: a division by zero gives infinity. The check for it would keep loops out of vector lanes.
-"""
+from agents.machine_code import inner
 
 ROWS = 4
 """Rows of a tile."""

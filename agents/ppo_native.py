@@ -3,17 +3,15 @@
     python -m agents.ppo_native --spec examples/specs/cartpole_centred.yaml --env CartPole-v1 --steps 200000 --seed 0
 
 It is CleanRL's `ppo.py` and stable-baselines3's `PPO` with discrete actions, written for numba: 50 to
-75 times as fast on one core (`python -m benchmarks speed --only training`). It trains in CartPole and in finite worlds
-(`compiled_worlds.py` has them); `ppo_sb3.py` and `ppo_torch.py` are for all others.
+75 times as fast on one core (`python -m benchmarks speed --only training`). It trains in CartPole and in finite worlds;
+`ppo_sb3.py` and `ppo_torch.py` are for all others.
 
-How the files divide the work: `matmul.py` multiplies matrices and takes tangents (BLAS takes 2 to 3 times as long at
-these sizes), `compiled_worlds.py` holds the environments, and this file is PPO, from the arguments to the last
-checkpoint. The loop calls world and reward program through pointers of fixed signatures, so it is compiled once (11 s)
-and then loaded (0.1 s), whatever the spec; only the spec's own few lines are compiled anew (half a second, kept on disk
-as well).
-
-Matrices are [units, batch]: a row holds one unit's values for the whole minibatch, so that every inner loop runs
-along a contiguous row, in vector lanes. Weights are [inputs, outputs].
+How the files divide the work: this one is PPO, from the arguments to the last checkpoint; `compiled_nets.py` has the
+networks with their backward pass and Adam, on `matmul.py`'s products and tangents (BLAS takes 2 to 3 times as long at
+these sizes); `compiled_worlds.py` has the environments and `compiled_task.py` what a spec pays in them. The loop calls
+world and reward program through pointers of fixed signatures, so it is compiled once (11 s) and then loaded (0.1 s),
+whatever the spec (`machine_code.py`); only the spec's own few lines are compiled anew (half a second, kept on disk as
+well).
 
 Semantics are those of SB3's PPO at equal hyperparameters: orthogonal weights (gains sqrt 2, 0.01, 1) and zero biases;
 rewards of truncated steps bootstrapped with gamma times the value of the last observation; GAE; advantages normalised
@@ -33,38 +31,30 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import gymnasium as gym
 import numpy as np
-from numba import boolean, float64, int64, njit, typeof
+from numba import boolean, float64, int64, typeof
 from rich.console import Console
 
-from agents import compiled_worlds, matmul
-from agents.compiled_worlds import (
-    BEGIN,
-    BEGIN_SIGNATURE,
-    OBSERVE,
-    PAY,
-    PAY_SIGNATURE,
-    RESET,
-    RNG,
-    STEP,
-    TABLES,
+from agents.compiled_nets import (
+    adam,
+    backward,
+    forward,
+    forward_rows,
+    orthogonal_net,
+    scratch,
+    transpose,
+    view,
 )
-from agents.matmul import inner, outer, product, tanh
+from agents.compiled_task import CompiledTask, show
+from agents.compiled_worlds import RNG
+from agents.machine_code import inner, machine_code
 from agents.recording import recording
-from rewardspec.analysis.check import check_discount
-from rewardspec.backends.native import NativeProgram
-from rewardspec.compiler import compile_spec
 from rewardspec.errors import LearningError, NonFiniteRewardError, Problem, RewardSpecError, UnsupportedError
-from rewardspec.ir.layout import bind
-from rewardspec.lowering import STRIDE
 from rewardspec.spec.model import Spec
 from rewardspec.vocabulary import load
-from rewardspec.wrappers.memory import Memory
 
 
 @dataclass(frozen=True)
@@ -122,144 +112,6 @@ class Args:
     quiet: bool = False
 
 
-# -- two networks --------------------------------------------------------------------------------------------
-
-
-class Net(NamedTuple):
-    """inputs -> tanh -> tanh -> outputs; views of one flat vector, for parameters and gradients alike."""
-
-    w1: Any  # [I, H]
-    b1: Any  # [H]
-    w2: Any  # [H, H]
-    b2: Any  # [H]
-    w3: Any  # [H, O]
-    b3: Any  # [O]
-
-
-def count(inputs, hidden, outputs):
-    """Return the number of parameters of a network."""
-    return (inputs + 1) * hidden + (hidden + 1) * hidden + (hidden + 1) * outputs
-
-
-@inner()
-def view(flat, inputs, hidden, outputs):
-    """Return the network whose parameters are the first ones of a vector, and the rest of the vector."""
-    a = inputs * hidden
-    b = a + hidden
-    c = b + hidden * hidden
-    d = c + hidden
-    e = d + hidden * outputs
-    f = e + outputs
-    net = Net(
-        flat[:a].reshape(inputs, hidden),
-        flat[a:b],
-        flat[b:c].reshape(hidden, hidden),
-        flat[c:d],
-        flat[d:e].reshape(hidden, outputs),
-        flat[e:f],
-    )
-    return net, flat[f:]
-
-
-@inner()
-def layer(w, b, x, z):
-    """Write z = w^T x + b; x [I, M], z [O, M]."""
-    for j in range(z.shape[0]):
-        for m in range(z.shape[1]):
-            z[j, m] = b[j]
-    product(w.T, x, z)
-
-
-@inner()
-def forward(net, x, h1, h2, out):
-    """Write both hidden layers `[H, M]` and the outputs `[O, M]`."""
-    layer(net.w1, net.b1, x, h1)
-    tanh(h1)
-    layer(net.w2, net.b2, h1, h2)
-    tanh(h2)
-    layer(net.w3, net.b3, h2, out)
-
-
-# The backward pass. Call d3, d2, d1 the gradients of the loss L by what goes into the third, second and first
-# nonlinearity: d_l = dL/dz_l, [units, M], where z_l = w_l^T h_(l-1) + b_l and h_l = tanh(z_l), h_0 = x. Then
-#
-#     dL/dw_l  = h_(l-1) d_l^T          every weight: what came in times the gradient of what went out, over the batch
-#     dL/db_l  = sum of d_l over M
-#     dL/dh_l-1 = w_l d_l               the gradient goes back through the weights,
-#     d_(l-1)  = dL/dh_(l-1) * (1 - h_(l-1)^2)      and through tanh, whose derivative is 1 - tanh^2.
-#
-# So all that is needed is d3, the gradient by the outputs, which has no nonlinearity: see `loss_gradient`.
-
-
-@inner()
-def backward(net, gradient, x, h1, h2, d3, d2, d1):
-    """Write the gradient of a loss by every parameter; d3 `[O, M]` is the one by the outputs, d2 and d1 are scratch."""
-    outer(h2, d3, gradient.w3)
-    add_up(d3, gradient.b3)
-    through(net.w3, d3, h2, d2)
-    outer(h1, d2, gradient.w2)
-    add_up(d2, gradient.b2)
-    through(net.w2, d2, h1, d1)
-    outer(x, d1, gradient.w1)
-    add_up(d1, gradient.b1)
-
-
-@inner(fastmath=True)
-def through(w, d_out, h, d):
-    """Write d = (w d_out) * (1 - h^2)."""
-    for j in range(d.shape[0]):
-        for m in range(d.shape[1]):
-            d[j, m] = 0
-    product(w, d_out, d)
-    one = h.dtype.type(1)
-    for j in range(d.shape[0]):
-        for m in range(d.shape[1]):
-            d[j, m] *= one - h[j, m] * h[j, m]
-
-
-@inner(fastmath=True)
-def add_up(d, sums):
-    """Write the sum of each row."""
-    for j in range(d.shape[0]):
-        total = d.dtype.type(0)
-        for m in range(d.shape[1]):
-            total += d[j, m]
-        sums[j] = total
-
-
-@inner()
-def forward_rows(net, w3_rows, x, h1, h2, out):
-    """Do `forward` for a few environments at once, one to a row: [N, units], so that the units fill vector lanes.
-
-    `w3_rows` `[O, H]` are the last weights, transposed.
-    """
-    layer_rows(net.w1, net.b1, x, h1)
-    tanh(h1)
-    layer_rows(net.w2, net.b2, h1, h2)
-    tanh(h2)
-    outer(h2, w3_rows, out)
-    for n in range(out.shape[0]):
-        for j in range(out.shape[1]):
-            out[n, j] += net.b3[j]
-
-
-@inner()
-def layer_rows(w, b, x, z):
-    """Write z = x w + b; x [N, I], z [N, O]."""
-    for n in range(z.shape[0]):
-        for j in range(z.shape[1]):
-            z[n, j] = b[j]
-    product(x, w, z)
-
-
-@inner()
-def transpose(w, rows):
-    """Write w^T."""
-    for i in range(w.shape[0]):
-        for j in range(w.shape[1]):
-            rows[j, i] = w[i, j]
-
-
 # -- the loss and its gradient -------------------------------------------------------------------------------
 
 
@@ -271,30 +123,6 @@ class Batch(NamedTuple):
     log_prob: Any  # [M] of the action when it was taken
     advantage: Any  # [M]
     target: Any  # [M] what the value should have been
-
-
-class Scratch(NamedTuple):
-    """Room for the activations of a network on M columns, and for the gradients by them."""
-
-    h1: Any  # [H, M]
-    h2: Any  # [H, M]
-    out: Any  # [O, M]
-    d1: Any  # [H, M]
-    d2: Any  # [H, M]
-    d3: Any  # [O, M]
-
-
-@inner()
-def scratch(hidden, outputs, columns, like):
-    """Return room for M columns in the type of `like`."""
-    return Scratch(
-        np.empty((hidden, columns), like.dtype),
-        np.empty((hidden, columns), like.dtype),
-        np.empty((outputs, columns), like.dtype),
-        np.empty((hidden, columns), like.dtype),
-        np.empty((hidden, columns), like.dtype),
-        np.empty((outputs, columns), like.dtype),
-    )
 
 
 @inner()
@@ -362,23 +190,6 @@ def gradient(actor, critic, actor_gradient, critic_gradient, batch, room, critic
     backward(critic, critic_gradient, batch.x, r.h1, r.h2, r.d3, r.d2, r.d1)
 
 
-@inner(fastmath=True)
-def adam(theta, gradient, first, second, step, learning_rate, max_grad_norm):
-    """Take one step of Adam (0.9, 0.999, eps 1e-5) with the gradient cut to a norm; `step` counts from 1."""
-    number = theta.dtype.type
-    squares = number(0)
-    for i in range(gradient.size):  # `for g in gradient` would not run in vector lanes
-        squares += gradient[i] * gradient[i]
-    scale = number(min(1.0, max_grad_norm / (math.sqrt(squares) + 1e-6)))
-    rate = number(learning_rate / (1.0 - 0.9**step))
-    unbias = number(1.0 / math.sqrt(1.0 - 0.999**step))
-    for i in range(theta.size):
-        g = gradient[i] * scale
-        first[i] = number(0.9) * first[i] + number(0.1) * g
-        second[i] = number(0.999) * second[i] + number(0.001) * g * g
-        theta[i] -= rate * first[i] / (math.sqrt(second[i]) * unbias + number(1e-5))
-
-
 # -- playing ---------------------------------------------------------------------------------------------------
 
 
@@ -401,9 +212,6 @@ class Knobs(NamedTuple):
     horizon: int
     actions: int
     hidden: int
-    obs_size: int  # numbers that the world shows
-    discrete: int  # of a Discrete observation, the number of its values; else 0
-    first_value: int  # and the first of them
     inputs: int  # numbers that the networks see
 
 
@@ -420,32 +228,6 @@ class Run(NamedTuple):
     lengths: Any  # [N] int64 steps of the episode so far
     returns: Any  # [N, 2] its return by the spec, and by the environment itself
     recent: Any  # [100, 3] the latest episodes: both returns, length
-
-
-class Seen(NamedTuple):
-    """Which parts of the program's memory the agent sees."""
-
-    machines: Any  # [m, 2] int64: position, number of states
-    folds: Any  # [f] int64: position
-
-
-@inner()
-def show(raw, machines, memory, n, seen, knobs, x):
-    """Write what the networks see of environment n, x[n]: the world's observation, then the program's memory."""
-    for i in range(x.shape[1]):
-        x[n, i] = 0
-    at = knobs.obs_size
-    if knobs.discrete:
-        at = knobs.discrete
-        x[n, int(raw[n, 0]) - knobs.first_value] = 1
-    else:
-        for i in range(at):
-            x[n, i] = raw[n, i]
-    for i in range(seen.machines.shape[0]):
-        x[n, at + machines[n, seen.machines[i, 0]]] = 1
-        at += seen.machines[i, 1]
-    for i in range(seen.folds.size):
-        x[n, at + i] = memory[n, seen.folds[i]]
 
 
 @inner()
@@ -540,11 +322,11 @@ def iterate(run, knobs, seen, tables, params, reset, step, observe, pay, begin, 
     )
     alone = scratch(knobs.hidden, one_value.size, one_value.size, like)
     alone_x = np.empty((inputs, 1), like.dtype)
-    raw, raw_next = np.empty((envs, knobs.obs_size), np.float32), np.empty((envs, knobs.obs_size), np.float32)
+    raw, raw_next = np.empty((envs, seen.obs_size), np.float32), np.empty((envs, seen.obs_size), np.float32)
     row = np.empty((envs, inputs), like.dtype)
     for n in range(envs):
         observe(tables, run.worlds, n, raw)
-        show(raw, run.machines, run.memory, n, seen, knobs, row)
+        show(raw, run.machines, run.memory, n, seen, row)
 
     for _ in range(iterations):
         # Play a rollout.
@@ -577,9 +359,9 @@ def iterate(run, knobs, seen, tables, params, reset, step, observe, pay, begin, 
                 return False
             run.returns[n, 0] += paid
             run.returns[n, 1] += own
-            for k in range(knobs.obs_size):
+            for k in range(seen.obs_size):
                 raw[n, k] = raw_next[n, k]
-            show(raw, run.machines, run.memory, n, seen, knobs, row)
+            show(raw, run.machines, run.memory, n, seen, row)
             done[i] = terminated or truncated
             if done[i]:
                 if not terminated:  # the episode would have gone on
@@ -596,7 +378,7 @@ def iterate(run, knobs, seen, tables, params, reset, step, observe, pay, begin, 
                 reset(tables, run.worlds, n, rng)
                 begin(run.machines, run.memory, n)
                 observe(tables, run.worlds, n, raw)
-                show(raw, run.machines, run.memory, n, seen, knobs, row)
+                show(raw, run.machines, run.memory, n, seen, row)
             reward[i] = paid
         for n in range(envs):
             for k in range(inputs):
@@ -634,7 +416,7 @@ def play(run, knobs, seen, tables, params, reset, step, observe, pay, begin, rng
     transpose(actor.w3, w3_rows)
     row, logits = np.empty((1, knobs.inputs), np.float32), np.empty((1, knobs.actions), np.float32)
     h1, h2 = np.empty((1, knobs.hidden), np.float32), np.empty((1, knobs.hidden), np.float32)
-    raw, raw_next = np.empty((1, knobs.obs_size), np.float32), np.empty((1, knobs.obs_size), np.float32)
+    raw, raw_next = np.empty((1, seen.obs_size), np.float32), np.empty((1, seen.obs_size), np.float32)
     for e in range(episodes.shape[0]):
         episodes[e, 0] = episodes[e, 1] = episodes[e, 2] = 0.0
         reset(tables, run.worlds, 0, rng)
@@ -642,7 +424,7 @@ def play(run, knobs, seen, tables, params, reset, step, observe, pay, begin, rng
         over = False
         while not over:
             observe(tables, run.worlds, 0, raw)
-            show(raw, run.machines, run.memory, 0, seen, knobs, row)
+            show(raw, run.machines, run.memory, 0, seen, row)
             forward_rows(actor, w3_rows, row, h1, h2, logits)
             action = choose(logits, 0, rng)[0]
             if greedy:
@@ -665,118 +447,74 @@ def play(run, knobs, seen, tables, params, reset, step, observe, pay, begin, rng
 RECENT = 100
 """Episodes over which returns are averaged."""
 
-POINTERS = (RESET, STEP, OBSERVE, PAY, BEGIN)
-"""Types of the functions that both loops call."""
-
 LOSSES = ("loss/policy", "loss/value", "loss/entropy", "loss/kl", "loss/clipped")
 
 
-class Task:
-    """A spec in a compiled world, ready for the loop.
+class Learner:
+    """The compiled loop for a spec.
 
     Attributes:
-        program: The compiled spec.
-        world: The world.
+        task: The spec in its world.
         knobs: The arguments as the loop reads them.
         iterations: Rollouts of the whole run.
     """
 
     def __init__(self, spec: Spec, args: Args) -> None:
-        """Bind the spec to the world and compile what it pays.
+        """Compile the spec for its world.
 
         Raises:
-            SpecError: The spec is wrong.
-            MismatchError: `no-environment`, `not-tabular`, or the world lacks what the spec reads.
-            UnsupportedError: `discount-mismatch`, `wrong-setting`.
+            RewardSpecError: What `CompiledTask` raises; UnsupportedError `wrong-setting`.
         """
-        env_id = args.env or (spec.env.id if spec.env is not None else None)
-        if env_id is None:
-            hint = "Name one in the spec, as in `env: {id: CartPole-v1}`, or say `--env ID`."
-            raise UnsupportedError(Problem("no-environment", "the spec names no environment", hints=(hint,)))
-        gamma = (
-            args.gamma if args.gamma is not None else (spec.discount if spec.discount is not None else 0.99)
-        )
-        problems = [*check_discount(spec, gamma), *_wrong_settings(args)]
+        problems = _wrong_settings(args)
         if problems:
             raise UnsupportedError(problems)
-        is_own = spec.env is not None and spec.env.id == env_id
-        given = dict(spec.env.kwargs) if is_own and spec.env is not None else {}
-        self.world = compiled_worlds.compiled_world(
-            env_id, given, spec.env.horizon if spec.env is not None else None
-        )
-        layout = bind(compile_spec(spec), self.world.observation_space, self.world.action_space)
-        self.program = layout.program
-        self.native = NativeProgram(layout)
-        text = compiled_worlds.pay_text(self.world.observation_space, layout, self.world.labels)
-        linked = self.native.link(text, ("pay", "start"))
-        pay, begin = linked.pay, linked.start
-        pay.compile(PAY_SIGNATURE)
-        begin.compile(BEGIN_SIGNATURE)
-        self.params = self.native.params
-        for i, param in enumerate(self.program.params):
-            if param.name == STRIDE:  # schedules go by the steps of all environments together
-                self.params[i] = args.n_envs
-        self.pointers = (*self.world.compiled(), pay, begin)
-        seen = Memory.of(self.program) if self.program.observe != "none" else Memory((), ())
-        machines = len(self.program.machines)
-        self.seen = Seen(
-            np.array(seen.machines, np.int64).reshape(-1, 2),
-            np.array([position - machines for position, _, _ in seen.folds], np.int64),
-        )
-        space = self.world.observation_space
-        discrete, first = (
-            (int(space.n), int(space.start)) if isinstance(space, gym.spaces.Discrete) else (0, 0)
-        )
-        self.inputs = (discrete or self.world.obs_size) + seen.width
+        self.task = task = CompiledTask(spec, args.env, args.gamma, args.n_envs)
         self.iterations = max(1, -(-args.steps // (args.n_envs * args.n_steps)))
         self.knobs = Knobs(
-            args.n_envs,
-            args.n_steps,
-            args.batch_size,
-            args.n_epochs,
-            self.iterations,
-            float(args.learning_rate),
-            args.anneal,
-            float(gamma),
-            float(args.gae_lambda),
-            float(args.clip_range),
-            float(args.vf_coef),
-            float(args.ent_coef),
-            float(args.max_grad_norm),
-            self.world.horizon,
-            int(self.world.action_space.n),
-            args.hidden,
-            self.world.obs_size,
-            discrete,
-            first,
-            self.inputs,
+            n_envs=args.n_envs,
+            n_steps=args.n_steps,
+            batch_size=args.batch_size,
+            n_epochs=args.n_epochs,
+            iterations=self.iterations,
+            learning_rate=float(args.learning_rate),
+            anneal=args.anneal,
+            gamma=float(task.gamma),
+            gae_lambda=float(args.gae_lambda),
+            clip_range=float(args.clip_range),
+            vf_coef=float(args.vf_coef),
+            ent_coef=float(args.ent_coef),
+            max_grad_norm=float(args.max_grad_norm),
+            horizon=task.world.horizon,
+            actions=int(task.world.action_space.n),
+            hidden=args.hidden,
+            inputs=task.inputs,
         )
 
     def start(self, rng: np.random.Generator) -> Run:
         """Return new networks and environments at the beginning of their first episodes."""
-        knobs = self.knobs
+        task, knobs = self.task, self.knobs
         theta = np.concatenate(
             [
-                orthogonal_net(rng, self.inputs, knobs.hidden, *last)
+                orthogonal_net(rng, knobs.inputs, knobs.hidden, *last)
                 for last in ((knobs.actions, 0.01), (1, 1.0))
             ]
         ).astype(np.float32)
         envs = knobs.n_envs
         run = Run(
-            theta,
-            np.zeros_like(theta),
-            np.zeros_like(theta),
-            np.zeros(3, np.int64),
-            np.zeros((envs, self.world.state_size)),
-            np.tile(self.native.start_machines, (envs, 1)),
-            np.tile(self.native.start_memory, (envs, 1)),
-            np.zeros(envs, np.int64),
-            np.zeros((envs, 2)),
-            np.zeros((RECENT, 3)),
+            theta=theta,
+            first=np.zeros_like(theta),
+            second=np.zeros_like(theta),
+            counts=np.zeros(3, np.int64),
+            worlds=np.zeros((envs, task.world.state_size)),
+            machines=np.tile(task.native.start_machines, (envs, 1)),
+            memory=np.tile(task.native.start_memory, (envs, 1)),
+            lengths=np.zeros(envs, np.int64),
+            returns=np.zeros((envs, 2)),
+            recent=np.zeros((RECENT, 3)),
         )
-        reset = self.pointers[0]
+        _, tables, _, reset, *_ = task.arguments
         for n in range(envs):
-            reset(self.world.tables, run.worlds, n, rng)
+            reset(tables, run.worlds, n, rng)
         return run
 
     def iterate(self, run: Run, rng: np.random.Generator, iterations: int) -> dict[str, float | None]:
@@ -788,18 +526,7 @@ class Task:
         """
         stats = np.zeros(6)
         loop = machine_code(iterate, *self._types(run), RNG, int64, float64[::1])
-        args = (
-            run,
-            self.knobs,
-            self.seen,
-            self.world.tables,
-            self.params,
-            *self.pointers,
-            rng,
-            iterations,
-            stats,
-        )
-        if not loop(*args):
+        if not loop(run, self.knobs, *self.task.arguments, rng, iterations, stats):
             hint = "`rewardspec train` on the same spec tells the term, the step and the values read."
             text = "the program paid a reward that is NaN or infinite"
             raise NonFiniteRewardError(Problem("non-finite-reward", text, hints=(hint,)))
@@ -819,41 +546,12 @@ class Task:
         found = np.empty((episodes, 3))
         one = Run(*(np.copy(part) for part in run))
         loop = machine_code(play, *self._types(run), RNG, boolean, float64[:, ::1])
-        args = (one, self.knobs, self.seen, self.world.tables, self.params, *self.pointers, rng)
-        loop(*args, greedy, found)
+        loop(one, self.knobs, *self.task.arguments, rng, greedy, found)
         return found
 
     def _types(self, run: Run) -> tuple[Any, ...]:
         """Return the types of what both loops are called with."""
-        return typeof(run), typeof(self.knobs), typeof(self.seen), TABLES, float64[::1], *POINTERS
-
-
-@lru_cache
-def machine_code(function: Any, *signature: Any) -> Any:
-    """Return the compiled function of this signature."""
-    compiled = njit(error_model="numpy", cache=True)(function)
-    # numba asks for the time of the function's own file; what it calls is in three.
-    files = [Path(file) for file in (__file__, compiled_worlds.__file__, matmul.__file__)]
-    stamps = tuple((file.stat().st_mtime, file.stat().st_size) for file in files)
-    compiled._cache._cache_file._source_stamp = stamps
-    compiled.compile(signature)
-    compiled.disable_compile()  # so that functions are passed as pointers, not compiled in
-    return compiled
-
-
-def orthogonal_net(rng: np.random.Generator, inputs: int, hidden: int, outputs: int, gain: float) -> Any:
-    """Return a network's parameters: orthogonal weights with gain sqrt 2, at last `gain`; zero biases."""
-    parts = []
-    for rows, columns, scale in (
-        (inputs, hidden, math.sqrt(2)),
-        (hidden, hidden, math.sqrt(2)),
-        (hidden, outputs, gain),
-    ):
-        tall = rng.standard_normal((max(rows, columns), min(rows, columns)))
-        q, r = np.linalg.qr(tall)
-        q *= np.sign(np.diag(r))
-        parts += [(scale * (q if rows >= columns else q.T)).ravel(), np.zeros(columns)]
-    return np.concatenate(parts)
+        return typeof(run), typeof(self.knobs), *self.task.types
 
 
 def _wrong_settings(args: Args) -> list[Problem]:
@@ -879,43 +577,43 @@ def train(args: Args, spec: Spec | None = None) -> dict[str, Any]:
     spec = load(args.spec) if spec is None else spec
     if args.resume is None and args.folder is None:
         args = replace(args, folder=Path("runs") / "ppo_native" / f"{args.spec.stem}-{args.seed}")
-    task = Task(spec, args)
+    learner = Learner(spec, args)
     per_iteration = args.n_envs * args.n_steps
-    per_row = max(1, task.iterations // args.rows)
+    per_row = max(1, learner.iterations // args.rows)
     with recording(
         "ppo_native",
         args,
-        task.program,
-        steps=task.iterations * per_iteration,
+        learner.task.program,
+        steps=learner.iterations * per_iteration,
         spec_text=args.spec.read_text() if args.spec.is_file() else spec.to_yaml(),
         console=Console(quiet=args.quiet),
     ) as record:
         rng = np.random.default_rng(args.seed)
-        run = task.start(rng)
+        run = learner.start(rng)
         if record.start:
             run = Run(**{name: record.arrays[name] for name in Run._fields})
             rng.bit_generator.state = record.notes["rng"]
         is_solved = bool(record.notes.get("solved"))
-        while run.counts[0] < task.iterations and not is_solved:
-            row = task.iterate(run, rng, min(per_row, task.iterations - int(run.counts[0])))
+        while run.counts[0] < learner.iterations and not is_solved:
+            row = learner.iterate(run, rng, min(per_row, learner.iterations - int(run.counts[0])))
             steps = int(run.counts[0]) * per_iteration
             record.log(steps, row)
-            is_solved = args.stop_at is not None and has_solved(task, run, row, args.stop_at)
-            if record.is_due or is_solved or run.counts[0] == task.iterations:
+            is_solved = args.stop_at is not None and has_solved(learner, run, row, args.stop_at)
+            if record.is_due or is_solved or run.counts[0] == learner.iterations:
                 record.save(steps, run._asdict(), {"rng": rng.bit_generator.state, "solved": is_solved})
         result = {"steps": int(run.counts[0]) * per_iteration, "episodes": int(run.counts[2])}
         for name, greedy in (("sampled", False), ("greedy", True)):
-            played = task.play(run, np.random.default_rng(args.seed), greedy=greedy).mean(axis=0)
+            played = learner.play(run, np.random.default_rng(args.seed), greedy=greedy).mean(axis=0)
             result[name] = dict(zip(("return", "task_return", "length"), played.tolist(), strict=True))
         record.finish(result)
     return result
 
 
-def has_solved(task: Task, run: Run, row: dict[str, float | None], wanted: float) -> bool:
+def has_solved(learner: Learner, run: Run, row: dict[str, float | None], wanted: float) -> bool:
     """Return whether the sampled policy's own mean return over 100 new episodes is what was wanted."""
     if row["task_return"] is None or row["task_return"] < 0.8 * wanted:
         return False  # not yet worth the time
-    return bool(task.play(run, np.random.default_rng(0), greedy=False)[:, 1].mean() >= wanted)
+    return bool(learner.play(run, np.random.default_rng(0), greedy=False)[:, 1].mean() >= wanted)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -40,14 +40,14 @@ SOLVE = """
 import sys
 from pathlib import Path
 import numpy as np
-from agents.ppo_native import Args, Task, has_solved
+from agents.ppo_native import Args, Learner, has_solved
 from rewardspec.vocabulary import load
 
 args = Args(Path(sys.argv[1]), seed=int(sys.argv[2]), stop_at=475.0)
-task, rng = Task(load(args.spec), args), np.random.default_rng(args.seed)
-run, is_solved = task.start(rng), False
-while run.counts[0] < task.iterations and not is_solved:
-    is_solved = has_solved(task, run, task.iterate(run, rng, task.iterations // args.rows), args.stop_at)
+learner, rng = Learner(load(args.spec), args), np.random.default_rng(args.seed)
+run, is_solved = learner.start(rng), False
+while run.counts[0] < learner.iterations and not is_solved:
+    is_solved = has_solved(learner, run, learner.iterate(run, rng, learner.iterations // args.rows), args.stop_at)
 assert is_solved
 print(int(run.counts[0]) * args.n_envs * args.n_steps)
 """
@@ -109,16 +109,16 @@ def measure(settings: Settings) -> list[Result]:
 def _ours() -> Any:
     import numpy as np
 
-    from agents.ppo_native import Args, Task
+    from agents.ppo_native import Args, Learner
     from rewardspec.vocabulary import load
 
     args = Args(SPEC, **SHARED, anneal=False)  # type: ignore[arg-type]
-    task, rng = Task(load(SPEC), args), np.random.default_rng(0)
-    run = task.start(rng)
+    learner, rng = Learner(load(SPEC), args), np.random.default_rng(0)
+    run = learner.start(rng)
 
     def train(rollouts: int) -> float:
         began = time.thread_time_ns()
-        task.iterate(run, rng, rollouts)
+        learner.iterate(run, rng, rollouts)
         return (time.thread_time_ns() - began) / rollouts / STEPS
 
     return train

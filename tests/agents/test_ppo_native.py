@@ -20,9 +20,11 @@ torch = pytest.importorskip("torch")
 
 from numba import float32, float64, int64, typeof  # noqa: E402
 
-from agents import compiled_worlds, ppo_native  # noqa: E402
+from agents import compiled_nets, compiled_task, compiled_worlds, ppo_native  # noqa: E402
+from agents.compiled_nets import view  # noqa: E402
+from agents.machine_code import machine_code  # noqa: E402
 from agents.matmul import outer, product, tanh  # noqa: E402
-from agents.ppo_native import Args, Batch, Task, machine_code, view  # noqa: E402
+from agents.ppo_native import Args, Batch, Learner  # noqa: E402
 from rewardspec import wrap  # noqa: E402
 from rewardspec.errors import MismatchError, NonFiniteRewardError, UnsupportedError  # noqa: E402
 from rewardspec.tabular.world import tabulate  # noqa: E402
@@ -95,8 +97,8 @@ def all_gradients(theta, flat_gradient, sizes, batch, knobs, stats):
     critic, _ = view(rest, inputs, hidden, one.size)
     actor_gradient, rest = view(flat_gradient, inputs, hidden, actions)
     critic_gradient, _ = view(rest, inputs, hidden, one.size)
-    room = ppo_native.scratch(hidden, actions, columns, one)
-    critic_room = ppo_native.scratch(hidden, one.size, columns, one)
+    room = compiled_nets.scratch(hidden, actions, columns, one)
+    critic_room = compiled_nets.scratch(hidden, one.size, columns, one)
     ppo_native.gradient(
         actor, critic, actor_gradient, critic_gradient, batch, room, critic_room, knobs, stats
     )
@@ -134,7 +136,7 @@ def torch_loss(theta, sizes, batch, knobs):
 def test_the_hand_written_gradient_is_autograds():
     inputs, hidden, actions, columns = sizes = (5, 8, 3, 70)
     rng = np.random.default_rng(0)
-    knobs = Task(load(CENTRED), TINY).knobs._replace(clip_range=0.1, ent_coef=0.3)
+    knobs = Learner(load(CENTRED), TINY).knobs._replace(clip_range=0.1, ent_coef=0.3)
     for kind, tolerance in ((np.float64, 1e-6), (np.float32, 1e-4)):
         size = sum((inputs + 1) * hidden + (hidden + 1) * hidden + (hidden + 1) * out for out in (actions, 1))
         theta = rng.normal(scale=0.5, size=size).astype(kind)
@@ -155,7 +157,7 @@ def test_the_hand_written_gradient_is_autograds():
 
 def adam_steps(theta, gradients, first, second):
     for t in range(gradients.shape[0]):
-        ppo_native.adam(theta, gradients[t], first, second, t + 1, 0.01, 0.5)
+        compiled_nets.adam(theta, gradients[t], first, second, t + 1, 0.01, 0.5)
 
 
 def test_adam_with_a_clipped_gradient_is_torchs():
@@ -180,7 +182,7 @@ def test_advantages_are_stable_baselines():
     buffers = pytest.importorskip("stable_baselines3.common.buffers")
     rng = np.random.default_rng(2)
     steps, envs = 12, 3
-    knobs = Task(load(CENTRED), TINY).knobs._replace(n_envs=envs, n_steps=steps, gae_lambda=0.8)
+    knobs = Learner(load(CENTRED), TINY).knobs._replace(n_envs=envs, n_steps=steps, gae_lambda=0.8)
     box = gym.spaces.Box(-1, 1, (1,))
     buffer = buffers.RolloutBuffer(steps, box, box, gae_lambda=0.8, gamma=knobs.gamma, n_envs=envs)
     reward, value = rng.normal(size=(steps, envs)), rng.normal(size=(steps + 1, envs))
@@ -246,7 +248,7 @@ def test_a_slippery_world_falls_where_its_table_says():
 
 def recorded(run, knobs, seen, tables, params, reset, step, observe, pay, begin, rng, actions, rows, paid):
     """Play given actions in environment 0 as the loop does."""
-    raw, after = np.empty((1, knobs.obs_size), np.float32), np.empty((1, knobs.obs_size), np.float32)
+    raw, after = np.empty((1, seen.obs_size), np.float32), np.empty((1, seen.obs_size), np.float32)
     for t in range(actions.size):
         observe(tables, run.worlds, 0, raw)
         own, terminated, label = step(tables, run.worlds, 0, actions[t], rng)
@@ -254,29 +256,28 @@ def recorded(run, knobs, seen, tables, params, reset, step, observe, pay, begin,
         paid[t], _, _ = pay(
             run.machines, run.memory, 0, raw, actions[t], after, own, terminated, False, label, params
         )
-        ppo_native.show(after, run.machines, run.memory, 0, seen, knobs, rows[t : t + 1])
+        compiled_task.show(after, run.machines, run.memory, 0, seen, rows[t : t + 1])
 
 
-def play_recorded(task, run, rng, actions):
+def play_recorded(learner, run, rng, actions):
     """Return what the networks see after each action `[T, D]` and what is paid `[T]`."""
-    rows, paid = np.zeros((len(actions), task.inputs), np.float32), np.zeros(len(actions))
+    rows, paid = np.zeros((len(actions), learner.task.inputs), np.float32), np.zeros(len(actions))
     types = (compiled_worlds.RNG, int64[::1], float32[:, ::1], float64[::1])
-    loop = machine_code(recorded, *task._types(run), *types)
-    same = (run, task.knobs, task.seen, task.world.tables, task.params, *task.pointers)
-    loop(*same, rng, actions, rows, paid)
+    loop = machine_code(recorded, *learner._types(run), *types)
+    loop(run, learner.knobs, *learner.task.arguments, rng, actions, rows, paid)
     return rows, paid
 
 
 def test_the_spec_pays_and_shows_its_memory_as_the_wrapper_does():
     spec = loads(SHUTTLE)
-    task = Task(spec, TINY)
+    learner = Learner(spec, TINY)
     rng = np.random.default_rng(5)
-    run = task.start(rng)
+    run = learner.start(rng)
     env = wrap(gym.make("CartPole-v1"), spec)
     env.reset(seed=0)
     run.worlds[0] = env.unwrapped.state
     actions = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1])
-    rows, paid = play_recorded(task, run, rng, actions)
+    rows, paid = play_recorded(learner, run, rng, actions)
     for t, action in enumerate(actions):
         obs, reward, *_ = env.step(action)
         np.testing.assert_array_equal(rows[t], obs)
@@ -286,12 +287,12 @@ def test_the_spec_pays_and_shows_its_memory_as_the_wrapper_does():
 
 def test_a_world_with_labels_and_discrete_observations_trains():
     spec = loads("reward: {markov: reward}\nenv: {id: FrozenLake-v1, kwargs: {is_slippery: false}}")
-    task = Task(spec, Args(Path("x"), steps=60 * 512))
-    assert task.inputs == 16
+    learner = Learner(spec, Args(Path("x"), steps=60 * 512))
+    assert learner.task.inputs == 16
     rng = np.random.default_rng(0)
-    run = task.start(rng)
+    run = learner.start(rng)
     for _ in range(60):
-        told = task.iterate(run, rng, 1)
+        told = learner.iterate(run, rng, 1)
     assert told["return"] > 0.8  # a random agent gets 0.014
 
 
@@ -307,13 +308,13 @@ def test_a_finite_world_says_its_labels_to_the_spec_as_the_wrapper_does():
     from rewardspec.environments import make_environment
 
     spec = loads(LABELS)
-    task = Task(spec, TINY)
+    learner = Learner(spec, TINY)
     rng = np.random.default_rng(6)
-    run = task.start(rng)
+    run = learner.start(rng)
     env = wrap(make_environment("rewardspec/OfficeWorld-v0"), spec)
     env.reset(seed=0)
     actions = rng.integers(4, size=900)
-    rows, paid = play_recorded(task, run, rng, actions)
+    rows, paid = play_recorded(learner, run, rng, actions)
     expected = [env.step(int(action))[:2] for action in actions]
     np.testing.assert_array_equal(rows, [obs for obs, _ in expected])
     np.testing.assert_allclose(paid, [reward for _, reward in expected], atol=1e-12)
@@ -326,28 +327,28 @@ def test_a_finite_world_says_its_labels_to_the_spec_as_the_wrapper_does():
 def test_what_cannot_be_trained_is_refused_with_what_can():
     centred = load(CENTRED)
     with pytest.raises(MismatchError, match="no compiled form") as refused:
-        Task(loads("reward: 1"), Args(Path("x"), env="MountainCar-v0"))
+        Learner(loads("reward: 1"), Args(Path("x"), env="MountainCar-v0"))
     assert "CartPole-v1" in str(refused.value)
     with pytest.raises(UnsupportedError, match="discounts with"):
-        Task(centred, Args(CENTRED, gamma=0.9))
+        Learner(centred, Args(CENTRED, gamma=0.9))
     with pytest.raises(UnsupportedError, match="--batch-size 32"):
-        Task(centred, Args(CENTRED, batch_size=96))
+        Learner(centred, Args(CENTRED, batch_size=96))
     with pytest.raises(UnsupportedError, match="names no environment"):
-        Task(loads("reward: 1"), Args(Path("x")))
+        Learner(loads("reward: 1"), Args(Path("x")))
     with pytest.raises(MismatchError, match="no info"):
-        Task(loads("reward: info.speed"), Args(Path("x"), env="CartPole-v1"))
+        Learner(loads("reward: info.speed"), Args(Path("x"), env="CartPole-v1"))
     with pytest.raises(MismatchError, match="no label 'key'"):
-        Task(
+        Learner(
             loads("propositions: {k: label.key}\nreward: 'where(k, 1, 0)'"),
             Args(Path("x"), env="CartPole-v1"),
         )
 
 
 def test_a_reward_that_is_not_finite_ends_the_run():
-    task = Task(loads("reward: 1 / (next_obs[0] - next_obs[0])"), Args(Path("x"), env="CartPole-v1"))
+    learner = Learner(loads("reward: 1 / (next_obs[0] - next_obs[0])"), Args(Path("x"), env="CartPole-v1"))
     rng = np.random.default_rng(0)
     with pytest.raises(NonFiniteRewardError, match="NaN or infinite"):
-        task.iterate(task.start(rng), rng, 1)
+        learner.iterate(learner.start(rng), rng, 1)
 
 
 # -- runs --------------------------------------------------------------------------------------------------
