@@ -12,6 +12,7 @@ A checkpoint is arrays and plain data: nothing of it is unpickled.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
 
 from rewardspec import Program
 from rewardspec.errors import LearningError, Problem, UnsupportedError
@@ -52,10 +54,10 @@ class Recording:
         rows = folder.rows()
         self._before = float(rows[-1]["seconds"]) if rows else 0.0
         self._began = self._saved = time.monotonic()
-        self._board: Any = None
+        self._board: Board | None = None
 
     def log(self, steps: int, numbers: Mapping[str, float | None]) -> None:
-        """Write a row of progress, durably, and the same to TensorBoard.
+        """Write a row of progress, durably, and the same for TensorBoard where that is installed.
 
         Args:
             steps: Environment steps taken, over all environments.
@@ -64,13 +66,10 @@ class Recording:
         seconds = round(self._before + time.monotonic() - self._began, 3)
         row: Row = {"steps": int(steps), **numbers, "seconds": seconds}
         self.folder.append(row)
-        if self._board is None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._board = SummaryWriter(str(self.folder.tensorboard), purge_step=self.start or None)
-        for name, value in numbers.items():
-            if value is not None:
-                self._board.add_scalar(name, value, steps)
+        if self._board is None and has_tensorboard():
+            self._board = Board(self.folder.tensorboard, self.start)
+        if self._board is not None:
+            self._board.write(steps, numbers)
         self._show(row)
 
     @property
@@ -107,6 +106,42 @@ class Recording:
             self._board.close()
 
 
+class Board:
+    """A file of scalars for TensorBoard, written by the package `tensorboard` alone: torch's writer loads torch."""
+
+    def __init__(self, folder: Path, start: int) -> None:
+        """Begin a file in `folder`; what older files say after step `start` counts no longer."""
+        from tensorboard.compat.proto import event_pb2, summary_pb2
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        self._event, self._summary = event_pb2.Event, summary_pb2.Summary
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = EventFileWriter(str(folder))
+        if start:
+            begun = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            # TensorBoard drops what was written before this event at its step or later; `start` itself is kept.
+            self._file.add_event(self._event(wall_time=time.time(), step=start + 1, session_log=begun))
+
+    def write(self, steps: int, numbers: Mapping[str, float | None]) -> None:
+        """Write the numbers that are there."""
+        values = [
+            self._summary.Value(tag=name, simple_value=float(value))
+            for name, value in numbers.items()
+            if value is not None
+        ]
+        event = self._event(wall_time=time.time(), step=int(steps), summary=self._summary(value=values))
+        self._file.add_event(event)
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        self._file.close()
+
+
+def has_tensorboard() -> bool:
+    """Return whether scalars can be written for TensorBoard; `progress.jsonl` has the same numbers."""
+    return importlib.util.find_spec("tensorboard") is not None
+
+
 @contextmanager
 def recording(
     agent: str,
@@ -115,7 +150,7 @@ def recording(
     *,
     steps: int,
     spec_text: str = "",
-    console: Any = None,
+    console: Console | None = None,
 ) -> Iterator[Recording]:
     """Begin a run, or go on with the one that `args.resume` names.
 
@@ -141,6 +176,8 @@ def recording(
     else:
         folder = RunFolder(args.folder)
         folder.create(spec_text, facts)
+    if not has_tensorboard():
+        (console or Console()).print("no TensorBoard here (`pip install tensorboard`): see progress.jsonl")
     done = folder.latest_steps()
     with folder.lock(), shown(agent, steps, console, done, describe) as show:
         run = Recording(folder, args.checkpoint_seconds, show)
