@@ -40,7 +40,8 @@ class Cell:
         setting: The setting, `steps` included.
         seed: Its seed.
         rows: What the experiment gave.
-        facts: `commit`, `versions`, `processor`, `wall_s`, `cpu_s`, `peak_mib`.
+        facts: `commit`, `code` (a digest of the sources), `versions`, `processor`, `wall_s`, `cpu_s`, `peak_mib` (of
+            the process, which may have made other cells before).
     """
 
     setting: Setting
@@ -133,6 +134,7 @@ def measured(run: Callable[[Setting, int], Sequence[Row]], setting: Setting, see
     rows = list(run(setting, seed))
     facts = {
         "commit": commit(),
+        "code": code(),
         "versions": versions(),
         "processor": processor(),
         "wall_s": round(time.perf_counter() - wall, 2),
@@ -143,13 +145,52 @@ def measured(run: Callable[[Setting, int], Sequence[Row]], setting: Setting, see
 
 
 def commit() -> str | None:
-    """Return the commit of this checkout, `-dirty` where files differ from it."""
-    command = ["git", "describe", "--always", "--dirty"]
+    """Return the commit of this checkout, `-dirty` where its files differ from it; results do not count."""
+    others = ["--", ".", ":!benchmarks/results"]
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        said = [
+            subprocess.run(
+                ["git", *command], cwd=ROOT, capture_output=True, text=True, check=False
+            ).stdout.strip()
+            for command in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "-uno", *others])
+        ]
     except OSError:
         return None
-    return done.stdout.strip() or None
+    return (said[0] + ("-dirty" if said[1] else "")) or None
+
+
+def code() -> str:
+    """Return 12 hexadecimal digits that change with any source or spec that a figure may depend on."""
+    digest = hashlib.sha256()
+    for folder in ("rewardspec", "envs", "agents", "benchmarks", "examples/specs"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".yaml") and "results" not in path.parts:
+                digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def provenance(cells: Sequence[Cell]) -> str:
+    """Return in a sentence what the cells of a page were measured with.
+
+    Example:
+        >>> facts = {"commit": "abc", "processor": "P"}
+        >>> provenance([Cell({"name": "a"}, seed, [], facts) for seed in (0, 1)])
+        'Measured at commit abc on P, one thread a run. Each record holds its versions and times.'
+    """
+
+    def told(name: str) -> list[str]:
+        return list(dict.fromkeys(str(cell.facts.get(name)) for cell in cells))
+
+    commits = told("commit")
+    place = (
+        f"commit {commits[0]}"
+        if len(commits) == 1
+        else f"{len(commits)} commits, {commits[0]} to {commits[-1]},"
+    )
+    return (
+        f"Measured at {place} on {' and '.join(told('processor'))}, one thread a run. Each record holds its versions"
+        " and times."
+    )
 
 
 def processor() -> str:

@@ -68,7 +68,7 @@ def run(
         console.print(f"{name}: {len(cells) - len(todo)} of {len(cells)} cells are there", highlight=False)
         begun, failed = time.monotonic(), 0
         context = multiprocessing.get_context("spawn")  # neither torch nor numba survives a fork
-        with ProcessPoolExecutor(min(workers, len(todo)) or 1, context, max_tasks_per_child=1) as pool:
+        with ProcessPoolExecutor(min(workers, len(todo)) or 1, context) as pool:
             going = {pool.submit(make, name, setting, seed): (setting, seed) for setting, seed in todo}
             done = 0
             while going:

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.experiments.water import RATIOS, binned, late, spread
 from benchmarks.plots import Band, curves
-from benchmarks.records import ROOT, Cell, Row, Setting, scratch
+from benchmarks.records import ROOT, Cell, Row, Setting, provenance, scratch
 from rewardspec import Spec, from_data, load
 from rewardspec.training.folder import RunFolder
 from rewardspec.training.loop import resume, train
@@ -107,6 +107,5 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         lines.append(f"| {arm} | {len(mine)} | {rates} | {PUBLISHED[arm]:.2f} | {minutes:.1f} |")
         bands.append(Band(arm, [[(r["steps"], r["reward_per_step"] or 0.0) for r in c.rows] for c in mine]))
     curves(folder / "cheetah.svg", bands, "environment steps", "reward per step", "Half-cheetah, task 1: SAC")
-    facts = cells[-1].facts
-    measured = f"Measured at commit {facts['commit']} on {facts['processor']}, one thread a run."
+    measured = provenance(cells)
     return "\n".join([*lines, "", "![there and back](cheetah.svg)", "", measured]) + "\n"

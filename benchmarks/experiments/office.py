@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.machines import METHODS, SPECS, Published, draw, learn, published_table, rows_of, steps_table
 from benchmarks.machines import score as score
-from benchmarks.records import Cell, Row, Setting
+from benchmarks.records import Cell, Row, Setting, provenance
 from rewardspec import Program, Spec, compile_spec, from_data, load
 from rewardspec.environments import make_environment
 from rewardspec.tabular.world import tabulate
@@ -151,6 +151,5 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         found = {arm: rows_of(cells, task=task, arm=arm) for arm in arms}
         draw(folder / f"office-{task}-greedy.svg", f"OfficeWorld, {task}", found, "of_optimum")
         lines += [f"![{task}](office-{task}-greedy.svg)", ""]
-    facts = cells[-1].facts if cells else {}
-    lines.append(f"Measured at commit {facts.get('commit')} on {facts.get('processor')}, one thread a run.")
+    lines.append(provenance(cells))
     return "\n".join(lines) + "\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.plots import Band, curves
-from benchmarks.records import ROOT, Cell, Row, Setting, scratch
+from benchmarks.records import ROOT, Cell, Row, Setting, provenance, scratch
 from rewardspec import Spec, from_data, load
 from rewardspec.report.comparison import LEVEL, time_to_success
 from rewardspec.training.folder import RunFolder
@@ -109,11 +109,10 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
             picture, bands, "environment steps", "success, latest 100 episodes", f"{task}: PPO", mark=LEVEL
         )
     pictures = [f"![{task}](sparse-{task}.svg)" for task in dict.fromkeys(c.setting["task"] for c in cells)]
-    facts = cells[-1].facts
     lines += [
         "",
         *pictures,
         "",
-        f"Measured at commit {facts['commit']} on {facts['processor']}, one thread a run.",
+        provenance(cells),
     ]
     return "\n".join(lines) + "\n"

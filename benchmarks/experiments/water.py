@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.plots import Band, curves
-from benchmarks.records import ROOT, Cell, Row, Setting, scratch
+from benchmarks.records import ROOT, Cell, Row, Setting, provenance, scratch
 from rewardspec import Spec, from_data, load
 from rewardspec.training.folder import RunFolder
 from rewardspec.training.loop import resume, train
@@ -165,8 +165,7 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
                 folder / name, bands, "environment steps", "reward per 1000 steps", f"WaterWorld {task}: DQN"
             )
             pictures.append(f"![task {task}]({name})")
-    facts = cells[-1].facts
-    measured = f"Measured at commit {facts['commit']} on {facts['processor']}, one thread a run."
+    measured = provenance(cells)
     return "\n".join([*lines, "", *pictures, "", measured]) + "\n"
 
 

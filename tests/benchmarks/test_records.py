@@ -59,7 +59,7 @@ def test_two_runs_do_not_write_to_one_file(tmp_path: Path) -> None:
 def test_a_cell_notes_what_it_took() -> None:
     made = measured(lambda setting, seed: [{"steps": setting["steps"] + seed}], SETTING, 3)
     assert made.rows == [{"steps": 13}]
-    assert {"commit", "versions", "processor", "wall_s", "cpu_s", "peak_mib"} == set(made.facts)
+    assert {"commit", "code", "versions", "processor", "wall_s", "cpu_s", "peak_mib"} == set(made.facts)
 
 
 def test_cells_come_seed_by_seed_and_steps_can_be_chosen() -> None:
