@@ -90,6 +90,7 @@ def main(args: Args) -> RunFolder:
         agent=agent,
         checkpoint_seconds=args.checkpoint_seconds,
         show=not args.quiet,
+        by="ppo_sb3",
     )
 
 

@@ -102,6 +102,7 @@ def main(args: Args) -> RunFolder:
         crm=args.ratio if args.crm else None,
         checkpoint_seconds=args.checkpoint_seconds,
         show=not args.quiet,
+        by="sac_sb3",
     )
 
 

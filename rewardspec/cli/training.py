@@ -86,26 +86,31 @@ def train(
       rewardspec train runs/first --resume
       tensorboard --logdir runs
     """  # noqa: D301 (\b keeps the lines of the example apart)
+    from rewardspec.training.folder import RunFolder
     from rewardspec.training.loop import resume as go_on
     from rewardspec.training.loop import train as begin
 
     folder = out or (spec if resume and spec.is_dir() else Path("runs") / f"{spec.stem}-{algo}-{seed}")
-    if resume:
-        run = go_on(folder, show=not quiet)
-    else:
-        source = read_spec(spec) if str(spec) == "-" else spec
-        run = begin(
-            source,
-            folder,
-            env_id=env or None,
-            algo=str(algo),
-            steps=steps,
-            seed=seed,
-            n_envs=n_envs,
-            agent=_settings(setting or []),
-            crm=crm,
-            show=not quiet,
-        )
+    try:
+        if resume:
+            run = go_on(folder, show=not quiet)
+        else:
+            source = read_spec(spec) if str(spec) == "-" else spec
+            run = begin(
+                source,
+                folder,
+                env_id=env or None,
+                algo=str(algo),
+                steps=steps,
+                seed=seed,
+                n_envs=n_envs,
+                agent=_settings(setting or []),
+                crm=crm,
+                show=not quiet,
+            )
+    except KeyboardInterrupt:
+        say(RunFolder(folder).stopped(), err=True)
+        raise typer.Exit(130) from None
     _say_result(run)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ class RunFolder:
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             hints: tuple[str, ...] = ("Choose another folder.",)
             if self.is_run:
-                hints = (f"Go on with it: rewardspec train --resume {self.path}", *hints)
+                hints = (f"Go on with it: {self.go_on()}", *hints)
             raise UnsupportedError(
                 Problem("run-folder-taken", f"there is something in {self.path} already", hints=hints)
             )
@@ -80,18 +81,38 @@ class RunFolder:
         Raises:
             UnsupportedError: `not-a-run-folder`.
         """
-        try:
-            facts = json.loads(self.facts.read_text()) if self.is_run else None
-        except (OSError, ValueError):
-            facts = None
-        if not isinstance(facts, dict):
-            hint = "`rewardspec train SPEC` makes one."
+        facts = self._facts()
+        if facts is None:
+            hint = "`rewardspec train SPEC` makes one, and so do the agents: `python -m agents.NAME --spec SPEC`."
             raise UnsupportedError(
                 Problem(
                     "not-a-run-folder", f"{self.path} holds no run (no spec.yaml and run.json)", hints=(hint,)
                 )
             )
         return facts
+
+    def _facts(self) -> Row | None:
+        try:
+            facts = json.loads(self.facts.read_text()) if self.is_run else None
+        except (OSError, ValueError):
+            return None
+        return facts if isinstance(facts, dict) else None
+
+    @property
+    def agent(self) -> str | None:
+        """Name of the agent of `agents/` that began the run; None where `rewardspec train` did."""
+        name = (self._facts() or {}).get("agent")
+        return name if isinstance(name, str) and name.isidentifier() else None
+
+    def go_on(self) -> str:
+        """Return the command that goes on with the run."""
+        agent = self.agent
+        command = "rewardspec train" if agent is None else f"python -m agents.{agent}"
+        return f"{command} --resume {shlex.quote(str(self.path))}"
+
+    def stopped(self) -> str:
+        """Return what is said when the run is interrupted."""
+        return f"stopped; go on with: {self.go_on()}" if self.is_run else "stopped; nothing was written"
 
     def seed(self) -> int:
         """Return the run's seed."""

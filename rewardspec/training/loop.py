@@ -51,6 +51,7 @@ def train(
     crm: float | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     show: Show | bool = True,
+    by: str | None = None,
 ) -> RunFolder:
     """Train an agent on a spec; everything it writes goes into a new run folder.
 
@@ -69,6 +70,7 @@ def train(
             it: 1 replays every step from every machine state. None for an ordinary buffer.
         checkpoint_seconds: Seconds between two checkpoints; 0 saves one with every row of progress.
         show: Whether to show progress, or what to call with every row of it.
+        by: Name of the module of `agents/` that asks for it, for the command that goes on with the run.
 
     Returns:
         The run folder.
@@ -88,7 +90,8 @@ def train(
     run = RunFolder(folder)
     model, envs = build(spec, settings)  # before anything is written: what cannot be built leaves no folder
     text = spec.to_yaml() if file is None else file.read_text()
-    run.create(text, {"settings": settings.to_data(), "digest": program.digest(), "versions": versions()})
+    facts = {"settings": settings.to_data(), "digest": program.digest(), "versions": versions()}
+    run.create(text, facts if by is None else {"agent": by, **facts})
     return _run(run, spec, settings, model, envs, checkpoint_seconds, show)
 
 
@@ -159,15 +162,17 @@ def read_run(run: RunFolder) -> tuple[Spec, Settings]:
         UnsupportedError: `not-a-run-folder`; `spec-changed` when spec.yaml no longer means what was trained
             on.
     """
-    facts = run.read_facts()
+    try:
+        settings = Settings(**run.read_facts()["settings"])
+    except (KeyError, TypeError) as error:
+        text, hints = f"{run.facts} is not what `rewardspec train` wrote: {error}", tuple[str, ...]()
+        if run.agent is not None:
+            text = f"the run in {run.path} was begun by {run.agent}, not by `rewardspec train`"
+            hints = (f"Go on with it: {run.go_on()}",)
+        raise UnsupportedError(Problem("not-a-run-folder", text, hints=hints)) from error
     spec = load(run.spec)
     _refuse_other(run, spec)
-    try:
-        return spec, Settings(**facts["settings"])
-    except (KeyError, TypeError) as error:
-        raise UnsupportedError(
-            Problem("not-a-run-folder", f"{run.facts} is not what `train` wrote: {error}")
-        ) from error
+    return spec, settings
 
 
 def _refuse_other(run: RunFolder, spec: Spec) -> None:

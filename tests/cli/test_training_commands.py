@@ -60,6 +60,19 @@ def test_train_says_what_it_cannot(
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_interrupt_says_how_to_go_on(run: Run, cartpole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rewardspec.training.folder.RunFolder.append", interrupted)
+    result = run("train", cartpole, "--out", "a", *SHORT)
+    assert result.exit_code == 130
+    assert result.stderr.endswith("stopped; go on with: rewardspec train --resume a\n")
+    monkeypatch.setattr("rewardspec.training.loop.build", interrupted)
+    result = run("train", cartpole, "--out", "b", *SHORT)
+    assert (result.exit_code, result.stderr) == (130, "stopped; nothing was written\n")
+
+
 def test_train_needs_an_environment(run: Run, office: Path) -> None:
     result = run("train", office)
     assert result.exit_code == 1
