@@ -35,7 +35,6 @@ class Net(NamedTuple):
     b3: Any  # [O]
 
 
-@inner()
 def view(flat, inputs, hidden, outputs):
     """Return the network whose parameters are the first ones of a vector, and the rest of the vector."""
     a = inputs * hidden
@@ -85,17 +84,10 @@ class Scratch(NamedTuple):
     d3: Any  # [O, M]
 
 
-@inner()
-def scratch(hidden, outputs, columns, like):
-    """Return room for M columns in the type of `like`."""
-    return Scratch(
-        np.empty((hidden, columns), like.dtype),
-        np.empty((hidden, columns), like.dtype),
-        np.empty((outputs, columns), like.dtype),
-        np.empty((hidden, columns), like.dtype),
-        np.empty((hidden, columns), like.dtype),
-        np.empty((outputs, columns), like.dtype),
-    )
+def scratch(hidden: int, outputs: int, columns: int, kind: Any = np.float32) -> Scratch:
+    """Return room for M columns."""
+    sizes = (hidden, hidden, outputs, hidden, hidden, outputs)
+    return Scratch(*(np.zeros((size, columns), kind) for size in sizes))
 
 
 # The backward pass. Call d3, d2, d1 the gradients of the loss L by what goes into the third, second and first

@@ -6,12 +6,12 @@ It is CleanRL's `ppo.py` and stable-baselines3's `PPO` with discrete actions, wr
 75 times as fast on one core (`python -m benchmarks speed --only training`). It trains in CartPole and in finite worlds;
 `ppo_sb3.py` and `ppo_torch.py` are for all others.
 
-How the files divide the work: this one is PPO, from the arguments to the last checkpoint; `compiled_nets.py` has the
-networks with their backward pass and Adam, on `matmul.py`'s products and tangents (BLAS takes 2 to 3 times as long at
-these sizes); `compiled_worlds.py` has the environments and `compiled_task.py` what a spec pays in them. The loop calls
-world and reward program through pointers of fixed signatures, so it is compiled once (11 s) and then loaded (0.1 s),
-whatever the spec (`machine_code.py`); only the spec's own few lines are compiled anew (half a second, kept on disk as
-well).
+How the files divide the work: this one is PPO, from the arguments to the last checkpoint, and `ppo_arrays.py` lists
+what its loop reads and writes; `compiled_nets.py` has the networks with their backward pass and Adam, on `matmul.py`'s
+products and tangents (BLAS takes 2 to 3 times as long at these sizes); `compiled_worlds.py` has the environments and
+`compiled_task.py` what a spec pays in them. The loop calls world and reward program through pointers of fixed
+signatures, so it is compiled once (8 s) and then loaded (0.1 s), whatever the spec (`machine_code.py`); only the
+spec's own few lines are compiled anew (half a second, kept on disk as well).
 
 Semantics are those of SB3's PPO at equal hyperparameters: orthogonal weights (gains sqrt 2, 0.01, 1) and zero biases;
 rewards of truncated steps bootstrapped with gamma times the value of the last observation; GAE; advantages normalised
@@ -32,7 +32,7 @@ import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import boolean, float64, int64, typeof
@@ -44,13 +44,13 @@ from agents.compiled_nets import (
     forward,
     forward_rows,
     orthogonal_net,
-    scratch,
     transpose,
     view,
 )
 from agents.compiled_task import CompiledTask, show
 from agents.compiled_worlds import RNG
 from agents.machine_code import inner, machine_code
+from agents.ppo_arrays import Knobs, Run, make_acting, make_nets, make_room
 from agents.recording import recording
 from rewardspec.errors import LearningError, NonFiniteRewardError, Problem, RewardSpecError, UnsupportedError
 from rewardspec.spec.model import Spec
@@ -115,16 +115,6 @@ class Args:
 # -- the loss and its gradient -------------------------------------------------------------------------------
 
 
-class Batch(NamedTuple):
-    """A minibatch of M transitions."""
-
-    x: Any  # [D, M] observations
-    action: Any  # [M] int64
-    log_prob: Any  # [M] of the action when it was taken
-    advantage: Any  # [M]
-    target: Any  # [M] what the value should have been
-
-
 @inner()
 def loss_gradient(batch, logits, value, clip_range, vf_coef, ent_coef, d_logits, d_value, stats):
     """Write the gradient of PPO's loss by logits `[A, M]` and value `[1, M]`; what was seen goes into `stats`.
@@ -139,20 +129,18 @@ def loss_gradient(batch, logits, value, clip_range, vf_coef, ent_coef, d_logits,
     one, c, each = number(1), number(clip_range), number(1) / number(size)
     entropy_each, value_each = number(ent_coef) * each, number(2 * vf_coef) * each
     policy_loss = value_loss = entropy_sum = kl = clipped = number(0)
-    p = np.empty(actions, logits.dtype)
     for m in range(size):
         top = logits[0, m]
         for k in range(1, actions):
             top = max(top, logits[k, m])
         total = number(0)
         for k in range(actions):
-            p[k] = np.exp(logits[k, m] - top)
-            total += p[k]
+            d_logits[k, m] = np.exp(logits[k, m] - top)
+            total += d_logits[k, m]
         normaliser = top + np.log(total)
         entropy = number(0)
         for k in range(actions):
-            p[k] /= total
-            entropy -= p[k] * (logits[k, m] - normaliser)
+            entropy -= d_logits[k, m] / total * (logits[k, m] - normaliser)
         a, advantage = batch.action[m], batch.advantage[m]
         log_ratio = logits[a, m] - normaliser - batch.log_prob[m]
         ratio = np.exp(log_ratio)
@@ -160,9 +148,10 @@ def loss_gradient(batch, logits, value, clip_range, vf_coef, ent_coef, d_logits,
         policy_loss -= min(ratio * advantage, bounded * advantage)
         d_log_prob = -ratio * advantage * each if ratio * advantage <= bounded * advantage else number(0)
         for k in range(actions):
-            d_entropy = -p[k] * (logits[k, m] - normaliser + entropy)
+            chance = d_logits[k, m] / total
+            d_entropy = -chance * (logits[k, m] - normaliser + entropy)
             chosen = one if k == a else number(0)
-            d_logits[k, m] = d_log_prob * (chosen - p[k]) - entropy_each * d_entropy
+            d_logits[k, m] = d_log_prob * (chosen - chance) - entropy_each * d_entropy
         error = value[0, m] - batch.target[m]
         d_value[0, m] = value_each * error
         value_loss += error * error
@@ -178,56 +167,20 @@ def loss_gradient(batch, logits, value, clip_range, vf_coef, ent_coef, d_logits,
 
 
 @inner()
-def gradient(actor, critic, actor_gradient, critic_gradient, batch, room, critic_room, knobs, stats):
-    """Write the gradient of the loss on a minibatch by every parameter of both networks."""
-    forward(actor, batch.x, room.h1, room.h2, room.out)
-    forward(critic, batch.x, critic_room.h1, critic_room.h2, critic_room.out)
+def gradient(nets, room, knobs, stats):
+    """Write the gradient of the loss on a minibatch, `room.batch`, by every parameter of both networks."""
+    x, actor, critic = room.batch.x, room.actor, room.critic
+    forward(nets.actor, x, actor.h1, actor.h2, actor.out)
+    forward(nets.critic, x, critic.h1, critic.h2, critic.out)
     clip_range, vf_coef, ent_coef = knobs.clip_range, knobs.vf_coef, knobs.ent_coef
-    out, value = room.out, critic_room.out
-    loss_gradient(batch, out, value, clip_range, vf_coef, ent_coef, room.d3, critic_room.d3, stats)
-    backward(actor, actor_gradient, batch.x, room.h1, room.h2, room.d3, room.d2, room.d1)
-    r = critic_room
-    backward(critic, critic_gradient, batch.x, r.h1, r.h2, r.d3, r.d2, r.d1)
+    loss_gradient(
+        room.batch, actor.out, critic.out, clip_range, vf_coef, ent_coef, actor.d3, critic.d3, stats
+    )
+    backward(nets.actor, nets.actor_gradient, x, actor.h1, actor.h2, actor.d3, actor.d2, actor.d1)
+    backward(nets.critic, nets.critic_gradient, x, critic.h1, critic.h2, critic.d3, critic.d2, critic.d1)
 
 
 # -- playing ---------------------------------------------------------------------------------------------------
-
-
-class Knobs(NamedTuple):
-    """Numbers that the loop reads."""
-
-    n_envs: int
-    n_steps: int
-    batch_size: int
-    n_epochs: int
-    iterations: int  # of the whole run: what the learning rate is annealed over
-    learning_rate: float
-    anneal: bool
-    gamma: float
-    gae_lambda: float
-    clip_range: float
-    vf_coef: float
-    ent_coef: float
-    max_grad_norm: float
-    horizon: int
-    actions: int
-    hidden: int
-    inputs: int  # numbers that the networks see
-
-
-class Run(NamedTuple):
-    """All that changes while the loop runs: with the generator's state, what a checkpoint holds."""
-
-    theta: Any  # parameters: the actor's, then the critic's
-    first: Any  # Adam's mean of gradients
-    second: Any  # and of their squares
-    counts: Any  # [3] int64: rollouts, Adam steps, episodes
-    worlds: Any  # [N, S] state of each environment
-    machines: Any  # [N, U] int64 machine states
-    memory: Any  # [N, F + K] folds and totals
-    lengths: Any  # [N] int64 steps of the episode so far
-    returns: Any  # [N, 2] its return by the spec, and by the environment itself
-    recent: Any  # [100, 3] the latest episodes: both returns, length
 
 
 @inner()
@@ -263,18 +216,18 @@ def advantages(reward, value, done, knobs, advantage, target):
 
 
 @inner()
-def fill(batch, order, x, action, log_prob, advantage, target):
-    """Copy the transitions with these numbers into a minibatch; normalise their advantages."""
-    size = order.size
-    for i in range(x.shape[0]):
+def fill(batch, rollout, start):
+    """Copy the transitions at `rollout.order[start:]` into a minibatch; normalise their advantages."""
+    size = batch.action.size
+    for i in range(batch.x.shape[0]):
         for m in range(size):
-            batch.x[i, m] = x[i, order[m]]
+            batch.x[i, m] = rollout.x[i, rollout.order[start + m]]
     mean = squares = 0.0
     for m in range(size):
-        k = order[m]
-        batch.action[m], batch.log_prob[m] = action[k], log_prob[k]
-        batch.target[m], batch.advantage[m] = target[k], advantage[k]
-        mean += advantage[k]
+        k = rollout.order[start + m]
+        batch.action[m], batch.log_prob[m] = rollout.action[k], rollout.log_prob[k]
+        batch.target[m], batch.advantage[m] = rollout.target[k], rollout.advantage[k]
+        mean += rollout.advantage[k]
     mean /= size
     if size > 1:
         for m in range(size):
@@ -284,158 +237,154 @@ def fill(batch, order, x, action, log_prob, advantage, target):
             batch.advantage[m] = (batch.advantage[m] - mean) / deviation
 
 
-def iterate(run, knobs, seen, tables, params, reset, step, observe, pay, begin, rng, iterations, stats):
-    """Play and learn for some iterations; return False when the program paid what is not finite."""
+@inner()
+def play_rollout(run, nets, room, knobs, seen, tables, params, reset, step, observe, pay, begin, rng):
+    """Play n_steps in each environment and estimate advantages; return False when what was paid is not finite."""
+    rollout, acting = room.rollout, room.acting
+    raw, raw_next, row = acting.raw, acting.raw_next, acting.row
     envs, columns = knobs.n_envs, knobs.n_envs * knobs.n_steps
-    size = knobs.batch_size
-    theta, like = run.theta, run.theta[:1]
-    one_value = np.empty(1, like.dtype)  # its size is 1 as a number of any size: numba compiles `1` apart
-    inputs = knobs.inputs
-    actor, rest = view(theta, inputs, knobs.hidden, knobs.actions)
-    critic, _ = view(rest, inputs, knobs.hidden, one_value.size)
-    flat_gradient = np.empty(theta.size, like.dtype)
-    actor_gradient, rest = view(flat_gradient, inputs, knobs.hidden, knobs.actions)
-    critic_gradient, _ = view(rest, inputs, knobs.hidden, one_value.size)
-    padded = (columns + envs + 63) // 64 * 64  # whole tiles: see matmul.py
-    x = np.zeros((inputs, padded), like.dtype)
-    h1, h2 = np.empty((knobs.hidden, padded), like.dtype), np.empty((knobs.hidden, padded), like.dtype)
-    value = np.empty((1, padded), like.dtype)
-    action, done = np.empty(columns, np.int64), np.empty(columns, np.bool_)
-    log_prob, reward = np.empty(columns, like.dtype), np.empty(columns, like.dtype)
-    advantage, target = np.empty(columns, like.dtype), np.empty(columns, like.dtype)
-    order = np.empty(columns, np.int64)
-    batch = Batch(
-        np.empty((inputs, size), like.dtype),
-        np.empty(size, np.int64),
-        np.empty(size, like.dtype),
-        np.empty(size, like.dtype),
-        np.empty(size, like.dtype),
-    )
-    room, critic_room = (
-        scratch(knobs.hidden, knobs.actions, size, like),
-        scratch(knobs.hidden, one_value.size, size, like),
-    )
-    row_h1, row_h2 = np.empty((envs, knobs.hidden), like.dtype), np.empty((envs, knobs.hidden), like.dtype)
-    logits, w3_rows = (
-        np.empty((envs, knobs.actions), like.dtype),
-        np.empty((knobs.actions, knobs.hidden), like.dtype),
-    )
-    alone = scratch(knobs.hidden, one_value.size, one_value.size, like)
-    alone_x = np.empty((inputs, 1), like.dtype)
-    raw, raw_next = np.empty((envs, seen.obs_size), np.float32), np.empty((envs, seen.obs_size), np.float32)
-    row = np.empty((envs, inputs), like.dtype)
-    for n in range(envs):
-        observe(tables, run.worlds, n, raw)
+    transpose(nets.actor.w3, acting.w3_rows)
+    for i in range(columns):
+        n = i % envs
+        if n == 0:
+            forward_rows(nets.actor, acting.w3_rows, row, acting.h1, acting.h2, acting.logits)
+        for k in range(knobs.inputs):
+            rollout.x[k, i] = row[n, k]
+        action, rollout.log_prob[i] = choose(acting.logits, n, rng)
+        rollout.action[i] = action
+        own, terminated, label = step(tables, run.worlds, n, action, rng)
+        observe(tables, run.worlds, n, raw_next)
+        run.lengths[n] += 1
+        truncated = run.lengths[n] >= knobs.horizon
+        paid, terminated, truncated = pay(
+            run.machines, run.memory, n, raw, action, raw_next, own, terminated, truncated, label, params
+        )
+        if not math.isfinite(paid):
+            return False
+        run.returns[n, 0] += paid
+        run.returns[n, 1] += own
+        for k in range(raw.shape[1]):
+            raw[n, k] = raw_next[n, k]
         show(raw, run.machines, run.memory, n, seen, row)
+        rollout.done[i] = terminated or truncated
+        if rollout.done[i]:
+            if not terminated:  # the episode would have gone on
+                for k in range(knobs.inputs):
+                    room.alone_x[k, 0] = row[n, k]
+                forward(nets.critic, room.alone_x, room.alone.h1, room.alone.h2, room.alone.out)
+                paid += knobs.gamma * room.alone.out[0, 0]
+            note = run.counts[2] % run.recent.shape[0]
+            run.recent[note, 0], run.recent[note, 1] = run.returns[n, 0], run.returns[n, 1]
+            run.recent[note, 2] = run.lengths[n]
+            run.counts[2] += 1
+            run.lengths[n] = 0
+            run.returns[n, 0] = run.returns[n, 1] = 0.0
+            reset(tables, run.worlds, n, rng)
+            begin(run.machines, run.memory, n)
+            observe(tables, run.worlds, n, raw)
+            show(raw, run.machines, run.memory, n, seen, row)
+        rollout.reward[i] = paid
+    for n in range(envs):
+        for k in range(knobs.inputs):
+            rollout.x[k, columns + n] = row[n, k]
+    forward(nets.critic, rollout.x, rollout.h1, rollout.h2, rollout.value)
+    advantages(rollout.reward, rollout.value[0], rollout.done, knobs, rollout.advantage, rollout.target)
+    return True
 
+
+@inner()
+def learn(run, nets, room, knobs, rng, stats):
+    """Take the steps of Adam that a rollout is worth."""
+    order, columns = room.rollout.order, room.rollout.order.size
+    left = 1.0 - run.counts[0] / knobs.iterations if knobs.anneal else 1.0
+    for i in range(columns):
+        order[i] = i
+    for _ in range(knobs.n_epochs):
+        for i in range(columns - 1, 0, -1):
+            j = int(rng.random() * (i + 1))
+            order[i], order[j] = order[j], order[i]
+        for start in range(0, columns, knobs.batch_size):
+            fill(room.batch, room.rollout, start)
+            gradient(nets, room, knobs, stats)
+            run.counts[1] += 1
+            rate, cut = knobs.learning_rate * left, knobs.max_grad_norm
+            adam(nets.theta, nets.gradient, run.first, run.second, run.counts[1], rate, cut)
+
+
+def iterate(
+    run, nets, room, knobs, seen, tables, params, reset, step, observe, pay, begin, rng, iterations, stats
+):
+    """Play and learn for some iterations; return False when the program paid what is not finite."""
+    acting = room.acting
+    for n in range(knobs.n_envs):
+        observe(tables, run.worlds, n, acting.raw)
+        show(acting.raw, run.machines, run.memory, n, seen, acting.row)
     for _ in range(iterations):
-        # Play a rollout.
-        transpose(actor.w3, w3_rows)
-        for i in range(columns):
-            n = i % envs
-            if n == 0:
-                forward_rows(actor, w3_rows, row, row_h1, row_h2, logits)
-            for k in range(inputs):
-                x[k, i] = row[n, k]
-            action[i], log_prob[i] = choose(logits, n, rng)
-            own, terminated, label = step(tables, run.worlds, n, action[i], rng)
-            observe(tables, run.worlds, n, raw_next)
-            run.lengths[n] += 1
-            truncated = run.lengths[n] >= knobs.horizon
+        if not play_rollout(
+            run, nets, room, knobs, seen, tables, params, reset, step, observe, pay, begin, rng
+        ):
+            return False
+        learn(run, nets, room, knobs, rng, stats)
+        run.counts[0] += 1
+    return True
+
+
+def play(
+    run,
+    actor,
+    acting,
+    n,
+    knobs,
+    seen,
+    tables,
+    params,
+    reset,
+    step,
+    observe,
+    pay,
+    begin,
+    rng,
+    greedy,
+    episodes,
+):
+    """Play whole episodes in environment n; write both returns and the length of each into `episodes` `[E, 3]`.
+
+    The policy's most probable action where `greedy`, else one drawn from it.
+    """
+    raw, logits = (
+        acting.raw,
+        acting.logits,
+    )  # n is an argument as numba compiles functions apart for a literal 0
+    transpose(actor.w3, acting.w3_rows)
+    for e in range(episodes.shape[0]):
+        episodes[e, 0] = episodes[e, 1] = episodes[e, 2] = 0.0
+        reset(tables, run.worlds, n, rng)
+        begin(run.machines, run.memory, n)
+        over = False
+        while not over:
+            observe(tables, run.worlds, n, raw)
+            show(raw, run.machines, run.memory, n, seen, acting.row)
+            forward_rows(actor, acting.w3_rows, acting.row, acting.h1, acting.h2, logits)
+            action = choose(logits, n, rng)[0]
+            if greedy:
+                for k in range(knobs.actions):
+                    action = k if logits[n, k] > logits[n, action] else action
+            own, terminated, label = step(tables, run.worlds, n, action, rng)
+            observe(tables, run.worlds, n, acting.raw_next)
+            episodes[e, 2] += 1
+            truncated = episodes[e, 2] >= knobs.horizon
             paid, terminated, truncated = pay(
                 run.machines,
                 run.memory,
                 n,
                 raw,
-                action[i],
-                raw_next,
+                action,
+                acting.raw_next,
                 own,
                 terminated,
                 truncated,
                 label,
                 params,
-            )
-            if not math.isfinite(paid):
-                return False
-            run.returns[n, 0] += paid
-            run.returns[n, 1] += own
-            for k in range(seen.obs_size):
-                raw[n, k] = raw_next[n, k]
-            show(raw, run.machines, run.memory, n, seen, row)
-            done[i] = terminated or truncated
-            if done[i]:
-                if not terminated:  # the episode would have gone on
-                    for k in range(inputs):
-                        alone_x[k, 0] = row[n, k]
-                    forward(critic, alone_x, alone.h1, alone.h2, alone.out)
-                    paid += knobs.gamma * alone.out[0, 0]
-                note = run.counts[2] % run.recent.shape[0]
-                run.recent[note, 0], run.recent[note, 1] = run.returns[n, 0], run.returns[n, 1]
-                run.recent[note, 2] = run.lengths[n]
-                run.counts[2] += 1
-                run.lengths[n] = 0
-                run.returns[n, 0] = run.returns[n, 1] = 0.0
-                reset(tables, run.worlds, n, rng)
-                begin(run.machines, run.memory, n)
-                observe(tables, run.worlds, n, raw)
-                show(raw, run.machines, run.memory, n, seen, row)
-            reward[i] = paid
-        for n in range(envs):
-            for k in range(inputs):
-                x[k, columns + n] = row[n, k]
-        forward(critic, x, h1, h2, value)
-        advantages(reward, value[0], done, knobs, advantage, target)
-
-        # Learn from it.
-        left = 1.0 - run.counts[0] / knobs.iterations if knobs.anneal else 1.0
-        for i in range(columns):
-            order[i] = i
-        for _ in range(knobs.n_epochs):
-            for i in range(columns - 1, 0, -1):
-                j = int(rng.random() * (i + 1))
-                order[i], order[j] = order[j], order[i]
-            for start in range(0, columns, size):
-                fill(batch, order[start : start + size], x, action, log_prob, advantage, target)
-                gradient(
-                    actor, critic, actor_gradient, critic_gradient, batch, room, critic_room, knobs, stats
-                )
-                run.counts[1] += 1
-                rate = knobs.learning_rate * left
-                adam(theta, flat_gradient, run.first, run.second, run.counts[1], rate, knobs.max_grad_norm)
-        run.counts[0] += 1
-    return True
-
-
-def play(run, knobs, seen, tables, params, reset, step, observe, pay, begin, rng, greedy, episodes):
-    """Play whole episodes; write both returns and the length of each into `episodes` `[E, 3]`.
-
-    The policy's most probable action where `greedy`, else one drawn from it. Plays in the run's first environment.
-    """
-    actor, _ = view(run.theta, knobs.inputs, knobs.hidden, knobs.actions)
-    w3_rows = np.empty((knobs.actions, knobs.hidden), np.float32)
-    transpose(actor.w3, w3_rows)
-    row, logits = np.empty((1, knobs.inputs), np.float32), np.empty((1, knobs.actions), np.float32)
-    h1, h2 = np.empty((1, knobs.hidden), np.float32), np.empty((1, knobs.hidden), np.float32)
-    raw, raw_next = np.empty((1, seen.obs_size), np.float32), np.empty((1, seen.obs_size), np.float32)
-    for e in range(episodes.shape[0]):
-        episodes[e, 0] = episodes[e, 1] = episodes[e, 2] = 0.0
-        reset(tables, run.worlds, 0, rng)
-        begin(run.machines, run.memory, 0)
-        over = False
-        while not over:
-            observe(tables, run.worlds, 0, raw)
-            show(raw, run.machines, run.memory, 0, seen, row)
-            forward_rows(actor, w3_rows, row, h1, h2, logits)
-            action = choose(logits, 0, rng)[0]
-            if greedy:
-                for k in range(knobs.actions):
-                    action = k if logits[0, k] > logits[0, action] else action
-            own, terminated, label = step(tables, run.worlds, 0, action, rng)
-            observe(tables, run.worlds, 0, raw_next)
-            episodes[e, 2] += 1
-            truncated = episodes[e, 2] >= knobs.horizon
-            paid, terminated, truncated = pay(
-                run.machines, run.memory, 0, raw, action, raw_next, own, terminated, truncated, label, params
             )
             over = terminated or truncated
             episodes[e, 0] += paid
@@ -489,6 +438,7 @@ class Learner:
             hidden=args.hidden,
             inputs=task.inputs,
         )
+        self.room = make_room(task.world.obs_size, self.knobs)
 
     def start(self, rng: np.random.Generator) -> Run:
         """Return new networks and environments at the beginning of their first episodes."""
@@ -525,8 +475,10 @@ class Learner:
             LearningError: The networks have diverged.
         """
         stats = np.zeros(6)
-        loop = machine_code(iterate, *self._types(run), RNG, int64, float64[::1])
-        if not loop(run, self.knobs, *self.task.arguments, rng, iterations, stats):
+        nets = make_nets(run.theta, np.empty_like(run.theta), self.knobs)
+        given = (run, nets, self.room, self.knobs)
+        loop = machine_code(iterate, *map(typeof, given), *self.task.types, RNG, int64, float64[::1])
+        if not loop(*given, *self.task.arguments, rng, iterations, stats):
             hint = "`rewardspec train` on the same spec tells the term, the step and the values read."
             text = "the program paid a reward that is NaN or infinite"
             raise NonFiniteRewardError(Problem("non-finite-reward", text, hints=(hint,)))
@@ -545,13 +497,11 @@ class Learner:
         """Return both returns and the length of so many episodes, `[E, 3]`; nothing of the run changes."""
         found = np.empty((episodes, 3))
         one = Run(*(np.copy(part) for part in run))
-        loop = machine_code(play, *self._types(run), RNG, boolean, float64[:, ::1])
-        loop(one, self.knobs, *self.task.arguments, rng, greedy, found)
+        actor, _ = view(run.theta, self.knobs.inputs, self.knobs.hidden, self.knobs.actions)
+        given = (one, actor, make_acting(1, self.task.world.obs_size, self.knobs), 0, self.knobs)
+        loop = machine_code(play, *map(typeof, given), *self.task.types, RNG, boolean, float64[:, ::1])
+        loop(*given, *self.task.arguments, rng, greedy, found)
         return found
-
-    def _types(self, run: Run) -> tuple[Any, ...]:
-        """Return the types of what both loops are called with."""
-        return typeof(run), typeof(self.knobs), *self.task.types
 
 
 def _wrong_settings(args: Args) -> list[Problem]:

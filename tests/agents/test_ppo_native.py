@@ -21,10 +21,10 @@ torch = pytest.importorskip("torch")
 from numba import float32, float64, int64, typeof  # noqa: E402
 
 from agents import compiled_nets, compiled_task, compiled_worlds, ppo_native  # noqa: E402
-from agents.compiled_nets import view  # noqa: E402
 from agents.machine_code import machine_code  # noqa: E402
 from agents.matmul import outer, product, tanh  # noqa: E402
-from agents.ppo_native import Args, Batch, Learner  # noqa: E402
+from agents.ppo_arrays import Batch, make_nets, make_room  # noqa: E402
+from agents.ppo_native import Args, Learner  # noqa: E402
 from rewardspec import wrap  # noqa: E402
 from rewardspec.errors import MismatchError, NonFiniteRewardError, UnsupportedError  # noqa: E402
 from rewardspec.tabular.world import tabulate  # noqa: E402
@@ -89,19 +89,16 @@ def lone_tanh(z):
 # -- the backward pass -------------------------------------------------------------------------------------
 
 
-def all_gradients(theta, flat_gradient, sizes, batch, knobs, stats):
-    """What `iterate` does with a minibatch."""
-    inputs, hidden, actions, columns = sizes
-    one = theta[:1]
-    actor, rest = view(theta, inputs, hidden, actions)
-    critic, _ = view(rest, inputs, hidden, one.size)
-    actor_gradient, rest = view(flat_gradient, inputs, hidden, actions)
-    critic_gradient, _ = view(rest, inputs, hidden, one.size)
-    room = compiled_nets.scratch(hidden, actions, columns, one)
-    critic_room = compiled_nets.scratch(hidden, one.size, columns, one)
-    ppo_native.gradient(
-        actor, critic, actor_gradient, critic_gradient, batch, room, critic_room, knobs, stats
-    )
+def one_gradient(nets, room, knobs, stats):
+    ppo_native.gradient(nets, room, knobs, stats)
+
+
+def room_for(batch, knobs, kind):
+    """Return room for the gradients by a minibatch."""
+    room = make_room(1, knobs._replace(batch_size=len(batch.action)))
+    hidden, columns = knobs.hidden, len(batch.action)
+    actor, critic = (compiled_nets.scratch(hidden, out, columns, kind) for out in (knobs.actions, 1))
+    return room._replace(batch=batch, actor=actor, critic=critic)
 
 
 def torch_outputs(theta, sizes, x):
@@ -137,6 +134,7 @@ def test_the_hand_written_gradient_is_autograds():
     inputs, hidden, actions, columns = sizes = (5, 8, 3, 70)
     rng = np.random.default_rng(0)
     knobs = Learner(load(CENTRED), TINY).knobs._replace(clip_range=0.1, ent_coef=0.3)
+    knobs = knobs._replace(inputs=inputs, hidden=hidden, actions=actions)
     for kind, tolerance in ((np.float64, 1e-6), (np.float32, 1e-4)):
         size = sum((inputs + 1) * hidden + (hidden + 1) * hidden + (hidden + 1) * out for out in (actions, 1))
         theta = rng.normal(scale=0.5, size=size).astype(kind)
@@ -146,8 +144,8 @@ def test_the_hand_written_gradient_is_autograds():
         others = rng.normal(size=(3, columns)).astype(kind)
         batch = Batch(x, action, (log_prob + 0.1 * others[0]).astype(kind), others[1], others[2])
         found, stats = np.full_like(theta, np.nan), np.zeros(6)
-        arguments = (theta, found, sizes, batch, knobs, stats)
-        machine_code(all_gradients, *(typeof(a) for a in arguments))(*arguments)
+        arguments = (make_nets(theta, found, knobs), room_for(batch, knobs, kind), knobs, stats)
+        machine_code(one_gradient, *(typeof(a) for a in arguments))(*arguments)
         leaf = torch.tensor(theta, requires_grad=True)
         torch_loss(leaf, sizes, batch, knobs).backward()
         assert leaf.grad.abs().max() > 0.1
@@ -246,25 +244,28 @@ def test_a_slippery_world_falls_where_its_table_says():
         np.testing.assert_allclose(counts[before] / counts[before].sum(), expected, atol=0.12)
 
 
-def recorded(run, knobs, seen, tables, params, reset, step, observe, pay, begin, rng, actions, rows, paid):
-    """Play given actions in environment 0 as the loop does."""
-    raw, after = np.empty((1, seen.obs_size), np.float32), np.empty((1, seen.obs_size), np.float32)
+def recorded(
+    run, acting, n, seen, tables, params, reset, step, observe, pay, begin, rng, actions, rows, paid
+):
+    """Play given actions in environment n as the loop does."""
+    raw, after = acting.raw, acting.raw_next
     for t in range(actions.size):
-        observe(tables, run.worlds, 0, raw)
-        own, terminated, label = step(tables, run.worlds, 0, actions[t], rng)
-        observe(tables, run.worlds, 0, after)
+        observe(tables, run.worlds, n, raw)
+        own, terminated, label = step(tables, run.worlds, n, actions[t], rng)
+        observe(tables, run.worlds, n, after)
         paid[t], _, _ = pay(
-            run.machines, run.memory, 0, raw, actions[t], after, own, terminated, False, label, params
+            run.machines, run.memory, n, raw, actions[t], after, own, terminated, False, label, params
         )
-        compiled_task.show(after, run.machines, run.memory, 0, seen, rows[t : t + 1])
+        compiled_task.show(after, run.machines, run.memory, n, seen, rows[t : t + 1])
 
 
 def play_recorded(learner, run, rng, actions):
     """Return what the networks see after each action `[T, D]` and what is paid `[T]`."""
     rows, paid = np.zeros((len(actions), learner.task.inputs), np.float32), np.zeros(len(actions))
+    given = (run, learner.room.acting, 0)
     types = (compiled_worlds.RNG, int64[::1], float32[:, ::1], float64[::1])
-    loop = machine_code(recorded, *learner._types(run), *types)
-    loop(run, learner.knobs, *learner.task.arguments, rng, actions, rows, paid)
+    loop = machine_code(recorded, *map(typeof, given), *learner.task.types, *types)
+    loop(*given, *learner.task.arguments, rng, actions, rows, paid)
     return rows, paid
 
 
