@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -193,6 +194,41 @@ def test_advantages_are_stable_baselines():
     machine_code(estimate, *(typeof(a) for a in arguments))(*arguments)
     np.testing.assert_allclose(advantage.reshape(steps, envs), buffer.advantages, atol=1e-5)
     np.testing.assert_allclose(target.reshape(steps, envs), buffer.returns, atol=1e-5)
+
+
+def plain_value(theta, knobs, x):
+    """Return what the critic says of observations `[M, D]`, in NumPy."""
+    net = make_nets(theta, theta, knobs).critic
+    return (np.tanh(np.tanh(x @ net.w1 + net.b1) @ net.w2 + net.b2) @ net.w3 + net.b3)[:, 0]
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_what_a_truncated_episode_would_still_have_brought_is_added(horizon):
+    steps, envs = TINY.n_steps, TINY.n_envs
+    spec = loads("discount: 0.9\nreward: 5 * next_obs[2] + 1\nenv: {id: CartPole-v1}")
+    learner = Learner(spec, replace(TINY, learning_rate=0.0, gae_lambda=0.8))  # so that the networks stay
+    learner.knobs = knobs = learner.knobs._replace(horizon=horizon)
+    rng = np.random.default_rng(7)
+    run = learner.start(rng)
+    run.theta[:] *= 3
+    learner.iterate(run, rng, 1)
+    found = learner.room.rollout
+    seen = found.x[:, : steps * envs].T.astype(np.float64)
+    after = seen.copy()
+    for n, action in enumerate(found.action):
+        compiled_worlds.step_cartpole(None, after, n, action, None)
+    paid = 5 * after[:, 2] + 1
+    value, value_after = (plain_value(run.theta, knobs, x).reshape(steps, envs) for x in (seen, after))
+    is_last = np.arange(1, steps + 1) % horizon == 0
+    expected, running = np.zeros((steps, envs)), 0.0
+    for t in reversed(range(steps)):
+        delta = paid.reshape(steps, envs)[t] + 0.9 * value_after[t] - value[t]
+        running = delta + (0.0 if is_last[t] else 0.9 * 0.8 * running)
+        expected[t] = running
+    assert run.counts[2] == is_last.sum() * envs
+    assert np.abs(value_after).mean() > 0.1
+    np.testing.assert_allclose(found.advantage.reshape(steps, envs), expected, atol=1e-4)
+    np.testing.assert_allclose(found.target.reshape(steps, envs), expected + value, atol=1e-4)
 
 
 # -- worlds and rewards ------------------------------------------------------------------------------------
