@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from agents.command import begun, held_specs, joined, placed, resumed, run
 from envs.batches import batch, refuse_device
 from rewardspec import Program, Spec, compile_spec, load
 from rewardspec.analysis.check import check_discount
@@ -58,7 +59,12 @@ class Tasks:
 
 
 def read_tasks(
-    spec: Path | None, specs: Path | None, env_id: str | None = None, gamma: float | None = None
+    spec: Path | None,
+    specs: Path | None,
+    env_id: str | None = None,
+    gamma: float | None = None,
+    *,
+    begun_in: RunFolder | None = None,
 ) -> Tasks:
     """Read a spec, or every `*.yaml` of a folder, or the files that a pattern names.
 
@@ -67,6 +73,7 @@ def read_tasks(
         specs: A folder of spec files, or a pattern as `specs/office_*.yaml`.
         env_id: The environment, where the specs do not name it or another is meant.
         gamma: The agent's discount; the specs' own when not given.
+        begun_in: The run folder whose copy of these specs is read in place of their files.
 
     Raises:
         SpecError: When a spec is wrong, or there is none.
@@ -75,10 +82,16 @@ def read_tasks(
     if (spec is None) == (specs is None):
         text = "say what to learn: either --spec with a file, or --specs with a folder of them, or a pattern in quotes"
         raise UnsupportedError(Problem("wrong-setting", text))
-    paths = [spec] if spec is not None else _matching(Path(str(specs)))
-    if not paths:
-        raise UnsupportedError(Problem("wrong-setting", f"there are no specs in {specs}"))
-    read = {path.stem: load(path) for path in paths}
+    if begun_in is not None:
+        names = [spec.stem] if spec is not None else list(begun_in.read_facts()["digest"])
+        read = dict(zip(names, held_specs(begun_in, len(names)), strict=True))
+        text = begun_in.spec.read_text(encoding="utf-8")
+    else:
+        paths = [spec] if spec is not None else _matching(Path(str(specs)))
+        if not paths:
+            raise UnsupportedError(Problem("wrong-setting", f"there are no specs in {specs}"))
+        read = {path.stem: load(path) for path in paths}
+        text = joined([path.read_text(encoding="utf-8") for path in paths])
     found = {one.discount for one in read.values() if one.discount is not None}
     chosen = gamma if gamma is not None else found.pop() if len(found) == 1 else GAMMA
     problems = [problem for one in read.values() for problem in check_discount(one, chosen)]
@@ -90,7 +103,6 @@ def read_tasks(
         hint = "Write `env: {id: CartPole-v1}` in the spec, or pass --env."
         raise MismatchError(Problem("no-environment", "no spec names an environment", hints=(hint,)))
     arguments = named[0].kwargs if named and named[0].id == its_id else {}
-    text = "\n---\n".join(path.read_text() for path in paths)
     return Tasks(
         read, {name: compile_spec(one) for name, one in read.items()}, chosen, text, its_id, arguments
     )
@@ -385,38 +397,36 @@ def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], device: str) -> Memory:
 
 
 def run_command(
-    kind: type[Any], train: Callable[[Any, Any], dict[str, float]], command: Sequence[str]
-) -> str:
-    """Train as a command line says; return what is to be said in the end. A resumed run begins with its own arguments.
+    agent: str, kind: type[Any], train: Callable[[Any, Any], dict[str, float]], command: Sequence[str]
+) -> int:
+    """Train as a command line says and print what came of it; return the exit status.
 
     Args:
-        kind: The agent's `Args`.
+        agent: The agent's name.
+        kind: Its `Args`; a resumed run begins with its own.
         train: `(args, console)` -> result.
         command: Words of the command line.
     """
     import tyro
     from rich.console import Console
 
-    begun = kind()
-    for i, word in enumerate(command):
-        if word.startswith("--resume"):
-            place = Path(word.partition("=")[2] or "".join(command[i + 1 : i + 2]))
-            begun = kind(**plain_settings(kind, RunFolder(place).read_facts()["settings"]), folder=place)
-    args = tyro.cli(kind, args=list(command), default=begun)
-    result = train(args, Console(stderr=True, quiet=args.quiet))
-    told = ", ".join(f"{name} {value:.4g}" for name, value in result.items())
-    return f"{told}\nrun folder: {args.resume or args.folder}"
+    def read() -> Any:
+        folder = resumed(command)
+        before = kind() if folder is None else begun(kind, agent, folder)
+        return with_folder(tyro.cli(kind, args=list(command), default=before), agent)
+
+    def told(args: Any) -> str:
+        result = train(args, Console(stderr=True, quiet=args.quiet))
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in result.items())
+        return f"{numbers}\nrun folder: {args.resume or args.folder}"
+
+    return run(read, told)
 
 
-def plain_settings(kind: type[Any], held: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a run as arguments of an agent: paths and tuples were written as text and lists."""
-    found = {}
-    for place in fields(kind):
-        if place.name in held and place.name != "folder":
-            value = held[place.name]
-            is_path = "Path" in str(place.type) and value is not None
-            found[place.name] = Path(value) if is_path else tuple(value) if isinstance(value, list) else value
-    return found
+def with_folder(args: Any, agent: str) -> Any:
+    """Return the arguments with their run folder."""
+    name = args.spec.stem if args.spec is not None else "tasks"
+    return placed(args, f"{name}-{agent}-{args.seed}")
 
 
 # -- what came of it -----------------------------------------------------------------------------------------

@@ -13,14 +13,14 @@ Source: Mnih et al. (Nature 518, 2015); CRM: Toro Icarte et al. (JAIR 73, 2022),
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
-from rewardspec.errors import RewardSpecError
+from agents.command import placed, run
+from agents.sb3 import go_on, read_arguments
 from rewardspec.training.folder import RunFolder
-from rewardspec.training.loop import resume, train
+from rewardspec.training.loop import train
 
 
 @dataclass
@@ -72,6 +72,9 @@ class Args:
     """Random actions after that."""
 
 
+ALGOS = ("dqn",)
+"""Algorithms whose runs it goes on with."""
+
 OWN = ("learning_rate", "buffer_size", "learning_starts", "batch_size", "train_freq",
        "target_update_interval", "exploration_fraction", "exploration_final_eps")  # fmt: skip
 """Arguments that stable-baselines3 takes as they are."""
@@ -80,9 +83,7 @@ OWN = ("learning_rate", "buffer_size", "learning_starts", "batch_size", "train_f
 def main(args: Args) -> RunFolder:
     """Train, or go on."""
     if args.resume is not None:
-        return resume(
-            args.resume, spec=args.spec, checkpoint_seconds=args.checkpoint_seconds, show=not args.quiet
-        )
+        return go_on("dqn_sb3", ALGOS, args)
     if args.spec is None:
         sys.exit("say what to learn from: --spec FILE (or --resume FOLDER)")
     agent = {name: getattr(args, name) for name in OWN}
@@ -91,7 +92,7 @@ def main(args: Args) -> RunFolder:
         agent["gamma"] = args.gamma
     return train(
         args.spec,
-        args.folder or Path("runs") / f"{args.spec.stem}-dqn-{args.seed}",
+        with_folder(args).folder,
         env_id=args.env,
         algo="dqn",
         steps=args.steps,
@@ -105,8 +106,15 @@ def main(args: Args) -> RunFolder:
     )
 
 
+def read(words: Sequence[str]) -> Args:
+    """Return the arguments of a command line."""
+    return with_folder(read_arguments(Args, "dqn_sb3", ALGOS, words, __doc__))
+
+
+def with_folder(args: Args) -> Args:
+    """Return the arguments with their run folder."""
+    return placed(args, f"{args.spec.stem if args.spec is not None else 'run'}-dqn-{args.seed}")
+
+
 if __name__ == "__main__":
-    try:
-        print(f"run folder: {main(tyro.cli(Args, description=__doc__)).path}")
-    except RewardSpecError as error:
-        sys.exit(str(error))
+    sys.exit(run(lambda: read(sys.argv[1:]), lambda args: f"run folder: {main(args).path}"))

@@ -21,9 +21,8 @@ Source:
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +30,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from agents.command import copied
 from agents.device import (
     Memory,
     Sight,
@@ -51,9 +51,10 @@ from agents.device import (
     run_command,
     set_numbers_state,
     to_arrays,
+    with_folder,
 )
 from agents.recording import recording
-from rewardspec.errors import Problem, RewardSpecError, UnsupportedError
+from rewardspec.errors import Problem, UnsupportedError
 
 
 @dataclass
@@ -102,8 +103,8 @@ class Args:
     """Fuse the update with torch.compile."""
     cuda_graphs: bool = False
     """Capture steps and updates in a CUDA graph and replay it."""
-    folder: Path = field(default_factory=lambda: Path("runs") / time.strftime("dqn_torch-%Y%m%d-%H%M%S"))
-    """Where settings, progress, TensorBoard and checkpoints go."""
+    folder: Path | None = None
+    """Run folder; runs/<spec>-dqn_torch-<seed> without (runs/tasks-... for several specs)."""
     resume: Path | None = None
     """Run folder of a run to go on with."""
     log_every: int = 100
@@ -377,7 +378,8 @@ def train(args: Args, console: Any = None) -> dict[str, float]:
     Raises:
         RewardSpecError: Whatever is wrong with the spec, the settings, the device or the run folder.
     """
-    tasks = read_tasks(args.spec, args.specs, args.env, args.gamma)
+    args = with_folder(args, "dqn_torch")
+    tasks = read_tasks(args.spec, args.specs, args.env, args.gamma, begun_in=copied("dqn_torch", args))
     agent = DQN(args, tasks)
     each = args.n_envs * args.train_freq
     iterations = max(1, -(-args.steps // each))
@@ -419,7 +421,4 @@ def evaluate(agent: DQN, tasks: Tasks) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    try:
-        print(run_command(Args, train, sys.argv[1:]))
-    except RewardSpecError as error:
-        sys.exit(str(error))
+    sys.exit(run_command("dqn_torch", Args, train, sys.argv[1:]))

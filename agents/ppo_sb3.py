@@ -13,14 +13,14 @@ Source: Schulman et al. (arXiv 1707.06347).
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
-from rewardspec.errors import RewardSpecError
+from agents.command import placed, run
+from agents.sb3 import go_on, read_arguments
 from rewardspec.training.folder import RunFolder
-from rewardspec.training.loop import resume, train
+from rewardspec.training.loop import train
 
 
 @dataclass
@@ -63,6 +63,9 @@ class Args:
     """What exploration is worth; 0.01 without where actions are discrete, else nothing."""
 
 
+ALGOS = ("ppo",)
+"""Algorithms whose runs it goes on with."""
+
 OWN = ("learning_rate", "n_steps", "batch_size", "n_epochs", "gae_lambda", "clip_range", "ent_coef")
 """Arguments that stable-baselines3 takes as they are."""
 
@@ -70,9 +73,7 @@ OWN = ("learning_rate", "n_steps", "batch_size", "n_epochs", "gae_lambda", "clip
 def main(args: Args) -> RunFolder:
     """Train, or go on."""
     if args.resume is not None:
-        return resume(
-            args.resume, spec=args.spec, checkpoint_seconds=args.checkpoint_seconds, show=not args.quiet
-        )
+        return go_on("ppo_sb3", ALGOS, args)
     if args.spec is None:
         sys.exit("say what to learn from: --spec FILE (or --resume FOLDER)")
     agent = {name: getattr(args, name) for name in OWN if getattr(args, name) is not None}
@@ -81,7 +82,7 @@ def main(args: Args) -> RunFolder:
         agent["gamma"] = args.gamma
     return train(
         args.spec,
-        args.folder or Path("runs") / f"{args.spec.stem}-ppo-{args.seed}",
+        with_folder(args).folder,
         env_id=args.env,
         algo="ppo",
         steps=args.steps,
@@ -94,8 +95,15 @@ def main(args: Args) -> RunFolder:
     )
 
 
+def read(words: Sequence[str]) -> Args:
+    """Return the arguments of a command line."""
+    return with_folder(read_arguments(Args, "ppo_sb3", ALGOS, words, __doc__))
+
+
+def with_folder(args: Args) -> Args:
+    """Return the arguments with their run folder."""
+    return placed(args, f"{args.spec.stem if args.spec is not None else 'run'}-ppo-{args.seed}")
+
+
 if __name__ == "__main__":
-    try:
-        print(f"run folder: {main(tyro.cli(Args, description=__doc__)).path}")
-    except RewardSpecError as error:
-        sys.exit(str(error))
+    sys.exit(run(lambda: read(sys.argv[1:]), lambda args: f"run folder: {main(args).path}"))

@@ -24,9 +24,8 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from agents.command import copied
 from agents.device import (
     Memory,
     Sight,
@@ -54,9 +54,10 @@ from agents.device import (
     run_command,
     set_numbers_state,
     to_arrays,
+    with_folder,
 )
 from agents.recording import recording
-from rewardspec.errors import Problem, RewardSpecError, UnsupportedError
+from rewardspec.errors import Problem, UnsupportedError
 
 
 @dataclass
@@ -102,8 +103,8 @@ class Args:
     """Rollout steps that are compiled into one call: a call costs tens of microseconds."""
     cuda_graphs: bool = False
     """Capture an iteration in a CUDA graph and replay it."""
-    folder: Path = field(default_factory=lambda: Path("runs") / time.strftime("ppo_torch-%Y%m%d-%H%M%S"))
-    """Where settings, progress, TensorBoard and checkpoints go."""
+    folder: Path | None = None
+    """Run folder; runs/<spec>-ppo_torch-<seed> without (runs/tasks-... for several specs)."""
     resume: Path | None = None
     """Run folder of a run to go on with."""
     log_every: int = 10
@@ -405,7 +406,8 @@ def train(args: Args, console: Any = None) -> dict[str, float]:
     Raises:
         RewardSpecError: Whatever is wrong with the spec, the settings, the device or the run folder.
     """
-    tasks = read_tasks(args.spec, args.specs, args.env, args.gamma)
+    args = with_folder(args, "ppo_torch")
+    tasks = read_tasks(args.spec, args.specs, args.env, args.gamma, begun_in=copied("ppo_torch", args))
     agent = PPO(args, tasks)
     each = args.n_envs * args.n_steps
     iterations = max(1, -(-args.steps // each))
@@ -448,7 +450,4 @@ def evaluate(agent: PPO, tasks: Tasks) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    try:
-        print(run_command(Args, train, sys.argv[1:]))
-    except RewardSpecError as error:
-        sys.exit(str(error))
+    sys.exit(run_command("ppo_torch", Args, train, sys.argv[1:]))

@@ -21,7 +21,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -30,12 +30,14 @@ import numpy.typing as npt
 import tyro
 from numba import njit
 
+from agents.command import begun, copied, held_specs, joined, placed, resumed
+from agents.command import run as run_command
 from agents.recording import recording
 from agents.tabular_tasks import Shaping, Tables, Task, make_task, tabled
-from rewardspec import Program, Spec, compile_spec, load
+from rewardspec import Program, compile_spec, load
 from rewardspec.analysis.check import check_discount
 from rewardspec.environments import make_environment
-from rewardspec.errors import Problem, RewardSpecError, UnsupportedError
+from rewardspec.errors import Problem, UnsupportedError
 from rewardspec.tabular.world import TabularWorld, tabulate
 from rewardspec.training.folder import RunFolder
 
@@ -435,14 +437,17 @@ class Learner:
         self.episodes = episodes
 
 
-def prepare(args: Args) -> tuple[list[Spec], list[Task], float]:
-    """Return the specs, their tasks on the world that the first of them names, and the discount.
+def prepare(args: Args) -> tuple[list[Task], float]:
+    """Return the specs' tasks on the world that the first of them names, and the discount.
+
+    A run that is gone on with reads its folder's copy of the specs.
 
     Raises:
         UnsupportedError: `no-environment`, `needs-machine`, `discount-mismatch`.
         RewardSpecError: Whatever is wrong with a spec or the world.
     """
-    specs = [load(path) for path in args.specs]
+    begun_in = copied("q_learning", args)
+    specs = [load(path) for path in args.specs] if begun_in is None else held_specs(begun_in, len(args.specs))
     gamma = args.gamma if args.gamma is not None else specs[0].discount or 0.9
     problems = [problem for spec in specs for problem in check_discount(spec, gamma)]
     if problems:
@@ -455,7 +460,7 @@ def prepare(args: Args) -> tuple[list[Spec], list[Task], float]:
         )
     arguments = dict(named.kwargs) if named is not None and named.id == env_id else {}
     world = tabulate(make_environment(env_id, **arguments))
-    return specs, [task_of(compile_spec(spec), world, args, gamma) for spec in specs], gamma
+    return [task_of(compile_spec(spec), world, args, gamma) for spec in specs], gamma
 
 
 def task_of(program: Program, world: TabularWorld, args: Args, gamma: float) -> Task:
@@ -479,12 +484,11 @@ def main(args: Args) -> RunFolder:
     """Learn, or go on learning."""
     if not args.specs:
         sys.exit("say what to learn from: --spec FILE (or --resume FOLDER)")
-    specs, tasks, gamma = prepare(args)
+    tasks, gamma = prepare(args)
     learner = Learner(tasks, args, gamma)
-    name = f"{Path(args.specs[0]).stem if len(specs) == 1 else 'tasks'}-{args.method}-{args.seed}"
-    args = replace(args, folder=args.folder or Path("runs") / name)
+    args = with_folder(args)
     programs = {f"{i} {task.name}": task.product.program for i, task in enumerate(tasks)}
-    text = "---\n".join(Path(path).read_text(encoding="utf-8") for path in args.specs)
+    text = "" if args.resume else joined([Path(path).read_text(encoding="utf-8") for path in args.specs])
     with recording(
         "q_learning", args, programs, steps=args.steps, spec_text=text, console=console(args)
     ) as run:
@@ -518,20 +522,18 @@ def read_arguments(command: Sequence[str]) -> Args:
     """Return the arguments of a command line; `--resume FOLDER` brings those that its run was begun with.
 
     Raises:
-        UnsupportedError: `not-a-run-folder`.
+        UnsupportedError: `not-a-run-folder`, `settings-changed`.
     """
-    begun = Args()
-    for i, word in enumerate(command):
-        if word.startswith("--resume"):
-            place = word.partition("=")[2] or "".join(command[i + 1 : i + 2])
-            held = RunFolder(place).read_facts()["settings"]
-            known = {f.name for f in fields(Args)}
-            begun = Args(**{k: tuple(v) if k == "specs" else v for k, v in held.items() if k in known})
-    return tyro.cli(Args, description=__doc__, args=list(command), default=begun)
+    folder = resumed(command)
+    before = Args() if folder is None else begun(Args, "q_learning", folder)
+    return with_folder(tyro.cli(Args, description=__doc__, args=list(command), default=before))
+
+
+def with_folder(args: Args) -> Args:
+    """Return the arguments with their run folder."""
+    name = Path(args.specs[0]).stem if len(args.specs) == 1 else "tasks"
+    return placed(args, f"{name}-{args.method}-{args.seed}")
 
 
 if __name__ == "__main__":
-    try:
-        print(f"run folder: {main(read_arguments(sys.argv[1:])).path}")
-    except RewardSpecError as error:
-        sys.exit(str(error))
+    sys.exit(run_command(lambda: read_arguments(sys.argv[1:]), lambda args: f"run folder: {main(args).path}"))

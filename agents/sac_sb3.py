@@ -14,15 +14,15 @@ Source: Haarnoja et al. (arXiv 1812.05905); TD3: Fujimoto et al. (ICML 2018); CR
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
-from rewardspec.errors import RewardSpecError
+from agents.command import placed, run
+from agents.sb3 import go_on, read_arguments
 from rewardspec.training.folder import RunFolder
-from rewardspec.training.loop import resume, train
+from rewardspec.training.loop import train
 
 
 @dataclass
@@ -74,6 +74,9 @@ class Args:
     """How far the target networks follow in each gradient step."""
 
 
+ALGOS = ("sac", "td3")
+"""Algorithms whose runs it goes on with."""
+
 OWN = ("learning_rate", "buffer_size", "learning_starts", "batch_size", "train_freq", "gradient_steps", "tau")
 """Arguments that stable-baselines3 takes as they are."""
 
@@ -81,9 +84,7 @@ OWN = ("learning_rate", "buffer_size", "learning_starts", "batch_size", "train_f
 def main(args: Args) -> RunFolder:
     """Train, or go on."""
     if args.resume is not None:
-        return resume(
-            args.resume, spec=args.spec, checkpoint_seconds=args.checkpoint_seconds, show=not args.quiet
-        )
+        return go_on("sac_sb3", ALGOS, args)
     if args.spec is None:
         sys.exit("say what to learn from: --spec FILE (or --resume FOLDER)")
     agent = {name: getattr(args, name) for name in OWN}
@@ -92,7 +93,7 @@ def main(args: Args) -> RunFolder:
         agent["gamma"] = args.gamma
     return train(
         args.spec,
-        args.folder or Path("runs") / f"{args.spec.stem}-{args.algo}-{args.seed}",
+        with_folder(args).folder,
         env_id=args.env,
         algo=args.algo,
         steps=args.steps,
@@ -106,8 +107,15 @@ def main(args: Args) -> RunFolder:
     )
 
 
+def read(words: Sequence[str]) -> Args:
+    """Return the arguments of a command line."""
+    return with_folder(read_arguments(Args, "sac_sb3", ALGOS, words, __doc__))
+
+
+def with_folder(args: Args) -> Args:
+    """Return the arguments with their run folder."""
+    return placed(args, f"{args.spec.stem if args.spec is not None else 'run'}-{args.algo}-{args.seed}")
+
+
 if __name__ == "__main__":
-    try:
-        print(f"run folder: {main(tyro.cli(Args, description=__doc__)).path}")
-    except RewardSpecError as error:
-        sys.exit(str(error))
+    sys.exit(run(lambda: read(sys.argv[1:]), lambda args: f"run folder: {main(args).path}"))

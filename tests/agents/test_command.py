@@ -8,12 +8,27 @@ from typing import Any
 
 import pytest
 
+from agents import dqn_sb3, dqn_torch, ppo_sb3, ppo_torch, q_learning, sac_sb3
+from agents.command import held_specs, joined, resumed, run
+from agents.device import run_command
 from rewardspec import UnsupportedError
 from rewardspec.training.folder import RunFolder
 from rewardspec.training.loop import read_run
+from rewardspec.training.settings import Settings
+
+SB3 = {"dqn_sb3": dqn_sb3, "sac_sb3": sac_sb3, "ppo_sb3": ppo_sb3}
 
 
-def folder_of(agent: str | None, place: Path, **settings: Any) -> RunFolder:
+def read_by(agent: str, *words: str) -> Any:
+    """Read a command line as an agent does."""
+    return q_learning.read_arguments(words) if agent == "q_learning" else SB3[agent].read(words)
+
+
+def code_of(error: pytest.ExceptionInfo[UnsupportedError]) -> str:
+    return error.value.problems[0].code
+
+
+def folder_of(agent: str | None, place: Path, /, **settings: Any) -> RunFolder:
     """Return a folder as an agent writes it, with nothing trained yet."""
     run = RunFolder(place)
     facts = {"settings": settings, "digest": "0", "versions": {}}
@@ -52,3 +67,108 @@ def test_the_trainer_names_the_agent_whose_run_it_cannot_take_up(tmp_path: Path)
         read_run(run)
     assert caught.value.problems[0].hints == (f"Go on with it: {run.go_on()}",)
     assert json.loads(run.facts.read_text())["agent"] == "q_learning"
+
+
+@pytest.mark.parametrize("agent", ["q_learning", *SB3])
+@pytest.mark.parametrize(("other", "algo"), [("ppo_torch", None), ("ppo_native", None), (None, "a2c")])
+def test_another_agents_run_is_refused_with_the_command_that_goes_on(
+    tmp_path: Path, agent: str, other: str | None, algo: str | None
+) -> None:
+    held = {"steps": 10, "hidden": [8], "algo": algo}
+    begun = folder_of(other, tmp_path / "run", **held)
+    with pytest.raises(
+        UnsupportedError, match=f"begun by `?{other or 'rewardspec train'}`?.*{agent}"
+    ) as caught:
+        read_by(agent, "--resume", str(begun.path))
+    assert code_of(caught) == "settings-changed"
+    assert caught.value.problems[0].hints == (f"Go on with it: {begun.go_on()}",)
+
+
+def test_sac_does_not_go_on_with_a_run_of_dqn_whoever_calls_it(tmp_path: Path) -> None:
+    settings = Settings("CartPole-v1", "dqn", 10, 0, 1).to_data()
+    for agent in ("dqn_sb3", None):
+        begun = folder_of(agent, tmp_path / str(agent), **settings)
+        with pytest.raises(UnsupportedError, match=r"\[settings-changed\]"):
+            sac_sb3.main(sac_sb3.Args(resume=begun.path))
+        assert dqn_sb3.read(["--resume", str(begun.path)]).steps == 10
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--steps", "100000"], "steps is 5000 there and 100000 here"),
+        (["--ratio", "1.0"], "ratio is 0.5 there and 1.0 here"),
+        (["--no-crm"], "crm is True there and False here"),
+        (["--hidden", "128", "128"], r"hidden is \(8,\) there and \(128, 128\) here"),
+        (["--learning-rate", "5e-4"], "learning_rate is 0.1 there"),
+        (["--gamma", "0.9"], "gamma is 0.95 there and 0.9 here"),
+    ],
+)
+def test_other_arguments_beside_resume_are_refused(tmp_path: Path, words: list[str], said: str) -> None:
+    agent = {"gamma": 0.95, "learning_rate": 0.1, "policy_kwargs": {"net_arch": [8]}}
+    settings = Settings("CartPole-v1", "dqn", 5000, 3, 2, {}, agent, 0.5)
+    begun = folder_of("dqn_sb3", tmp_path / "run", **settings.to_data())
+    same = dqn_sb3.read(["--resume", str(begun.path), "--quiet", "--ratio", "0.5", "--steps", "5000"])
+    assert (same.seed, same.n_envs, same.quiet) == (3, 2, True)
+    with pytest.raises(UnsupportedError, match=said) as caught:
+        dqn_sb3.read([*words, f"--resume={begun.path}"])
+    assert code_of(caught) == "settings-changed"
+
+
+def test_the_copy_holds_each_spec_as_it_was_written(tmp_path: Path) -> None:
+    texts = ["---\nname: one\nreward: 1", "name: two\nreward: |\n  2\n", "# none\nname: three\nreward: 3\n"]
+    begun = folder_of(None, tmp_path / "run")
+    begun.spec.write_text(joined(texts))
+    assert [spec.name for spec in held_specs(begun, 3)] == ["one", "two", "three"]
+    with pytest.raises(UnsupportedError, match=r"holds 3 specs.*begun with 2.*\[spec-changed\]"):
+        held_specs(begun, 2)
+    assert resumed(["--resume"]) is None
+
+
+# -- an interrupt --------------------------------------------------------------------------------------------
+
+SPECS = "name: lake\ndiscount: 0.9\nenv: {id: FrozenLake-v1}\nreward: reward\n"
+
+
+@pytest.mark.parametrize(
+    ("agent", "place"),
+    [("q_learning", "lake-plain-0"), ("ppo_torch", "lake-ppo_torch-0"), ("dqn_torch", "b")],
+)
+def test_an_interrupt_ends_in_the_command_that_goes_on(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    agent: str,
+    place: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("lake.yaml").write_text(SPECS)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agents.recording.Recording.log", interrupted)
+    words = ["--spec", "lake.yaml", "--steps", "2000", "--quiet"]
+    if agent == "q_learning":
+        words += ["--method", "plain"]
+        status = run(lambda: q_learning.read_arguments(words), lambda args: str(q_learning.main(args).path))
+    elif agent == "ppo_torch":
+        status = run_command(agent, ppo_torch.Args, ppo_torch.train, words)
+    else:
+        words += ["--folder", f"runs/{place}", "--crm", "none", "--log-every", "1"]
+        status = run_command(agent, dqn_torch.Args, dqn_torch.train, words)
+    assert status == 130
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == f"stopped; go on with: python -m agents.{agent} --resume runs/{place}"
+
+
+def test_an_interrupt_before_anything_is_written_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object) -> str:
+        raise KeyboardInterrupt
+
+    assert run(lambda: dqn_sb3.Args(folder=tmp_path / "none"), interrupted) == 130
+    assert capsys.readouterr().err == "stopped; nothing was written\n"
+    assert run(lambda: dqn_sb3.read(["--resume", str(tmp_path)]), interrupted) == 1
+    assert "[not-a-run-folder]" in capsys.readouterr().err

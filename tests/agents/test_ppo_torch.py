@@ -225,12 +225,15 @@ def test_a_run_is_resumed_by_its_folder_alone(tmp_path: Path, capsys: pytest.Cap
         "--steps",
         "512",
     ]
-    first = run_command(Args, train, ["--spec", str(spec), "--folder", str(folder), "--quiet", *small])
-    assert first.endswith(f"run folder: {folder}")
-    assert run_command(Args, train, ["--resume", str(folder), "--quiet"]) == first
-    assert capsys.readouterr().out == ""
-    with pytest.raises(UnsupportedError, match="hidden is"):
-        run_command(Args, train, ["--resume", str(folder), "--quiet", "--hidden", "9"])
+    begin = ["--spec", str(spec), "--folder", str(folder), "--quiet", *small]
+    assert run_command("ppo_torch", Args, train, begin) == 0
+    first = capsys.readouterr().out
+    assert first.endswith(f"\nrun folder: {folder}\n")
+    spec.unlink()  # the run has its own copy
+    assert run_command("ppo_torch", Args, train, ["--resume", str(folder), "--quiet"]) == 0
+    assert capsys.readouterr().out == first
+    assert run_command("ppo_torch", Args, train, ["--resume", str(folder), "--quiet", "--hidden", "9"]) == 1
+    assert "hidden is (8, 8) there" in capsys.readouterr().err.replace("[", "(").replace("]", ")")
 
 
 # -- fast paths ----------------------------------------------------------------------------------------------

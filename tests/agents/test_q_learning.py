@@ -200,6 +200,8 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
         patch.setattr(Recording, "log", killed)
         main(replace(args, folder=tmp_path / "killed"))
     assert len(rows(tmp_path / "killed")) == 4
+    for path in args.specs:  # the run has its own copy of them
+        Path(path).unlink()
     main(read_arguments(["--resume", str(tmp_path / "killed")]))
     assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
     assert (tmp_path / "killed/result.json").read_text() == (tmp_path / "whole/result.json").read_text()
@@ -226,10 +228,11 @@ def test_a_checkpoint_of_another_spec_or_other_arguments_is_refused(tmp_path: Pa
     main(args)
     with pytest.raises(UnsupportedError, match=r"epsilon is 0\.1 there and 0\.2 here"):
         main(read_arguments(["--resume", str(tmp_path / "run"), "--epsilon", "0.2"]))
-    written(tmp_path, COFFEE.replace("reward: 1", "reward: 2"))
+    copy = tmp_path / "run/spec.yaml"
+    copy.write_text(COFFEE.replace("reward: 1", "reward: 2"))
     with pytest.raises(UnsupportedError, match="trained on another spec"):
         main(read_arguments(["--resume", str(tmp_path / "run")]))
-    written(tmp_path, COFFEE)
+    copy.write_text(COFFEE)
     next((tmp_path / "run/checkpoints").glob("*/arrays.npz")).write_bytes(b"torn")
     with pytest.raises(LearningError, match="cannot be read"):
         main(read_arguments(["--resume", str(tmp_path / "run")]))
