@@ -30,6 +30,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from agents.bounds import refuse_numbers
 from agents.command import copied
 from agents.device import (
     Memory,
@@ -378,6 +379,7 @@ def train(args: Args, console: Any = None) -> dict[str, float]:
     Raises:
         RewardSpecError: Whatever is wrong with the spec, the settings, the device or the run folder.
     """
+    refuse_numbers(args)
     args = with_folder(args, "dqn_torch")
     tasks = read_tasks(args.spec, args.specs, args.env, args.gamma, begun_in=copied("dqn_torch", args))
     agent = DQN(args, tasks)

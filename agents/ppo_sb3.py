@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.bounds import refuse_numbers
 from agents.command import placed, run
 from agents.sb3 import go_on, read_arguments
 from rewardspec.training.folder import RunFolder
@@ -76,6 +77,7 @@ def main(args: Args) -> RunFolder:
         return go_on("ppo_sb3", ALGOS, args)
     if args.spec is None:
         sys.exit("say what to learn from: --spec FILE (or --resume FOLDER)")
+    refuse_numbers(args)
     agent = {name: getattr(args, name) for name in OWN if getattr(args, name) is not None}
     agent["policy_kwargs"] = {"net_arch": list(args.hidden)}
     if args.gamma is not None:

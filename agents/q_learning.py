@@ -30,6 +30,7 @@ import numpy.typing as npt
 import tyro
 from numba import njit
 
+from agents.bounds import refuse_numbers
 from agents.command import begun, copied, held_specs, joined, placed, resumed
 from agents.command import run as run_command
 from agents.recording import recording
@@ -484,6 +485,7 @@ def main(args: Args) -> RunFolder:
     """Learn, or go on learning."""
     if not args.specs:
         sys.exit("say what to learn from: --spec FILE (or --resume FOLDER)")
+    refuse_numbers(args)
     tasks, gamma = prepare(args)
     learner = Learner(tasks, args, gamma)
     args = with_folder(args)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agents import dqn_sb3, dqn_torch, ppo_sb3, ppo_torch, q_learning, sac_sb3
+from agents.bounds import refuse_numbers
 from agents.command import held_specs, joined, resumed, run
 from agents.device import run_command
 from rewardspec import UnsupportedError
@@ -172,3 +173,50 @@ def test_an_interrupt_before_anything_is_written_says_so(
     assert capsys.readouterr().err == "stopped; nothing was written\n"
     assert run(lambda: dqn_sb3.read(["--resume", str(tmp_path)]), interrupted) == 1
     assert "[not-a-run-folder]" in capsys.readouterr().err
+
+
+# -- numbers -------------------------------------------------------------------------------------------------
+
+TRAINERS: dict[Any, Any] = {
+    q_learning: q_learning.main,
+    ppo_torch: ppo_torch.train,
+    dqn_torch: dqn_torch.train,
+    **{module: module.main for module in SB3.values()},
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "wrong", "said"),
+    [
+        (ppo_torch, {"n_envs": 0}, "n_envs is 0; the least is 1"),
+        (ppo_torch, {"n_minibatches": 0}, "n_minibatches is 0; the least is 1"),
+        (ppo_torch, {"hidden": (8, 0)}, "hidden is 0; the least is 1"),
+        (dqn_torch, {"n_envs": 0}, "n_envs is 0; the least is 1"),
+        (dqn_torch, {"exploration_final_eps": 1.5}, "exploration_final_eps is 1.5; it lies between 0 and 1"),
+        (q_learning, {"eval_every": 0}, "eval_every is 0; the least is 1"),
+        (q_learning, {"steps": -5}, "steps is -5; the least is 1"),
+        (q_learning, {"epsilon": -0.1}, "epsilon is -0.1; it lies between 0 and 1"),
+        (q_learning, {"seed": -1}, "seed is -1; the least is 0"),
+        (q_learning, {"gamma": float("nan")}, "gamma is nan; it lies between 0 and 1"),
+        (dqn_sb3, {"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
+        (sac_sb3, {"tau": 2.0}, "tau is 2.0; it lies between 0 and 1"),
+        (ppo_sb3, {"gamma": 1.01}, "gamma is 1.01; it lies between 0 and 1"),
+    ],
+)
+def test_numbers_that_cannot_be_meant_are_refused(
+    tmp_path: Path, module: Any, wrong: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "lake.yaml"
+    path.write_text(SPECS)
+    named: dict[str, Any] = {"specs": (str(path),)} if module is q_learning else {"spec": path}
+    refuse_numbers(module.Args(**named))
+    with pytest.raises(UnsupportedError) as caught:
+        TRAINERS[module](module.Args(**named, folder=tmp_path / "run", quiet=True, **wrong))
+    assert [(p.code, p.message) for p in caught.value.problems] == [("wrong-setting", said)]
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_wrong_number_is_named_at_once() -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        refuse_numbers(ppo_torch.Args(steps=0, gae_lambda=-1.0, clip_range=0.0))
+    assert [p.message.split()[0] for p in caught.value.problems] == ["steps", "gae_lambda", "clip_range"]
