@@ -364,6 +364,7 @@ def refuse_graphs(device: str) -> None:
     Raises:
         UnsupportedError: `unknown-device`.
     """
+    refuse_device(device)
     if torch.device(device).type != "cuda":
         hint = "Pass --device cuda, or leave --cuda-graphs out: --compile helps on the CPU."
         text = f"CUDA graphs need a CUDA device, and the device is '{device}'"

@@ -40,13 +40,20 @@ def torch_backend(dtype: str, device: str) -> Backend:
     except ImportError:
         raise missing_extra("torch", "torch", "the torch backend") from None
     kind = getattr(torch, dtype)
+    reason = "torch knows no device of that name"
     try:
         place = torch.device(device)
+        reason = ""
         torch.empty(1, device=place)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = reason or str(error).splitlines()[0]
+        hint = (
+            "Use 'cpu', or 'cuda'."
+            if torch.cuda.is_available()
+            else "Use 'cpu': there is no CUDA device here."
+        )
         raise UnsupportedError(
-            Problem("unknown-device", f"the device '{device}' cannot be used: {reason}")
+            Problem("unknown-device", f"the device '{device}' cannot be used: {reason}", hints=(hint,))
         ) from None
 
     def tensor(value: Any) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from agents import dqn_sb3, dqn_torch, ppo_sb3, ppo_torch, q_learning, sac_sb3
 from agents.bounds import refuse_numbers
 from agents.command import held_specs, joined, resumed, run
-from agents.device import run_command
+from agents.device import run_command, with_folder
 from rewardspec import UnsupportedError
 from rewardspec.training.folder import RunFolder
 from rewardspec.training.loop import read_run
@@ -173,6 +173,38 @@ def test_an_interrupt_before_anything_is_written_says_so(
     assert capsys.readouterr().err == "stopped; nothing was written\n"
     assert run(lambda: dqn_sb3.read(["--resume", str(tmp_path)]), interrupted) == 1
     assert "[not-a-run-folder]" in capsys.readouterr().err
+
+
+# -- names ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+@pytest.mark.parametrize(
+    ("cuda", "hint"), [(False, "Use 'cpu': there is no CUDA device here."), (True, "Use 'cpu', or 'cuda'.")]
+)
+def test_a_device_that_torch_does_not_know_is_told_shortly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cuda: bool, hint: str, graphs: bool
+) -> None:
+    path = tmp_path / "lake.yaml"
+    path.write_text(SPECS)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    args = ppo_torch.Args(spec=path, folder=tmp_path / "run", device="gpu", cuda_graphs=graphs)
+    with pytest.raises(UnsupportedError) as caught:
+        ppo_torch.train(args)
+    (problem,) = caught.value.problems
+    assert problem.message == "the device 'gpu' cannot be used: torch knows no device of that name"
+    assert problem.hints == (hint,)
+
+
+def test_folders_are_named_by_spec_agent_and_seed(tmp_path: Path) -> None:
+    spec = Path("here/lake.yaml")
+    for module, name in ((ppo_torch, "ppo_torch"), (dqn_torch, "dqn_torch")):
+        assert with_folder(module.Args(spec=spec, seed=3), name).folder == Path(f"runs/lake-{name}-3")
+        assert with_folder(module.Args(specs=Path("a_*.yaml")), name).folder == Path(f"runs/tasks-{name}-0")
+        assert with_folder(module.Args(spec=spec, folder=tmp_path), name).folder == tmp_path
+    assert dqn_sb3.read(["--spec", str(spec)]).folder == Path("runs/lake-dqn-0")
+    assert sac_sb3.read(["--spec", str(spec), "--algo", "td3"]).folder == Path("runs/lake-td3-0")
+    assert q_learning.read_arguments(["--spec", str(spec)]).folder == Path("runs/lake-crm-0")
 
 
 # -- numbers -------------------------------------------------------------------------------------------------
