@@ -1,7 +1,7 @@
 """The arrays and numbers of the compiled PPO: what its loop reads and writes (see `ppo_native.py`).
 
-All of them are made here, by NumPy: nothing is allocated in machine code, which so needs no reference counts and
-compiles in four fifths of the time. Letters in shapes: C = n_steps * n_envs columns of a rollout, M transitions in a
+All of them are made here, by NumPy: nothing is allocated in machine code, which so needs no reference counts (see
+`machine_code.py`). Letters in shapes: C = n_steps * n_envs columns of a rollout, M transitions in a
 minibatch, N environments, D inputs and H hidden units of the networks, A actions, R numbers that a world shows.
 """
 
