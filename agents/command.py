@@ -9,6 +9,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import tyro
+
 from rewardspec import Spec, loads
 from rewardspec.errors import Problem, RewardSpecError, UnsupportedError
 from rewardspec.training.folder import RunFolder
@@ -62,6 +64,25 @@ def resumed(words: Sequence[str]) -> RunFolder | None:
             place = place if sign else "".join(words[i + 1 : i + 2])
             return RunFolder(place) if place else None
     return None
+
+
+def read_arguments(
+    kind: type[Args], agent: str, words: Sequence[str], description: str | None = None
+) -> Args:
+    """Return the arguments of a command line; `--resume FOLDER` brings those that its run was begun with.
+
+    Args:
+        kind: The agent's `Args`.
+        agent: The agent's name.
+        words: The command line.
+        description: What `--help` says first; what `kind` says of itself without.
+
+    Raises:
+        UnsupportedError: As `begun`.
+    """
+    run = resumed(words)
+    before = {} if run is None else {"default": begun(kind, agent, run)}
+    return tyro.cli(kind, description=description, args=list(words), **before)  # type: ignore[call-overload]
 
 
 def begun(kind: type[Args], agent: str, run: RunFolder) -> Args:

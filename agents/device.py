@@ -18,7 +18,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from agents.command import begun, held_specs, joined, placed, resumed, run
+from agents.command import held_specs, joined, placed, read_arguments, run
 from envs.batches import batch, refuse_device
 from rewardspec import Program, Spec, compile_spec, load
 from rewardspec.analysis.check import check_discount
@@ -408,13 +408,10 @@ def run_command(
         train: `(args, console)` -> result.
         command: Words of the command line.
     """
-    import tyro
     from rich.console import Console
 
     def read() -> Any:
-        folder = resumed(command)
-        before = kind() if folder is None else begun(kind, agent, folder)
-        return with_folder(tyro.cli(kind, args=list(command), default=before), agent)
+        return with_folder(read_arguments(kind, agent, command), agent)
 
     def told(args: Any) -> str:
         result = train(args, Console(stderr=True, quiet=args.quiet))

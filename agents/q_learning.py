@@ -30,9 +30,8 @@ import numpy.typing as npt
 import tyro
 from numba import njit
 
+from agents import command
 from agents.bounds import refuse_numbers
-from agents.command import begun, copied, held_specs, joined, placed, resumed
-from agents.command import run as run_command
 from agents.recording import recording
 from agents.tabular_tasks import Shaping, Tables, Task, make_task, tabled
 from rewardspec import Program, compile_spec, load
@@ -447,8 +446,12 @@ def prepare(args: Args) -> tuple[list[Task], float]:
         UnsupportedError: `no-environment`, `needs-machine`, `discount-mismatch`.
         RewardSpecError: Whatever is wrong with a spec or the world.
     """
-    begun_in = copied("q_learning", args)
-    specs = [load(path) for path in args.specs] if begun_in is None else held_specs(begun_in, len(args.specs))
+    begun_in = command.copied("q_learning", args)
+    specs = (
+        [load(path) for path in args.specs]
+        if begun_in is None
+        else command.held_specs(begun_in, len(args.specs))
+    )
     gamma = args.gamma if args.gamma is not None else specs[0].discount or 0.9
     problems = [problem for spec in specs for problem in check_discount(spec, gamma)]
     if problems:
@@ -490,7 +493,9 @@ def main(args: Args) -> RunFolder:
     learner = Learner(tasks, args, gamma)
     args = with_folder(args)
     programs = {f"{i} {task.name}": task.product.program for i, task in enumerate(tasks)}
-    text = "" if args.resume else joined([Path(path).read_text(encoding="utf-8") for path in args.specs])
+    text = (
+        "" if args.resume else command.joined([Path(path).read_text(encoding="utf-8") for path in args.specs])
+    )
     with recording(
         "q_learning", args, programs, steps=args.steps, spec_text=text, console=console(args)
     ) as run:
@@ -520,22 +525,20 @@ def console(args: Args) -> Any:
     return Console(stderr=True, quiet=args.quiet)
 
 
-def read_arguments(command: Sequence[str]) -> Args:
+def read_arguments(words: Sequence[str]) -> Args:
     """Return the arguments of a command line; `--resume FOLDER` brings those that its run was begun with.
 
     Raises:
         UnsupportedError: `not-a-run-folder`, `settings-changed`.
     """
-    folder = resumed(command)
-    before = Args() if folder is None else begun(Args, "q_learning", folder)
-    return with_folder(tyro.cli(Args, description=__doc__, args=list(command), default=before))
+    return with_folder(command.read_arguments(Args, "q_learning", words, __doc__))
 
 
 def with_folder(args: Args) -> Args:
     """Return the arguments with their run folder."""
     name = Path(args.specs[0]).stem if len(args.specs) == 1 else "tasks"
-    return placed(args, f"{name}-{args.method}-{args.seed}")
+    return command.placed(args, f"{name}-{args.method}-{args.seed}")
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(lambda: read_arguments(sys.argv[1:]), lambda args: f"run folder: {main(args).path}"))
+    sys.exit(command.run(lambda: read_arguments(sys.argv[1:]), lambda args: f"run folder: {main(args).path}"))

@@ -71,7 +71,7 @@ def test_the_trainer_names_the_agent_whose_run_it_cannot_take_up(tmp_path: Path)
 
 
 @pytest.mark.parametrize("agent", ["q_learning", *SB3])
-@pytest.mark.parametrize(("other", "algo"), [("ppo_torch", None), ("ppo_native", None), (None, "a2c")])
+@pytest.mark.parametrize(("other", "algo"), [("ppo_torch", None), ("ppo_native", "dqn"), (None, "a2c")])
 def test_another_agents_run_is_refused_with_the_command_that_goes_on(
     tmp_path: Path, agent: str, other: str | None, algo: str | None
 ) -> None:
