@@ -30,8 +30,8 @@ AGENTS: dict[str, Explanation] = {
         ">>> DQN('MlpPolicy', CounterfactualWrapper(env, spec), replay_buffer_class=CrmReplayBuffer)",
     ),
     "settings-changed": Explanation(
-        "A run can be resumed only with the arguments that it was begun with: with others its numbers would be those "
-        "of neither.",
+        "A run can be resumed only by the agent and with the arguments that it was begun with: with others its numbers "
+        "would be those of neither.",
         "$ python -m agents.q_learning --resume runs/office --learning-rate 0.1",
         "$ python -m agents.q_learning --resume runs/office",
     ),
