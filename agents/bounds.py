@@ -8,7 +8,7 @@ from rewardspec.errors import Problem, UnsupportedError
 
 FROM_ONE = ("steps", "n_envs", "n_steps", "n_epochs", "n_minibatches", "compiled_steps", "train_freq",
             "gradient_steps", "batch_size", "buffer_size", "hidden", "target_update_interval", "eval_every",
-            "eval_episodes", "window", "log_every")  # fmt: skip
+            "eval_episodes", "window", "log_every", "rows")  # fmt: skip
 FROM_ZERO = ("seed", "learning_starts", "checkpoint_seconds")
 ABOVE_ZERO = ("learning_rate", "max_grad_norm", "clip_range")
 SHARES = ("gamma", "epsilon", "gae_lambda", "tau", "ratio", "machine_discount", "exploration_fraction",

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ import numpy as np
 from numba import boolean, float64, int64, typeof
 from rich.console import Console
 
+from agents import command
+from agents.bounds import refuse_numbers
 from agents.compiled_nets import (
     adam,
     backward,
@@ -52,7 +54,7 @@ from agents.compiled_worlds import RNG
 from agents.machine_code import inner, machine_code
 from agents.ppo_arrays import Knobs, Run, make_acting, make_nets, make_room
 from agents.recording import recording
-from rewardspec.errors import LearningError, NonFiniteRewardError, Problem, RewardSpecError, UnsupportedError
+from rewardspec.errors import LearningError, NonFiniteRewardError, Problem, UnsupportedError
 from rewardspec.spec.model import Spec
 from rewardspec.vocabulary import load
 
@@ -66,7 +68,7 @@ class Args:
         env: Gymnasium id; the spec's own where not given.
         steps: Environment steps of the whole run, over all environments; rounded up to whole rollouts.
         seed: Seed of everything random.
-        folder: Run folder; `runs/ppo_native/<spec>-<seed>` when not given.
+        folder: Run folder; `runs/<spec>-ppo_native-<seed>` when not given.
         resume: Run folder of a run to go on with, under the arguments that it was begun with.
         n_envs: Environments side by side.
         n_steps: Steps of each environment in a rollout.
@@ -87,7 +89,7 @@ class Args:
         quiet: Show no progress.
     """
 
-    spec: Path
+    spec: Path | None = None
     env: str | None = None
     steps: int = 200_000
     seed: int = 0
@@ -414,9 +416,7 @@ class Learner:
         Raises:
             RewardSpecError: What `CompiledTask` raises; UnsupportedError `wrong-setting`.
         """
-        problems = _wrong_settings(args)
-        if problems:
-            raise UnsupportedError(problems)
+        refuse_settings(args)
         self.task = task = CompiledTask(spec, args.env, args.gamma, args.n_envs)
         self.iterations = max(1, -(-args.steps // (args.n_envs * args.n_steps)))
         self.knobs = Knobs(
@@ -504,18 +504,18 @@ class Learner:
         return found
 
 
-def _wrong_settings(args: Args) -> list[Problem]:
-    """Return what is wrong with the arguments."""
-    problems = []
-    for name in ("steps", "n_envs", "n_steps", "batch_size", "n_epochs", "hidden", "rows"):
-        if getattr(args, name) < 1:
-            problems.append(Problem("wrong-setting", f"{name} is {getattr(args, name)}; the least is 1"))
-    if not problems and args.n_envs * args.n_steps % args.batch_size:
+def refuse_settings(args: Args) -> None:
+    """Raise when nothing could be learnt with the arguments.
+
+    Raises:
+        UnsupportedError: `wrong-setting`.
+    """
+    refuse_numbers(args)
+    if args.n_envs * args.n_steps % args.batch_size:
         rollout = args.n_envs * args.n_steps
         text = f"a batch_size of {args.batch_size} does not divide a rollout of {rollout} (n_envs * n_steps)"
         hint = f"Such as --batch-size {math.gcd(rollout, args.batch_size)}."
-        problems.append(Problem("wrong-setting", text, hints=(hint,)))
-    return problems
+        raise UnsupportedError(Problem("wrong-setting", text, hints=(hint,)))
 
 
 def train(args: Args, spec: Spec | None = None) -> dict[str, Any]:
@@ -524,9 +524,9 @@ def train(args: Args, spec: Spec | None = None) -> dict[str, Any]:
     Raises:
         RewardSpecError: What `Task` and `recording` raise.
     """
-    spec = load(args.spec) if spec is None else spec
-    if args.resume is None and args.folder is None:
-        args = replace(args, folder=Path("runs") / "ppo_native" / f"{args.spec.stem}-{args.seed}")
+    args = with_folder(args)
+    if spec is None:
+        spec = read_spec(args)
     learner = Learner(spec, args)
     per_iteration = args.n_envs * args.n_steps
     per_row = max(1, learner.iterations // args.rows)
@@ -535,7 +535,7 @@ def train(args: Args, spec: Spec | None = None) -> dict[str, Any]:
         args,
         learner.task.program,
         steps=learner.iterations * per_iteration,
-        spec_text=args.spec.read_text() if args.spec.is_file() else spec.to_yaml(),
+        spec_text=args.spec.read_text() if args.spec and args.spec.is_file() else spec.to_yaml(),
         console=Console(quiet=args.quiet),
     ) as record:
         rng = np.random.default_rng(args.seed)
@@ -566,19 +566,44 @@ def has_solved(learner: Learner, run: Run, row: dict[str, float | None], wanted:
     return bool(learner.play(run, np.random.default_rng(0), greedy=False)[:, 1].mean() >= wanted)
 
 
+def read_spec(args: Args) -> Spec:
+    """Return the spec to learn: the run folder's copy where a run goes on.
+
+    Raises:
+        SpecError: It is wrong.
+        UnsupportedError: `wrong-setting` when none is named; `settings-changed`.
+    """
+    run = command.copied("ppo_native", args)
+    if run is not None:
+        return command.held_specs(run, 1)[0]
+    if args.spec is None:
+        text = "say what to learn from: --spec FILE, or --resume FOLDER"
+        raise UnsupportedError(Problem("wrong-setting", text))
+    return load(args.spec)
+
+
+def with_folder(args: Args) -> Args:
+    """Return the arguments with their run folder."""
+    name = args.spec.stem if args.spec is not None else "spec"
+    return command.placed(args, f"{name}-ppo_native-{args.seed}")
+
+
+def told(result: dict[str, Any], args: Args) -> str:
+    """Return what a run came to, in three lines."""
+    lines = [
+        f"{policy}: " + ", ".join(f"{name} {value:.4g}" for name, value in result[policy].items())
+        for policy in ("sampled", "greedy")
+    ]
+    return "\n".join([*lines, f"run folder: {args.resume or args.folder}"])
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line."""
-    import tyro
-
-    args = tyro.cli(Args, args=arguments, description=__doc__)
-    try:
-        result = train(args)
-    except RewardSpecError as error:
-        print(error, file=sys.stderr)
-        return 1
-    for policy in ("sampled", "greedy"):
-        print(f"{policy}: " + ", ".join(f"{name} {value:.4g}" for name, value in result[policy].items()))
-    return 0
+    words = sys.argv[1:] if arguments is None else arguments
+    return command.run(
+        lambda: with_folder(command.read_arguments(Args, "ppo_native", words, __doc__)),
+        lambda args: told(train(args), args),
+    )
 
 
 if __name__ == "__main__":

@@ -381,6 +381,25 @@ def test_what_cannot_be_trained_is_refused_with_what_can():
         )
 
 
+def test_numbers_that_nothing_could_be_learnt_with_are_refused(capsys):
+    assert ppo_native.main(["--spec", str(CENTRED), "--n-envs", "0", "--gae-lambda", "2"]) == 1
+    said = capsys.readouterr().err
+    assert "n_envs is 0; the least is 1" in said and "gae_lambda is 2.0; it lies between 0 and 1" in said
+    assert ppo_native.main(["--env", "CartPole-v1"]) == 1
+    assert "--spec FILE" in capsys.readouterr().err
+
+
+def test_a_run_folder_is_enough_to_go_on(tmp_path, capsys):
+    words = ["--spec", str(CENTRED), "--steps", "2048", "--folder", str(tmp_path / "run"), "--quiet"]
+    assert ppo_native.main(words) == 0
+    first = capsys.readouterr().out
+    assert first.endswith(f"run folder: {tmp_path / 'run'}\n")
+    assert ppo_native.main(["--resume", str(tmp_path / "run"), "--quiet"]) == 0
+    assert capsys.readouterr().out == first
+    assert ppo_native.main(["--resume", str(tmp_path / "run"), "--steps", "4096"]) == 1
+    assert "settings-changed" in capsys.readouterr().err
+
+
 def test_a_reward_that_is_not_finite_ends_the_run():
     learner = Learner(loads("reward: 1 / (next_obs[0] - next_obs[0])"), Args(Path("x"), env="CartPole-v1"))
     rng = np.random.default_rng(0)
