@@ -22,6 +22,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from agents.bounds import refuse_numbers
 from rewardspec import compile_spec, load
 from rewardspec.analysis.check import check_discount
 from rewardspec.environments import make_environment
@@ -187,6 +188,7 @@ def verdict(found: Agreement, first: Solution, second: Solution) -> str:
 
 def main(args: Args, console: Console | None = None) -> dict[str, Any]:
     """Solve, print, and return the results."""
+    refuse_numbers(args)
     console, world = console or Console(), read_world(args)
     paths = [args.spec] if args.against is None else [args.spec, args.against]
     solutions = [solved(path, world, args.gamma) for path in paths]

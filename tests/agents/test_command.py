@@ -92,6 +92,9 @@ def test_sac_does_not_go_on_with_a_run_of_dqn_whoever_calls_it(tmp_path: Path) -
         with pytest.raises(UnsupportedError, match=r"\[settings-changed\]"):
             sac_sb3.main(sac_sb3.Args(resume=begun.path))
         assert dqn_sb3.read(["--resume", str(begun.path)]).steps == 10
+    other = folder_of("rainbow", tmp_path / "other", **settings)  # another agent with the same algorithm
+    with pytest.raises(UnsupportedError, match="begun by rainbow"):
+        dqn_sb3.read(["--resume", str(other.path)])
 
 
 @pytest.mark.parametrize(

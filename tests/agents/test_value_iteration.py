@@ -44,6 +44,7 @@ def test_another_discount_and_a_world_without_a_table_are_refused() -> None:
     for args, code in (
         (Args(SPECS / "office_mail.yaml", gamma=0.5), "discount-mismatch"),
         (Args(SPECS / "pendulum.yaml"), "not-tabular"),
+        (Args(SPECS / "office_mail.yaml", epsilon=1.5), "wrong-setting"),
     ):
         with pytest.raises(RewardSpecError) as caught:
             main(args, Console(quiet=True))
