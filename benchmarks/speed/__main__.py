@@ -118,8 +118,8 @@ def page(held: dict[str, Any]) -> str:
             figure = "" if r["median"] is None else f"{_short(r['median'])} {r['unit']}"
             span = "" if r["median"] is None else f"{_short(r['low'])} - {_short(r['high'])}"
             met = {None: "", True: "yes", False: "**no**"}[r["met"]]
-            why = f" *({r['why']})*" if r["why"] else ""
-            lines.append(f"| {r['code']} | {r['what']}{why} | {goal} | {figure} | {span} | {met} |")
+            why = f" *({r['why']})*" if r.get("why") else ""
+            lines.append(f"| {r.get('code', '')} | {r['what']}{why} | {goal} | {figure} | {span} | {met} |")
         versions = ", ".join(f"{k} {v}" for k, v in measured["versions"].items() if v)
         rounds = measured["settings"]["rounds"]
         lines += [
