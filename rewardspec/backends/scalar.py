@@ -45,6 +45,11 @@ class ScalarProgram:
         return compile_scalar, (self.layout,)
 
     @cached_property
+    def remembers(self) -> bool:
+        """Whether any of the state outlives an episode."""
+        return any(fold.scope == "run" for fold in self.layout.program.folds)
+
+    @cached_property
     def advance(self) -> Callable[..., Any]:
         """The program as a pure function.
 

@@ -168,6 +168,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         self._detail = detail
         self._params = array("d", [param.initial for param in program.params])
         self._scalar = compile_scalar(self.layout)
+        self._report = _Reporter(self.program)
         self._reads_obs = any(f.root == "obs" for f in self.layout.shapes) or callable(label) or detail
         self._extension = extension(self.program, env.observation_space, self._observe)
         if self._extension is not None:
@@ -196,7 +197,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
     ) -> tuple[Any, dict[str, Any]]:
         """Reset the environment and begin a new episode of the program."""
         obs, info = self.env.reset(seed=seed, options=options)
-        state = self._scalar.reset(self.state)
+        state = self._scalar.reset(self.state) if self._scalar.remembers else self._scalar.start
         self._go_on(state, 0, copied(obs) if self._reads_obs else None)
         if self._extension is not None:
             obs = self._extension.extend(obs, state)
@@ -227,18 +228,17 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
     def _fuse(self) -> FusedStep:
         """Return the generated step. It holds what it needs and not the wrapper, which would keep itself alive."""
         explain = partial(_explain, self.layout, self._params)
-        report = partial(_report, self.program)
         extend = self._extension.extend if self._extension is not None else None
         if self._native:
             return fuse_native(
                 self.layout, self._params, self._scalar, self._spaces,
-                explain=explain, report=report, extend=extend,
+                explain=explain, report=self._report, extend=extend,
             )  # fmt: skip
         return fuse(
             self.layout,
             self._params,
             explain=explain,
-            report=report,
+            report=self._report,
             read_labels=self._labels,
             remember=copied if self._reads_obs else None,
             extend=extend,
@@ -270,7 +270,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         transition = self.last_transition = _transition(self.layout, *parts)
         info = {**info, "rewardspec": {**self._describe((before, transition), terms), **_inner(info)}}
         if ended or cut:
-            info = _report(self.program, info, state, info["rewardspec"])
+            info = self._report(info, state, info["rewardspec"])
         if self._extension is not None:
             next_obs = self._extension.extend(next_obs, state)
         return next_obs, paid, ended, cut, info
@@ -353,21 +353,29 @@ def _verdicts(program: Program, state: State) -> dict[str, str]:
     return {v.term: v.word(tuple(state[position[name]] for name in v.machines)) for v in program.verdicts}
 
 
-def _report(
-    program: Program, info: dict[str, Any], state: State, summary: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Return the last step's info with the episode's totals where loggers look; `summary` is what was told before."""
-    first = len(program.machines) + len(program.folds)
-    totals = dict(zip((term.name for term in program.terms), state[first:], strict=True))
-    told = {
-        **(_inner(info) if summary is None else summary),
-        "return": totals,
-        "state": _machine_states(program, state),
-    }
-    if program.verdicts:
-        told["verdict"] = _verdicts(program, state)
-    # A new dict: an environment may hand out the same one again and again.
-    return {**info, "rewardspec": told, **{f"return/{name}": value for name, value in totals.items()}}
+class _Reporter:
+    """Puts an episode's totals into its last step's info, where loggers look. What it needs is looked up once."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._first = len(program.machines) + len(program.folds)
+        self._names = tuple(term.name for term in program.terms)
+        self._keys = tuple(f"return/{name}" for name in self._names)
+        self._machines = tuple((machine.name, machine.states) for machine in program.machines)
+
+    def __call__(
+        self, info: dict[str, Any], state: State, summary: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return the info with the totals; `summary` is what was told of the step before."""
+        totals = state[self._first :]
+        told = dict(summary) if summary is not None else _inner(info)
+        told["return"] = dict(zip(self._names, totals, strict=True))
+        told["state"] = {name: states[u] for (name, states), u in zip(self._machines, state, strict=False)}
+        if self._program.verdicts:
+            told["verdict"] = _verdicts(self._program, state)
+        info = {**info, "rewardspec": told}  # a new one: an environment may hand out the same again and again
+        info.update(zip(self._keys, totals, strict=True))
+        return info
 
 
 def _transition(
