@@ -146,8 +146,8 @@ def table(title: str, results: list[Result]) -> Table:
             r.code,
             r.what + (f"\n  [dim]{r.why}[/dim]" if r.why else ""),
             goal,
-            f"{_short(r.median)} {r.unit}",
-            f"{_short(r.low)} - {_short(r.high)}",
+            "" if math.isnan(r.median) else f"{_short(r.median)} {r.unit}",
+            "" if math.isnan(r.median) else f"{_short(r.low)} - {_short(r.high)}",
             mark,
         )
     return made
