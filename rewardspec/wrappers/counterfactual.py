@@ -41,9 +41,7 @@ from rewardspec.ir.passes import simplify
 from rewardspec.ir.program import Machine, Observe, Program
 from rewardspec.transition import Transition
 from rewardspec.wrappers.memory import KEY, Memory
-from rewardspec.wrappers.single import Label, RewardSpecWrapper, SpecLike, copied
-from rewardspec.wrappers.single import _explain as explain_advance
-from rewardspec.wrappers.single import _report as report_end
+from rewardspec.wrappers.single import Label, RewardSpecWrapper, SpecLike, copied, explain_advance
 
 MOST_STATES = 4096
 """Joint machine states that are replayed, at most."""
@@ -491,7 +489,7 @@ class CounterfactualWrapper(RewardSpecWrapper):
         told = self._tell(before, steps, parts, actual)
         self._kept = (state, steps + 1, copied(next_obs) if self._reads_obs else None)
         if ended or cut:
-            info = report_end(self.program, info, state)
+            info = self._report(info, state)
         if self._extension is not None:
             next_obs = self._extension.extend(next_obs, state)
         return next_obs, paid, ended, cut, {**info, INFO: told}

@@ -168,7 +168,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         self._detail = detail
         self._params = array("d", [param.initial for param in program.params])
         self._scalar = compile_scalar(self.layout)
-        self._report = _Reporter(self.program)
+        self._report = EndReport(self.program)
         self._reads_obs = any(f.root == "obs" for f in self.layout.shapes) or callable(label) or detail
         self._extension = extension(self.program, env.observation_space, self._observe)
         if self._extension is not None:
@@ -227,7 +227,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
 
     def _fuse(self) -> FusedStep:
         """Return the generated step. It holds what it needs and not the wrapper, which would keep itself alive."""
-        explain = partial(_explain, self.layout, self._params)
+        explain = partial(explain_advance, self.layout, self._params)
         extend = self._extension.extend if self._extension is not None else None
         if self._native:
             return fuse_native(
@@ -265,7 +265,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
             if paid - paid != 0.0:
                 raise NotFiniteError
         except Exception as error:
-            raise _explain(self.layout, self._params, error, steps, before, *parts) from error
+            raise explain_advance(self.layout, self._params, error, steps, before, *parts) from error
         self._kept = (state, steps + 1, copied(next_obs))
         transition = self.last_transition = _transition(self.layout, *parts)
         info = {**info, "rewardspec": {**self._describe((before, transition), terms), **_inner(info)}}
@@ -353,7 +353,7 @@ def _verdicts(program: Program, state: State) -> dict[str, str]:
     return {v.term: v.word(tuple(state[position[name]] for name in v.machines)) for v in program.verdicts}
 
 
-class _Reporter:
+class EndReport:
     """Puts an episode's totals into its last step's info, where loggers look. What it needs is looked up once."""
 
     def __init__(self, program: Program) -> None:
@@ -393,7 +393,7 @@ def _transition(
     return Transition(obs, action, next_obs, reward, terminated, truncated, info, label)
 
 
-def _explain(
+def explain_advance(
     layout: Layout, params: Sequence[float], error: Exception, steps: int, state: State, *parts: Any
 ) -> RewardSpecError:
     """Return what went wrong in a step, in the spec's terms."""
