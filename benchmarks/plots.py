@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,17 +50,19 @@ def curves(
     grid = np.linspace(0, most, POINTS)
     for number, band in enumerate(bands):
         colour = f"C{number}"
-        brought = [np.interp(grid, *np.array(seed, float).T) for seed in band.seeds if len(seed)]
+        brought = [np.interp(grid, *np.array(seed, float).T, left=np.nan) for seed in band.seeds if len(seed)]
         if not brought:
             continue
-        low, middle, high = np.quantile(brought, (0.25, 0.5, 0.75), axis=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # before the first point there is nothing to draw
+            low, middle, high = np.nanquantile(brought, (0.25, 0.5, 0.75), axis=0)
         axes.fill_between(grid, low, high, color=colour, alpha=0.2, linewidth=0)
         for seed in brought:
             axes.plot(grid, seed, color=colour, alpha=0.25, linewidth=0.7)
         axes.plot(grid, middle, color=colour, linewidth=2, label=f"{band.name} ({len(brought)} seeds)")
     if mark is not None:
         axes.axhline(mark, color="0.5", linestyle="--", linewidth=0.8)
-    axes.set(xlabel=x_label, ylabel=y_label, title=title)
+    axes.set(xlabel=x_label, ylabel=y_label, title=title, xlim=(0, most))
     axes.spines[["top", "right"]].set_visible(False)
     axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=" "))
     axes.legend(frameon=False)

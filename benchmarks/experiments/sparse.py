@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.plots import Band, curves
 from benchmarks.records import ROOT, Cell, Row, Setting, provenance, scratch
 from rewardspec import Spec, from_data, load
-from rewardspec.report.comparison import LEVEL, time_to_success
+from rewardspec.report.comparison import FEWEST, LEVEL, time_to_success
 from rewardspec.training.folder import RunFolder
 from rewardspec.training.loop import resume, train
 
@@ -102,7 +102,14 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
             )
             mean = statistics.fmean(score(cell.rows) for cell in mine)
             lines.append(f"| {task} | {reward} | {len(mine)} | {len(reached)} | {span} | {mean:.0%} |")
-            points = [[(r["steps"], r["recent"]["success"] or 0.0) for r in cell.rows] for cell in mine]
+            points = [
+                [
+                    (row["steps"], row["recent"]["success"] or 0.0)
+                    for row in cell.rows
+                    if row["recent"]["count"] >= FEWEST
+                ]
+                for cell in mine
+            ]
             bands.append(Band(reward, points))
         picture = folder / f"sparse-{task}.svg"
         curves(
