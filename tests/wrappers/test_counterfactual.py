@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from rewardspec import Transition, UnsupportedError, compile_spec, loads, wrap
@@ -108,7 +108,7 @@ def test_every_counterfactual_is_what_an_environment_in_that_state_pays(text: st
     assert len({paid for _, paid in compared}) >= 3  # the states do make a difference
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(specs(), st.integers(0, 10_000), st.sampled_from(["numpy", "torch"]))
 def test_a_batch_pays_what_the_oracle_pays_in_each_state(
     data: dict[str, Any], seed: int, library: Any
