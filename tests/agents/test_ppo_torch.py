@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -240,6 +242,9 @@ def test_a_run_is_resumed_by_its_folder_alone(tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which(os.environ.get("CXX", "g++")) is None, reason="torch.compile needs a C++ compiler"
+)
 def test_compiled_is_eager(tmp_path: Path) -> None:
     same_after_three_iterations(tmp_path, {}, {"compile": True, "compiled_steps": 2})
 
