@@ -17,6 +17,7 @@ PICTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "craft_world": ("rewardspec/CraftWorld-v0", {}),
     "chain_world": ("rewardspec/ChainWorld-v0", {}),
     "key_door_chest": ("rewardspec/KeyDoorChest-v0", {}),
+    "delivery_world": ("rewardspec/DeliveryWorld-v0", {}),
     "water_world": ("rewardspec/WaterWorld-v0", {}),
     "flat_world": ("rewardspec/FlatWorld-v0", {}),
     "letter_world": ("rewardspec/LetterWorld-v0", {}),

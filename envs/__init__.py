@@ -13,6 +13,7 @@ WORLDS: dict[str, tuple[str, int]] = {
     "CraftWorld-v0": ("envs.craft_world:CraftWorld", 1000),
     "ChainWorld-v0": ("envs.chain_world:ChainWorld", 1000),
     "KeyDoorChest-v0": ("envs.key_door_chest:KeyDoorChest", 1000),
+    "DeliveryWorld-v0": ("envs.delivery_world:DeliveryWorld", 1000),
     "WaterWorld-v0": ("envs.water_world:WaterWorld", 600),
     "LetterWorld-v0": ("envs.letter_world:LetterWorld", 75),
     "FlatWorld-v0": ("envs.flat_world:FlatWorld", 500),

@@ -208,6 +208,42 @@ ICONS: dict[str, str] = {
         ..vvvv..
         ...vv...
         ........""",
+    "house": """
+        ...RR...
+        ..RRRR..
+        .RRRRRR.
+        RRRRRRRR
+        .wwwwww.
+        .wuwwbw.
+        .wwwwbw.
+        .wwwwbw.""",
+    "sheep": """
+        ..wwww..
+        .wwwwwkk
+        wwwwwkwk
+        wwwwwwkk
+        wwwwwwww
+        .wwwwww.
+        .k.kk.k.
+        .k.kk.k.""",
+    "coin": """
+        ..YYYY..
+        .YyyyyY.
+        YyyYYyyY
+        YyYyyyyY
+        YyYyyyyY
+        YyyYYyyY
+        .YyyyyY.
+        ..YYYY..""",
+    "roadblock": """
+        ........
+        kkkkkkkk
+        rwwrrwwr
+        wwrrwwrr
+        kkkkkkkk
+        .k....k.
+        .k....k.
+        kkk..kkk""",
     "a": """
         .vvvvvv.
         vvvwwvvv

@@ -17,6 +17,8 @@ CELL, MARGIN = 12, 2
 """Pixels of a cell's side, and around the icon in it, before the picture is made larger."""
 
 FLOOR = ((247, 243, 233), (240, 234, 220))
+BRICKS = ((222, 160, 130), (212, 148, 118))
+MORTAR = (184, 120, 92)
 WALL = (72, 66, 88)
 GROUND_OF_AGENT = (255, 222, 120)
 
@@ -44,6 +46,10 @@ SYMBOLS: dict[str, str] = {
     "open chest": "X",
     "goal": "G",
     "mark": "+",
+    "house": "H",
+    "sheep": "s",
+    "coin": "$",
+    "roadblock": "%",
 }
 """What -> its character in text."""
 
@@ -63,6 +69,7 @@ class Scene:
         above: Cells with a wall on their upper side.
         beside: Cells with a wall on their right side.
         solid: Cells that are wall.
+        paved: Cells that are laid with bricks.
     """
 
     width: int
@@ -72,6 +79,7 @@ class Scene:
     above: frozenset[tuple[int, int]] = frozenset()
     beside: frozenset[tuple[int, int]] = frozenset()
     solid: frozenset[tuple[int, int]] = frozenset()
+    paved: frozenset[tuple[int, int]] = frozenset()
 
     def has_wall_above(self, x: int, y: int) -> bool:
         """Return whether a wall is on the upper side of a cell; row -1 is below the picture."""
@@ -120,7 +128,8 @@ def _cell_line(scene: Scene, y: int, columns: list[int]) -> list[str]:
 def _character(scene: Scene, cell: tuple[int, int]) -> str:
     if cell == scene.agent:
         return "@"
-    return "#" if cell in scene.solid else SYMBOLS.get(scene.things.get(cell, ""), ".")
+    ground = ":" if cell in scene.paved else "."
+    return "#" if cell in scene.solid else SYMBOLS.get(scene.things.get(cell, ""), ground)
 
 
 def _wall_line(scene: Scene, y: int, columns: list[int]) -> list[str]:
@@ -145,6 +154,8 @@ def paint(scene: Scene, scale: int = 3) -> Image:
             top, left = (scene.height - 1 - y) * CELL + 1, x * CELL + 1
             cell = image[top : top + CELL, left : left + CELL]
             cell[:] = WALL if (x, y) in scene.solid else FLOOR[(x + y) % 2]
+            if (x, y) in scene.paved:
+                _lay_bricks(cell, BRICKS[(x + y) % 2])
             if (x, y) == scene.agent:
                 cell[1:-1, 1:-1] = GROUND_OF_AGENT
             name = "agent" if (x, y) == scene.agent else scene.things.get((x, y))
@@ -160,6 +171,14 @@ def paint(scene: Scene, scale: int = 3) -> Image:
             if scene.has_wall_beside(x, y):
                 image[top : top + CELL + 2, left + CELL : left + CELL + 2] = WALL
     return image.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def _lay_bricks(cell: Image, colour: tuple[int, int, int]) -> None:
+    """Paint courses of bricks three pixels high, each half a brick off the one below."""
+    cell[:] = colour
+    cell[3::4] = MORTAR
+    for course in range(3):
+        cell[4 * course : 4 * course + 3, (2 if course % 2 else 5) :: 6] = MORTAR
 
 
 @cache
