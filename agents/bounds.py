@@ -6,7 +6,7 @@ from typing import Any
 
 from rewardspec.errors import Problem, UnsupportedError
 
-FROM_ONE = ("steps", "n_envs", "n_steps", "n_epochs", "n_minibatches", "compiled_steps", "train_freq",
+FROM_ONE = ("steps", "n_envs", "n_steps", "n_epochs", "compiled_steps", "train_freq",
             "gradient_steps", "batch_size", "buffer_size", "hidden", "target_update_interval", "eval_every",
             "eval_episodes", "window", "log_every", "rows")  # fmt: skip
 FROM_ZERO = ("seed", "learning_starts", "checkpoint_seconds")

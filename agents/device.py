@@ -1,12 +1,15 @@
-"""What agents that live on the device share: their worlds, what they see, weights as one vector, captured graphs.
+"""What agents that live on the device are made of: worlds, what they see, weights as one vector, captured graphs.
 
 Everything that changes while such an agent trains is a tensor with a name, in a dict: a checkpoint is those tensors, a
-graph capture puts them back after its trial run, and nothing else has to be remembered.
+graph capture puts them back after its trial run, and nothing else has to be remembered. `device_run.py` trains them.
 """
 
 from __future__ import annotations
 
 import math
+import os
+import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +21,11 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from agents.command import held_specs, joined, placed, read_arguments, run
+from agents.command import held_specs, joined
 from envs.batches import batch, refuse_device
 from rewardspec import Program, Spec, compile_spec, load
 from rewardspec.analysis.check import check_discount
-from rewardspec.errors import MismatchError, Problem, UnsupportedError
+from rewardspec.errors import MismatchError, Problem, UnsupportedError, list_names
 from rewardspec.training.folder import RunFolder
 from rewardspec.wrappers.stacked import StackedWrapper, wrap_stacked
 from rewardspec.wrappers.tensor import TensorWrapper, tensors_of, wrap_tensor
@@ -371,6 +374,23 @@ def refuse_graphs(device: str) -> None:
         raise UnsupportedError(Problem("unknown-device", text, hints=(hint,)))
 
 
+def refuse_compiling(device: str) -> None:
+    """Raise unless torch.compile finds the compiler that it hands its code to: one for C++, for CUDA one for C.
+
+    Raises:
+        UnsupportedError: `needs-compiler`; `unknown-device`.
+    """
+    refuse_device(device)
+    language, variable, names = "C++", "CXX", ("clang++",) if sys.platform == "darwin" else ("g++",)
+    if torch.device(device).type == "cuda":
+        language, variable, names = "C", "CC", ("gcc", "clang")
+    tried = (os.environ[variable],) if os.environ.get(variable) else names
+    if not any(shutil.which(name) for name in tried):
+        hint = f"Install one (on Debian: apt install g++), name yours in {variable}, or leave --compile out."
+        text = f"torch.compile needs a {language} compiler, and {list_names(tried)} is not to be found"
+        raise UnsupportedError(Problem("needs-compiler", text, hints=(hint,)))
+
+
 def numbers_state(device: str) -> Tensor:
     """Return the state of the device's random numbers, as bytes."""
     return torch.cuda.get_rng_state() if torch.device(device).type == "cuda" else torch.get_rng_state()
@@ -392,78 +412,3 @@ def to_arrays(memory: Memory) -> dict[str, npt.NDArray[Any]]:
 def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], device: str) -> Memory:
     """Return a checkpoint's arrays as tensors on the device; bytes of random numbers stay bytes."""
     return {name: torch.as_tensor(array, device=device) for name, array in arrays.items()}
-
-
-# -- the command line ----------------------------------------------------------------------------------------
-
-
-def run_command(
-    agent: str, kind: type[Any], train: Callable[[Any, Any], dict[str, float]], command: Sequence[str]
-) -> int:
-    """Train as a command line says and print what came of it; return the exit status.
-
-    Args:
-        agent: The agent's name.
-        kind: Its `Args`; a resumed run begins with its own.
-        train: `(args, console)` -> result.
-        command: Words of the command line.
-    """
-    from rich.console import Console
-
-    def read() -> Any:
-        return with_folder(read_arguments(kind, agent, command), agent)
-
-    def told(args: Any) -> str:
-        result = train(args, Console(stderr=True, quiet=args.quiet))
-        numbers = ", ".join(f"{name} {value:.4g}" for name, value in result.items())
-        return f"{numbers}\nrun folder: {args.resume or args.folder}"
-
-    return run(read, told)
-
-
-def with_folder(args: Any, agent: str) -> Any:
-    """Return the arguments with their run folder."""
-    name = args.spec.stem if args.spec is not None else "tasks"
-    return placed(args, f"{name}-{agent}-{args.seed}")
-
-
-# -- what came of it -----------------------------------------------------------------------------------------
-
-
-def returns_of(
-    tasks: Tasks,
-    choose: Callable[[Any], Tensor],
-    device: str,
-    seed: int,
-    *,
-    stacked: bool = False,
-    episodes: int = 64,
-    limit: int = 2000,
-) -> dict[str, float]:
-    """Return the mean return of a policy, by spec and over all: one episode of each of some new environments.
-
-    Args:
-        tasks: What was learned.
-        choose: Observations with memory -> actions as the environments take them.
-        device: Torch device.
-        seed: Seeds the environments.
-        stacked: As for `make_worlds`.
-        episodes: How many, rounded up so that each spec has as many.
-        limit: Steps after which an episode counts as it is.
-    """
-    many = len(tasks.specs)
-    count = -(-episodes // many) * many
-    worlds: Any = make_worlds(tasks, count, device, seed, stacked=stacked)
-    obs = worlds.reset()
-    returns = torch.zeros(count, device=device)
-    playing = torch.ones_like(returns)
-    with torch.no_grad():
-        for _ in range(limit):
-            obs, reward, terminated, truncated, _ = worlds.step(choose(obs))
-            returns += playing * reward
-            playing *= ~(terminated | truncated)
-            if not playing.any():
-                break
-    by_spec = returns.reshape(-1, many).mean(0).tolist()
-    result = {f"return/{name}": value for name, value in zip(tasks.specs, by_spec, strict=True)}
-    return {**(result if many > 1 else {}), "return": float(returns.mean())}

@@ -21,7 +21,7 @@ Source:
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,31 +30,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from agents.bounds import refuse_numbers
-from agents.command import copied
-from agents.device import (
-    Memory,
-    Sight,
-    Tasks,
-    Trunk,
-    Weights,
-    adam,
-    adam_memory,
-    add_layers,
-    captured,
-    from_arrays,
-    layers,
-    make_worlds,
-    numbers_state,
-    read_tasks,
-    refuse_graphs,
-    returns_of,
-    run_command,
-    set_numbers_state,
-    to_arrays,
-    with_folder,
-)
-from agents.recording import recording
+from agents.device import Memory, Sight, Tasks, Trunk, Weights, adam, adam_memory, add_layers, layers
+from agents.device_run import Resident, returns_of, run_command, train_resident
 from rewardspec.errors import Problem, UnsupportedError
 
 
@@ -114,25 +91,19 @@ class Args:
     quiet: bool = False
 
 
-class DQN:
-    """One run: worlds, a replay buffer, a network and the one that follows it.
-
-    Attributes:
-        memory: All that changes in training besides the worlds, the buffer included.
-        worlds: The environments with their specs.
-    """
+class DQN(Resident):
+    """One run: worlds, a replay buffer, a network and the one that follows it; see `Resident`."""
 
     def __init__(self, args: Args, tasks: Tasks) -> None:
         """Make worlds, buffer and weights.
 
         Raises:
             UnsupportedError: `needs-machine` when counterfactuals are wanted and no spec has a machine;
-                `unfit-algorithm` for actions that are not Discrete; `unfit-stack`.
+                `unfit-algorithm` for actions that are not Discrete; as `Resident`.
         """
-        self.args, self.gamma, self.names, device = args, tasks.gamma, tuple(tasks.specs), args.device
-        if args.cuda_graphs:
-            refuse_graphs(device)
-        self.worlds: Any = make_worlds(tasks, args.n_envs, device, args.seed, stacked=True)
+        super().__init__(args, tasks, stacked=True)
+        device = args.device
+        self.steps = args.n_envs * args.train_freq
         self.machines = self.worlds.machines
         space = self.worlds.single_action_space
         if not isinstance(space, spaces.Discrete):
@@ -149,21 +120,15 @@ class DQN:
         add_layers(self.weights, "q", self.trunk.size, args.hidden, self.actions, 1.0)
         torch.manual_seed(args.seed)
         self._specs, self._states = self._counterfactuals(lives)
-        batch, many = args.n_envs, len(self.names)
+        batch = args.n_envs
         self._rows = max(args.buffer_size // batch, 1) * batch
         self._lanes = torch.arange(batch, device=device)
-        self._which = torch.arange(many, device=device).unsqueeze(1)
         weights = self.weights.init(args.seed).to(device)
-        self.memory: Memory = {
+        self.memory |= {
             **adam_memory(weights),
             "target": weights.clone(),
             "explore": torch.ones((), device=device),
             "taken": torch.zeros((), dtype=torch.int64, device=device),
-            "return": torch.zeros(batch, device=device),
-            "length": torch.zeros(batch, device=device),
-            "finished": torch.zeros(
-                3, many, device=device
-            ),  # episodes, sum of returns, sum of lengths, by spec
             "loss": torch.zeros((), device=device),
         }
         self.worlds.reset()
@@ -172,7 +137,6 @@ class DQN:
         self._improve = (
             torch.compile(self.improve, fullgraph=True, dynamic=False) if args.compile else self.improve
         )
-        self._iterate: Callable[[], None] = self.iterate
         self._make_buffer()
 
     def _counterfactuals(self, lives: list[int]) -> tuple[Tensor | None, Tensor | None]:
@@ -219,11 +183,7 @@ class DQN:
         for key, part in parts_of(self.worlds.env.reset(nobody)).items():
             memory[f"now.{key}"].copy_(part)
         ended = terminated | truncated
-        returns, length = memory["return"] + reward, memory["length"] + 1
-        told = torch.stack([torch.ones_like(returns), returns, length]) * ended
-        memory["finished"].add_((told.unsqueeze(1) * (infos["spec"] == self._which)).sum(2))
-        memory["return"].copy_(torch.where(ended, torch.zeros_like(returns), returns))
-        memory["length"].copy_(torch.where(ended, torch.zeros_like(length), length))
+        self.score(reward, ended, infos)
         reading = infos["reading"]
         return {
             **now,
@@ -318,43 +278,24 @@ class DQN:
         for _ in range(max(1, self.args.learning_starts // self.args.n_envs)):
             self.explore()
 
-    def capture(self) -> None:
-        """Capture an iteration in a CUDA graph, if that is wanted."""
-        if self.args.cuda_graphs:
-            self._iterate = captured(self.iterate, self.state, self.restore, self.worlds)
+    def schedule(self, done: int, iterations: int) -> None:
+        """Let the share of random actions fall."""
+        fallen = min(1.0, done / max(1.0, self.args.exploration_fraction * iterations))
+        self.memory["explore"].fill_(1.0 + fallen * (self.args.exploration_final_eps - 1.0))
 
-    def run(self) -> None:
-        """Do an iteration, as it is done fastest here."""
-        self._iterate()
+    def losses(self) -> dict[str, float]:
+        """Return the last update's loss and the share of random actions; waits for the device."""
+        return {"explore": float(self.memory["explore"]), "loss": float(self.memory["loss"])}
 
-    # -- what is remembered --------------------------------------------------------------------------
+    def evaluate(self, tasks: Tasks) -> dict[str, float]:
+        """Return the mean return of the best actions, by spec."""
+        w = self.weights.split(self.memory["weights"])
 
-    def state(self) -> Memory:
-        """Return copies of all that an iteration changes, random numbers apart."""
-        worlds = {f"worlds.{name}": part for name, part in self.worlds.state_dict().items()}
-        return {name: part.clone() for name, part in self.memory.items()} | worlds
+        def choose(obs: Any) -> Tensor:
+            features = self.trunk(w, self.sight(obs))
+            return layers(w, "q", features, self._depth, torch.relu).argmax(1) + self._first
 
-    def restore(self, saved: Memory) -> None:
-        """Take up what `state` gave; memory keeps its addresses."""
-        for name, part in self.memory.items():
-            part.copy_(saved[name])
-        self.worlds.load_state_dict({name[7:]: part for name, part in saved.items() if name[:7] == "worlds."})
-
-    def progress(self) -> dict[str, float | None]:
-        """Return what has happened since the last call; waits for the device."""
-        self.worlds.check()
-        episodes, returns, lengths = self.memory["finished"].cpu().double().numpy()
-        self.memory["finished"].zero_()
-        told: dict[str, float | None] = {}
-        if len(self.names) > 1:
-            told = {
-                f"return/{name}": float(r / n) if n else None
-                for name, r, n in zip(self.names, returns, episodes, strict=True)
-            }
-        total = float(episodes.sum())
-        told["return"] = float(returns.sum() / total) if total else None
-        told["length"] = float(lengths.sum() / total) if total else None
-        return {**told, "explore": float(self.memory["explore"]), "loss": float(self.memory["loss"])}
+        return returns_of(tasks, choose, self.args.device, self.args.seed + 1_000_003, stacked=True)
 
 
 def parts_of(obs: Any) -> Mapping[str, Tensor]:
@@ -374,52 +315,8 @@ def repeated(part: Tensor, times: int) -> Tensor:
 
 
 def train(args: Args, console: Any = None) -> dict[str, float]:
-    """Train, or go on; return the result: what the best actions earn in the end, by spec.
-
-    Raises:
-        RewardSpecError: Whatever is wrong with the spec, the settings, the device or the run folder.
-    """
-    refuse_numbers(args)
-    args = with_folder(args, "dqn_torch")
-    tasks = read_tasks(args.spec, args.specs, args.env, args.gamma, begun_in=copied("dqn_torch", args))
-    agent = DQN(args, tasks)
-    each = args.n_envs * args.train_freq
-    iterations = max(1, -(-args.steps // each))
-    program = next(iter(tasks.programs.values())) if args.spec is not None else tasks.programs
-    with recording(
-        "dqn_torch", args, program, steps=iterations * each, spec_text=tasks.text, console=console
-    ) as run:
-        if run.arrays:
-            saved = from_arrays(run.arrays, args.device)
-            set_numbers_state(args.device, saved.pop("numbers"))
-            agent.restore(saved)
-        else:
-            agent.warm_up()
-        agent.capture()
-        for i in range(run.start // each, iterations):
-            fallen = min(1.0, i / max(1.0, args.exploration_fraction * iterations))
-            agent.memory["explore"].fill_(1.0 + fallen * (args.exploration_final_eps - 1.0))
-            agent.run()
-            done = i + 1
-            if done % args.log_every == 0 or done == iterations:
-                run.log(done * each, agent.progress())
-                if run.is_due or done == iterations:
-                    state = agent.state() | {"numbers": numbers_state(args.device)}
-                    run.save(done * each, to_arrays(state), {})
-        result = evaluate(agent, tasks)
-        run.finish(result)
-    return result
-
-
-def evaluate(agent: DQN, tasks: Tasks) -> dict[str, float]:
-    """Return the mean return of the best actions, by spec."""
-    w = agent.weights.split(agent.memory["weights"])
-
-    def choose(obs: Any) -> Tensor:
-        features = agent.trunk(w, agent.sight(obs))
-        return layers(w, "q", features, agent._depth, torch.relu).argmax(1) + agent._first
-
-    return returns_of(tasks, choose, agent.args.device, agent.args.seed + 1_000_003, stacked=True)
+    """Train, or go on; return what the best actions earn in the end, by spec: see `train_resident`."""
+    return train_resident("dqn_torch", DQN, args, console)
 
 
 if __name__ == "__main__":

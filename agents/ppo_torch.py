@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,31 +32,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from agents.bounds import refuse_numbers
-from agents.command import copied
-from agents.device import (
-    Memory,
-    Sight,
-    Tasks,
-    Trunk,
-    Weights,
-    adam,
-    adam_memory,
-    add_layers,
-    captured,
-    from_arrays,
-    layers,
-    make_worlds,
-    numbers_state,
-    read_tasks,
-    refuse_graphs,
-    returns_of,
-    run_command,
-    set_numbers_state,
-    to_arrays,
-    with_folder,
-)
-from agents.recording import recording
+from agents.device import Memory, Sight, Tasks, Trunk, Weights, adam, adam_memory, add_layers, layers
+from agents.device_run import Resident, returns_of, run_command, train_resident
 from rewardspec.errors import Problem, UnsupportedError
 
 
@@ -79,8 +55,8 @@ class Args:
     """T, steps of every environment between updates."""
     n_epochs: int = 4
     """Passes over a rollout."""
-    n_minibatches: int = 8
-    """Updates in a pass."""
+    batch_size: int | None = None
+    """Rows of an update; they divide n_envs * n_steps. An eighth of these without."""
     learning_rate: float = 2.5e-3
     anneal: bool = True
     """Whether the learning rate falls to 0 over the run."""
@@ -187,53 +163,43 @@ class ActorCritic:
 # -- the algorithm -------------------------------------------------------------------------------------------
 
 
-class PPO:
-    """One run: worlds, weights, and an iteration that is a rollout and its updates.
-
-    Attributes:
-        memory: All that changes in training besides the worlds.
-        worlds: The environments with their specs.
-    """
+class PPO(Resident):
+    """One run: worlds, weights, and an iteration that is a rollout and its updates; see `Resident`."""
 
     def __init__(self, args: Args, tasks: Tasks) -> None:
-        """Make worlds and weights."""
-        self.args, self.gamma, self.names = args, tasks.gamma, tuple(tasks.specs)
-        rows, rest = divmod(args.n_envs * args.n_steps, args.n_minibatches)
-        if rest:
-            text = f"{args.n_envs} environments times {args.n_steps} steps, in {args.n_minibatches} minibatches: a rest"
-            raise UnsupportedError(Problem("wrong-setting", text))
-        self._rows, device = rows, args.device
-        if args.cuda_graphs:
-            refuse_graphs(device)
-        self.worlds: Any = make_worlds(tasks, args.n_envs, device, args.seed)
+        """Make worlds and weights.
+
+        Raises:
+            UnsupportedError: `wrong-setting` when the batch size does not divide a rollout; as `Resident`.
+        """
+        rollout, device = args.n_envs * args.n_steps, args.device
+        self._rows = args.batch_size if args.batch_size is not None else max(1, rollout // 8)
+        if rollout % self._rows:
+            text = f"a batch_size of {self._rows} does not divide a rollout of {rollout} (n_envs * n_steps)"
+            hint = f"Such as --batch-size {math.gcd(rollout, self._rows)}."
+            raise UnsupportedError(Problem("wrong-setting", text, hints=(hint,)))
+        super().__init__(args, tasks)
+        self.steps = rollout
         self.sight = Sight(self.worlds.single_observation_space, device)
         self.net = ActorCritic(self.sight, self.worlds.single_action_space, args.hidden, device)
         torch.manual_seed(args.seed)
-        many, environments = len(self.names), args.n_envs
-        self.memory: Memory = {
+        self.memory |= {
             **adam_memory(self.net.weights.init(args.seed).to(device)),
             "rate": torch.tensor(args.learning_rate, device=device),
-            "return": torch.zeros(environments, device=device),
-            "finished": torch.zeros(
-                3, many, device=device
-            ),  # episodes, sum of returns, sum of lengths, by spec
-            "length": torch.zeros(environments, device=device),
             "losses": torch.zeros(5, device=device),
             **{f"seen.{key}": part for key, part in self.sight(self.worlds.reset()).items()},
         }
-        self._which = torch.arange(many, device=device).unsqueeze(1)
-        self._iterate: Callable[[], None] = self.iterate
-        self._chunk, self._length = self.steps, 1
+        self._chunk, self._length = self.several_steps, 1
         self._assess, self._improve = self.assess, self.improve
         if args.compile:
             self._length = math.gcd(args.n_steps, args.compiled_steps)
-            self._chunk = torch.compile(self.steps, fullgraph=True, dynamic=False)
+            self._chunk = torch.compile(self.several_steps, fullgraph=True, dynamic=False)
             self._assess = torch.compile(self.assess, fullgraph=True, dynamic=False)
             self._improve = torch.compile(self.improve, fullgraph=True, dynamic=False)
 
     # -- rollout -------------------------------------------------------------------------------------
 
-    def steps(self, noise: Tensor) -> list[Memory]:
+    def several_steps(self, noise: Tensor) -> list[Memory]:
         """Step all environments K times, with noise `[K, B, A]`; return what happened, new tensors `[B, ...]`."""
         return [self.step(each) for each in noise]
 
@@ -247,14 +213,7 @@ class PPO:
         log, _ = net.log_probability(w, head, action)
         obs, reward, terminated, truncated, infos = self.worlds.step(net.for_environment(action))
         ended = terminated | truncated
-        returns, length = memory["return"] + reward, memory["length"] + 1
-        told = torch.stack([torch.ones_like(returns), returns, length]) * ended
-        if len(self.names) > 1:
-            memory["finished"].add_((told.unsqueeze(1) * (infos["spec"] == self._which)).sum(2))
-        else:
-            memory["finished"].add_(told.sum(1, keepdim=True))
-        memory["return"].copy_(torch.where(ended, torch.zeros_like(returns), returns))
-        memory["length"].copy_(torch.where(ended, torch.zeros_like(length), length))
+        self.score(reward, ended, infos)
         for key, part in self.sight(obs).items():
             memory[f"seen.{key}"].copy_(part)
         return {
@@ -333,44 +292,24 @@ class PPO:
             for index in order.split(self._rows):
                 self._improve(rows, index)
 
-    def capture(self) -> None:
-        """Capture an iteration in a CUDA graph, if that is wanted."""
-        if self.args.cuda_graphs:
-            self._iterate = captured(self.iterate, self.state, self.restore, self.worlds)
+    def schedule(self, done: int, iterations: int) -> None:
+        """Let the learning rate fall to 0 over the run, where it is annealed."""
+        if self.args.anneal:
+            self.memory["rate"].fill_(self.args.learning_rate * (1 - done / iterations))
 
-    def run(self) -> None:
-        """Do an iteration, as it is done fastest here."""
-        self._iterate()
-
-    # -- what is remembered --------------------------------------------------------------------------
-
-    def state(self) -> Memory:
-        """Return copies of all that an iteration changes, random numbers apart."""
-        worlds = {f"worlds.{name}": part for name, part in self.worlds.state_dict().items()}
-        return {name: part.clone() for name, part in self.memory.items()} | worlds
-
-    def restore(self, saved: Memory) -> None:
-        """Take up what `state` gave; memory keeps its addresses."""
-        for name, part in self.memory.items():
-            part.copy_(saved[name])
-        self.worlds.load_state_dict({name[7:]: part for name, part in saved.items() if name[:7] == "worlds."})
-
-    def progress(self) -> dict[str, float | None]:
-        """Return what has happened since the last call; waits for the device."""
-        self.worlds.check()
-        episodes, returns, lengths = self.memory["finished"].cpu().double().numpy()
-        self.memory["finished"].zero_()
-        told: dict[str, float | None] = {}
-        if len(self.names) > 1:
-            told = {
-                f"return/{name}": float(r / n) if n else None
-                for name, r, n in zip(self.names, returns, episodes, strict=True)
-            }
-        total = float(episodes.sum())
-        told["return"] = float(returns.sum() / total) if total else None
-        told["length"] = float(lengths.sum() / total) if total else None
+    def losses(self) -> dict[str, float]:
+        """Return the parts of the last update's loss; waits for the device."""
         names = ("loss/policy", "loss/value", "entropy", "kl", "clipped")
-        return told | dict(zip(names, self.memory["losses"].tolist(), strict=True))
+        return dict(zip(names, self.memory["losses"].tolist(), strict=True))
+
+    def evaluate(self, tasks: Tasks) -> dict[str, float]:
+        """Return the mean return of the likeliest actions, by spec."""
+        net, w = self.net, self.net.weights.split(self.memory["weights"])
+
+        def choose(obs: Any) -> Tensor:
+            return net.for_environment(net.best(net.policy(w, net.trunk(w, self.sight(obs)))))
+
+        return returns_of(tasks, choose, self.args.device, self.args.seed + 1_000_003)
 
 
 def flattened(taken: Memory, prefix: str) -> Memory:
@@ -398,57 +337,9 @@ def discounted_sums(x: Tensor, factor: Tensor) -> Tensor:
     return x
 
 
-# -- running it ----------------------------------------------------------------------------------------------
-
-
 def train(args: Args, console: Any = None) -> dict[str, float]:
-    """Train, or go on; return the result: what the likeliest actions earn in the end, by spec.
-
-    Raises:
-        RewardSpecError: Whatever is wrong with the spec, the settings, the device or the run folder.
-    """
-    refuse_numbers(args)
-    args = with_folder(args, "ppo_torch")
-    tasks = read_tasks(args.spec, args.specs, args.env, args.gamma, begun_in=copied("ppo_torch", args))
-    agent = PPO(args, tasks)
-    each = args.n_envs * args.n_steps
-    iterations = max(1, -(-args.steps // each))
-    program = next(iter(tasks.programs.values())) if args.spec is not None else tasks.programs
-    with recording(
-        "ppo_torch", args, program, steps=iterations * each, spec_text=tasks.text, console=console
-    ) as run:
-        if run.arrays:
-            saved = from_arrays(run.arrays, args.device)
-            set_numbers_state(args.device, saved.pop("numbers"))
-            agent.restore(saved)
-        agent.capture()
-
-        def save(done: int) -> None:
-            state = agent.state() | {"numbers": numbers_state(args.device)}
-            run.save(done * each, to_arrays(state), {})
-
-        for i in range(run.start // each, iterations):
-            if args.anneal:
-                agent.memory["rate"].fill_(args.learning_rate * (1 - i / iterations))
-            agent.run()
-            done = i + 1
-            if done % args.log_every == 0 or done == iterations:
-                run.log(done * each, agent.progress())
-                if run.is_due or done == iterations:
-                    save(done)
-        result = evaluate(agent, tasks)
-        run.finish(result)
-    return result
-
-
-def evaluate(agent: PPO, tasks: Tasks) -> dict[str, float]:
-    """Return the mean return of the likeliest actions, by spec."""
-    net, w = agent.net, agent.net.weights.split(agent.memory["weights"])
-
-    def choose(obs: Any) -> Tensor:
-        return net.for_environment(net.best(net.policy(w, net.trunk(w, agent.sight(obs)))))
-
-    return returns_of(tasks, choose, agent.args.device, agent.args.seed + 1_000_003)
+    """Train, or go on; return what the likeliest actions earn in the end, by spec: see `train_resident`."""
+    return train_resident("ppo_torch", PPO, args, console)
 
 
 if __name__ == "__main__":

@@ -236,7 +236,8 @@ def our_ppo(**arguments: Any) -> Any:
     with TemporaryDirectory() as folder:
         spec = Path(folder) / "pole.yaml"
         spec.write_text(POLE)
-        args = Args(**{"spec": spec, "n_minibatches": 4, "n_epochs": 4, "hidden": (64, 64), **arguments})
+        args = Args(**{"spec": spec, "n_epochs": 4, "hidden": (64, 64), **arguments})
+        args.batch_size = args.n_envs * args.n_steps // 4
         return PPO(args, read_tasks(spec, None))
 
 

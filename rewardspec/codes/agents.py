@@ -48,6 +48,12 @@ AGENTS: dict[str, Explanation] = {
         "$ python -m agents.ppo_torch --spec walker.yaml --env Walker2d-v5",
         "$ python -m agents.ppo_sb3 --spec walker.yaml --env Walker2d-v5",
     ),
+    "needs-compiler": Explanation(
+        "`torch.compile` writes C++ (for CUDA, C beside its kernels) and has it compiled. There is no compiler here, "
+        "or not under the name that the variable CXX (CC) gives it.",
+        "$ CXX=g++-99 python -m agents.ppo_torch --spec cartpole.yaml --compile",
+        "$ python -m agents.ppo_torch --spec cartpole.yaml",
+    ),
     "unfit-graph": Explanation(
         "A CUDA graph reads and writes the addresses that it was captured with. Environments that put a new tensor in "
         "place of the old one would be replayed from where they were when it was captured.",

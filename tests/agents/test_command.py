@@ -11,7 +11,7 @@ import pytest
 from agents import dqn_sb3, dqn_torch, ppo_sb3, ppo_torch, q_learning, sac_sb3
 from agents.bounds import refuse_numbers
 from agents.command import held_specs, joined, resumed, run
-from agents.device import run_command, with_folder
+from agents.device_run import run_command, with_folder
 from rewardspec import UnsupportedError
 from rewardspec.training.folder import RunFolder
 from rewardspec.training.loop import read_run
@@ -224,7 +224,7 @@ TRAINERS: dict[Any, Any] = {
     ("module", "wrong", "said"),
     [
         (ppo_torch, {"n_envs": 0}, "n_envs is 0; the least is 1"),
-        (ppo_torch, {"n_minibatches": 0}, "n_minibatches is 0; the least is 1"),
+        (ppo_torch, {"batch_size": 0}, "batch_size is 0; the least is 1"),
         (ppo_torch, {"hidden": (8, 0)}, "hidden is 0; the least is 1"),
         (dqn_torch, {"n_envs": 0}, "n_envs is 0; the least is 1"),
         (dqn_torch, {"exploration_final_eps": 1.5}, "exploration_final_eps is 1.5; it lies between 0 and 1"),

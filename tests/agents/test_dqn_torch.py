@@ -11,7 +11,7 @@ import torch
 
 from agents import recording
 from agents.device import read_tasks
-from agents.dqn_torch import DQN, Args, evaluate, train
+from agents.dqn_torch import DQN, Args, train
 from envs import batches
 from rewardspec import UnsupportedError
 from tests.agents.device_worlds import Throw, corridor, corridor_specs
@@ -47,12 +47,12 @@ def test_one_network_learns_several_specs(specs: Path) -> None:
     """And its values are those of the best way: the discount to the power of what is left of it."""
     tasks = read_tasks(None, specs)
     agent = DQN(args(specs, specs=specs, crm="tasks"), tasks)
-    assert evaluate(agent, tasks)["return/both"] == 0.0
+    assert agent.evaluate(tasks)["return/both"] == 0.0
     agent.warm_up()
     for i in range(200):
         agent.memory["explore"].fill_(max(0.1, 1 - i / 80))
         agent.run()
-    assert evaluate(agent, tasks) == {
+    assert agent.evaluate(tasks) == {
         "return/both": 1.0,
         "return/left": 1.0,
         "return/right": 1.0,

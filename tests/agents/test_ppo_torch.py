@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from agents import recording
-from agents.device import read_tasks, refuse_moving, run_command
-from agents.ppo_torch import PPO, Args, evaluate, train
+from agents.device import read_tasks, refuse_moving
+from agents.device_run import run_command
+from agents.ppo_torch import PPO, Args, train
 from envs import batches
 from rewardspec import UnsupportedError
 from tests.agents.device_worlds import Spot, Throw, corridor, corridor_specs, lake
@@ -24,7 +25,7 @@ from tests.wrappers.test_tensor import NoLook
 SMALL: dict[str, Any] = {
     "n_envs": 32,
     "n_steps": 16,
-    "n_minibatches": 4,
+    "batch_size": 128,
     "hidden": (32,),
     "seed": 1,
     "quiet": True,
@@ -43,7 +44,7 @@ def args(place: Path, **more: Any) -> Args:
 def test_it_learns_to_cross_the_lake(tmp_path: Path) -> None:
     spec = lake(tmp_path, 15)
     before = PPO(args(tmp_path), read_tasks(spec, None))
-    untrained = evaluate(before, read_tasks(spec, None))["return"]
+    untrained = before.evaluate(read_tasks(spec, None))["return"]
     trained = train(args(tmp_path, steps=14_000))["return"]
     assert untrained < 0.2
     assert trained == 1.0
@@ -53,7 +54,7 @@ def test_one_policy_learns_several_specs(tmp_path: Path, monkeypatch: pytest.Mon
     """One end of a corridor, the other, and one after the other: no single way through it satisfies all three."""
     monkeypatch.setitem(batches.BATCHES, "Corridor-v0", corridor)
     folder = corridor_specs(tmp_path / "specs")
-    more = {"n_envs": 48, "learning_rate": 3e-3, "ent_coef": 0.03}
+    more = {"n_envs": 48, "batch_size": 192, "learning_rate": 3e-3, "ent_coef": 0.03}
     result = train(args(tmp_path, spec=None, specs=folder, steps=40_000, **more))
     assert result == {"return/both": 1.0, "return/left": 1.0, "return/right": 1.0, "return": 1.0}
     lengths = [row["length"] for row in numbers_of(tmp_path / "run")]
@@ -65,7 +66,7 @@ def test_it_learns_a_vector_of_actions(tmp_path: Path, monkeypatch: pytest.Monke
     spec = tmp_path / "throw.yaml"
     spec.write_text("env: {id: Throw-v0}\nreward: reward")
     random = -(1 / 3 + 0.64 / 3)  # uniform numbers and targets: the sum of their variances
-    result = train(args(tmp_path, spec=spec, steps=40_000, n_envs=64, learning_rate=3e-3))
+    result = train(args(tmp_path, spec=spec, steps=40_000, n_envs=64, batch_size=256, learning_rate=3e-3))
     assert random < -0.5 < -0.05 < result["return"]
 
 
@@ -73,7 +74,7 @@ def test_it_learns_from_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(batches.BATCHES, "Spot-v0", Spot)
     spec = tmp_path / "spot.yaml"
     spec.write_text("env: {id: Spot-v0}\nreward: reward")
-    assert train(args(tmp_path, spec=spec, steps=5_000, n_envs=24))["return"] == 1.0
+    assert train(args(tmp_path, spec=spec, steps=5_000, n_envs=24, batch_size=96))["return"] == 1.0
 
 
 # -- the arithmetic ------------------------------------------------------------------------------------------
@@ -201,7 +202,7 @@ def test_a_checkpoint_of_another_spec_is_refused(tmp_path: Path) -> None:
         ({"device": "cuda:99"}, "unknown-device"),
         ({"cuda_graphs": True}, "unknown-device"),
         ({"gamma": 0.5}, "discount-mismatch"),
-        ({"n_minibatches": 7}, "wrong-setting"),
+        ({"batch_size": 7}, "wrong-setting"),
         ({"env": "Acrobot-v1"}, "no-batch-form"),
         ({"specs": Path("somewhere")}, "wrong-setting"),
     ],
@@ -212,6 +213,29 @@ def test_what_is_wrong_is_said_before_training(tmp_path: Path, wrong: dict[str, 
     assert not (tmp_path / "run").exists()
 
 
+def test_compiling_without_a_compiler_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch would say so itself minutes later, in an error about its own settings."""
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UnsupportedError, match="no-such-compiler is not to be found") as caught:
+        train(args(tmp_path, spec=lake(tmp_path, 15), compile=True))
+    (problem,) = caught.value.problems
+    assert problem.code == "needs-compiler"
+    assert "leave --compile out" in problem.hints[0]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_minibatch_without_a_size_is_an_eighth_of_a_rollout(tmp_path: Path) -> None:
+    agent = PPO(
+        args(tmp_path, spec=lake(tmp_path, 15), batch_size=None), read_tasks(lake(tmp_path, 15), None)
+    )
+    sizes = []
+    agent._improve = lambda rows, index: sizes.append(len(index))
+    agent.iterate()
+    assert sizes == [32 * 16 // 8] * 8 * agent.args.n_epochs
+
+
 def test_a_run_is_resumed_by_its_folder_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec, folder = lake(tmp_path, 15), tmp_path / "run"
     small = [
@@ -219,8 +243,8 @@ def test_a_run_is_resumed_by_its_folder_alone(tmp_path: Path, capsys: pytest.Cap
         "16",
         "--n-steps",
         "16",
-        "--n-minibatches",
-        "4",
+        "--batch-size",
+        "64",
         "--hidden",
         "8",
         "8",
