@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from rewardspec.errors import Problem, SpecError, list_names
 from rewardspec.ir import expr as ir
@@ -72,11 +73,13 @@ def lower_spec(spec: Spec, vocabulary: Mapping[str, Kind] = VOCABULARY) -> Progr
         ends=tuple(draft.ends),
         futures=tuple(draft.futures.items()),
         verdicts=tuple(draft.verdicts),
+        learned=tuple(draft.learned.values()),
         observe=spec.observe,
         labels=spec.env.labels if spec.env else None,
     )
     if not draft.problems:
         draft.problems.extend(find_circles(program))
+        draft.problems.extend(find_learned_memory(program))
     if draft.problems:
         raise SpecError(draft.problems)
     return program
@@ -201,6 +204,29 @@ def find_circles(program: Program) -> Iterator[Problem]:
             )
             yield Problem("circular", f"a value depends on itself within one step: {shown}")
             return
+
+
+def find_learned_memory(program: Program) -> Iterator[Problem]:
+    """Yield a problem for each memory, proposition or end that depends on what a model says.
+
+    A learned reward is paid anew whenever its model has been fitted, so only terms may depend on it.
+    """
+    names = {learned.name: learned for learned in program.learned}
+    elsewhere = replace(program, terms=(), learned=()).roots()
+    said: set[str] = set()
+    for node in (node for root in elsewhere for node in ir.walk(root)):
+        if isinstance(node, ir.Field) and node.root == "learned" and str(node.path[0]) not in said:
+            said.add(str(node.path[0]))
+            learned = names[str(node.path[0])]
+            yield Problem(
+                "learned-in-memory",
+                f"an operator that remembers stands around the learned term '{learned.name}'",
+                learned.place,
+                (
+                    "Its model changes while it is trained, and what was remembered would not.",
+                    "Operators without memory may stand there: sum, product, min, affine, clip, tanh, sigmoid, ...",
+                ),
+            )
 
 
 def find_terms(spec: Spec) -> Iterator[tuple[tuple[str | int, ...], Term]]:

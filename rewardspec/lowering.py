@@ -10,7 +10,7 @@ from typing import Any
 from rewardspec.errors import FormulaError, Place, Problem, near_miss
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
-from rewardspec.ir.program import End, Fold, Machine, ParamValue, Proposition, Verdict
+from rewardspec.ir.program import End, Fold, Learned, Machine, ParamValue, Proposition, Verdict
 from rewardspec.ir.text import ROOTS, parse_expression, size_exceeds
 from rewardspec.spec.model import Exponential, Kind, Linear, Performance, Schedule, Spec, Term, Weight
 
@@ -43,6 +43,7 @@ class Draft:
     ends: list[End] = field(default_factory=list)
     futures: dict[str, Expr] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
+    learned: dict[str, Learned] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     parts: int = 0
     """Parts of all expressions that were read."""
@@ -188,6 +189,18 @@ class Scope:
         name = self.unique(suffix, self.draft.futures)
         self.draft.futures[name] = expr
         return ir.Field("future", (name,))
+
+    def learned(
+        self,
+        kind: str,
+        inputs: tuple[Expr, ...] | None,
+        measures: Iterable[tuple[str, Expr]],
+        settings: object,
+    ) -> Expr:
+        """Return a field for what a model will say of a step; see `Learned`."""
+        name = self.unique("", self.draft.learned)
+        self.draft.learned[name] = Learned(name, kind, inputs, tuple(measures), settings, self.at())
+        return ir.Field("learned", (name,))
 
     def verdict(self, verdict: Verdict) -> None:
         """Declare how a formula's verdict is read from its machines; a second formula of one term is numbered."""

@@ -15,7 +15,8 @@ from rewardspec.environments import make_environment
 from rewardspec.errors import MismatchError, Problem, RewardSpecError, SpecError
 from rewardspec.kinds.markov import Markov
 from rewardspec.spec.model import Schedule, Spec, Term
-from rewardspec.wrappers.single import Label, wrap
+from rewardspec.wrappers.labelling import Label
+from rewardspec.wrappers.single import wrap
 
 SIGNAL = "signal "
 """What the name of a term that only measures a signal begins with: no user's term is named so."""

@@ -15,8 +15,11 @@ from typing import Literal, TypeAlias
 
 from rewardspec.errors import Place
 
-Root = Literal["obs", "next_obs", "action", "reward", "terminated", "truncated", "info", "label", "future"]
-"""Where a field is read from. `future` is what only the end of the episode tells (see `operators/gate.py`)."""
+Root = Literal[
+    "obs", "next_obs", "action", "reward", "terminated", "truncated", "info", "label", "future", "learned"
+]
+"""Where a field is read from. `future` is what only the end of the episode tells (see `operators/gate.py`), `learned`
+what a learner's model says (see `Learned` in `ir/program.py`)."""
 
 
 @dataclass(frozen=True, slots=True)

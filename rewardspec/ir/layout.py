@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,9 +12,15 @@ from gymnasium import spaces
 from rewardspec.errors import MismatchError, Place, Problem, list_names, near_miss
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr, Field
-from rewardspec.ir.program import Program
+from rewardspec.ir.program import Learned, Program
 
 Shape = tuple[int, ...]
+
+MAX_INPUTS = 4096
+"""Numbers that a learned reward's model may see of one step."""
+
+MAX_ONE_HOT = 512
+"""Values of a Discrete space up to which a model sees one truth value for each."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,7 @@ def space_of(value: Any) -> Any:
 
 
 def _bind(program: Program, space_for: Callable[[Field], Any]) -> Layout:
+    program = _with_whole_inputs(program, space_for)
     found: dict[Field, Shape] = {}
     arrays: dict[tuple[str, tuple[ir.Step, ...]], Shape] = {}
     problems: list[Problem] = []
@@ -111,6 +118,7 @@ def _bind(program: Program, space_for: Callable[[Field], Any]) -> Layout:
         "futures": tuple(
             (name, shapes.scalar(e, Place(), problems, "a condition")) for name, e in program.futures
         ),
+        "learned": tuple(_bind_learned(learned, shapes, problems) for learned in program.learned),
     }
     if problems:
         raise MismatchError(problems)
@@ -121,11 +129,74 @@ def _bind(program: Program, space_for: Callable[[Field], Any]) -> Layout:
     return Layout(replace(program, **scalar), found, arrays, tuple(labels))
 
 
+def _with_whole_inputs(program: Program, space_for: Callable[[Field], Any]) -> Program:
+    """Return the program with the whole observation and action as the inputs of models that name none."""
+    if all(learned.inputs is not None for learned in program.learned):
+        return program
+    whole = (*_numeric_parts("obs", space_for), *_numeric_parts("action", space_for))
+    learned = tuple(
+        each if each.inputs is not None else replace(each, inputs=whole) for each in program.learned
+    )
+    return replace(program, learned=learned)
+
+
+def _numeric_parts(root: ir.Root, space_for: Callable[[Field], Any]) -> Iterator[Expr]:
+    """Yield a field for every part of a space that holds numbers."""
+
+    def parts(space: Any, path: tuple[ir.Step, ...]) -> Iterator[Expr]:
+        if isinstance(space, spaces.Dict):
+            for key, part in space.spaces.items():
+                yield from parts(part, (*path, key))
+        elif isinstance(space, spaces.Tuple):
+            for i, part in enumerate(space.spaces):
+                yield from parts(part, (*path, (i,)))
+        elif isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiBinary | spaces.MultiDiscrete):
+            yield from _encoded(Field(root, path), space)
+
+    yield from parts(space_for(Field(root)), ())
+
+
+def _encoded(field: Field, space: Any) -> Iterator[Expr]:
+    """Yield what a model sees of a field: one truth value per value of a small Discrete space, else the field."""
+    if not isinstance(space, spaces.Discrete) or not 2 < space.n <= MAX_ONE_HOT:
+        yield field
+        return
+    for value in range(int(space.start), int(space.start + space.n)):
+        yield ir.Where(ir.Compare("eq", field, ir.Const(float(value))), ir.ONE, ir.ZERO)
+
+
+def _bind_learned(learned: Learned, shapes: _Shapes, problems: list[Problem]) -> Learned:
+    """Return a learned number whose inputs and measures are scalars: vectors taken apart."""
+    inputs: list[Expr] = []
+    for expr in learned.inputs or ():
+        try:
+            shape = shapes.of(expr)
+        except _Mismatch as mismatch:
+            problems.append(mismatch.problem)
+            continue
+        if len(inputs) + int(np.prod(shape)) > MAX_INPUTS:
+            problems.append(
+                Problem(
+                    "too-many-inputs",
+                    f"the model of '{learned.name}' would see more than {MAX_INPUTS} numbers",
+                    learned.place,
+                    ("Say what matters, as in `inputs: [next_obs.position, action]`.",),
+                )
+            )
+            break
+        inputs.extend(ir.Index(expr, where) for where in np.ndindex(*shape)) if shape else inputs.append(expr)
+    measures = tuple(
+        (name, shapes.scalar(expr, learned.place, problems, f"'{name}' of '{learned.name}'"))
+        for name, expr in learned.measures
+    )
+    return replace(learned, inputs=tuple(inputs), measures=measures)
+
+
 def _field_shape(
     field: Field, space_for: Callable[[Field], Any], arrays: dict[tuple[str, tuple[ir.Step, ...]], Shape]
 ) -> Shape:
-    if field.root in ("reward", "terminated", "truncated", "future"):
-        if field.path and field.root != "future":
+    if field.root in ("reward", "terminated", "truncated", "future", "learned"):
+        if field.path and field.root not in ("future", "learned"):
             raise _Mismatch("no-such-key", f"'{field.root}' is a single value and has no parts", field.place)
         return ()
     if field.root == "label":

@@ -31,6 +31,14 @@ def _rewrite(program: Program, change: Callable[[Expr], Expr]) -> Program:
         ends=tuple(replace(e, when=every(e.when)) for e in program.ends),
         terms=tuple(replace(t, expr=every(t.expr)) for t in program.terms),
         futures=tuple((name, every(expr)) for name, expr in program.futures),
+        learned=tuple(
+            replace(
+                learned,
+                inputs=None if learned.inputs is None else tuple(map(every, learned.inputs)),
+                measures=tuple((name, every(expr)) for name, expr in learned.measures),
+            )
+            for learned in program.learned
+        ),
     )
 
 

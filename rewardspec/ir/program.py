@@ -163,6 +163,30 @@ class Verdict:
         return "open" if self.infinite and value in (1, 2) else VERDICTS[value]
 
 
+@dataclass(frozen=True)
+class Learned:
+    """A number that a model says of each step, fitted while an agent trains; `Field("learned", (name,))` reads it.
+
+    A step records what the model sees and what its learner compares; which model that is, and how it is fitted, is
+    the learner's business (`rewardspec/learning/`). No backend evaluates it: hosts do, between two programs.
+
+    Attributes:
+        name: Unique in the program.
+        kind: The reward kind that declared it; it has a learner of that name.
+        inputs: What the model sees, numbers or vectors; None for the whole observation and action.
+        measures: Named numbers of a step that the learner compares, such as HERON's factors.
+        settings: The kind's own options, a frozen value that prints.
+        place: Where the spec declares it.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[Expr, ...] | None
+    measures: tuple[tuple[str, Expr], ...]
+    settings: object
+    place: Place = field(default=Place(), compare=False, repr=False)
+
+
 VERDICTS = ("violated for good", "violated so far", "satisfied so far", "satisfied for good")
 
 Observe = Literal["auto", "onehot", "index", "dict", "none"]
@@ -183,6 +207,7 @@ class Program:
         ends: Conditions that end the episode, besides the environment's own.
         futures: Per `future` field, the expression whose value at the episode's last step it stands for.
         verdicts: One per formula.
+        learned: What only a learner can pay, in the order of the terms.
         observe: How memory is added to the observation.
         labels: Name of a ready-made labeller, None when there is none.
     """
@@ -197,6 +222,7 @@ class Program:
     ends: tuple[End, ...]
     futures: tuple[tuple[str, Expr], ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    learned: tuple[Learned, ...] = ()
     observe: Observe = "auto"
     labels: str | None = None
 
@@ -224,6 +250,8 @@ class Program:
             *(e.when for e in self.ends),
             *(t.expr for t in self.terms),
             *(expr for _, expr in self.futures),
+            *(expr for learned in self.learned for expr in learned.inputs or ()),
+            *(expr for learned in self.learned for _, expr in learned.measures),
         )
 
     def fields(self) -> tuple[Field, ...]:

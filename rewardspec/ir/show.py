@@ -24,7 +24,7 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.machine import payment
 from rewardspec.ir.passes import simplify
-from rewardspec.ir.program import VERDICTS, Edge, Fold, Machine, Program, Term, Verdict
+from rewardspec.ir.program import VERDICTS, Edge, Fold, Learned, Machine, Program, Term, Verdict
 from rewardspec.ir.tolerance import SIGMOIDS, tolerance
 from rewardspec.logic.diagrams import TooLargeError
 from rewardspec.logic.guards import cubes_to_guard
@@ -300,6 +300,8 @@ def show_field(read: ir.Field) -> str:
     """
     if read.root == "future":
         return f"at_end({'.'.join(str(step) for step in read.path)})"
+    if read.root == "learned":
+        return f"learned({'.'.join(str(step) for step in read.path)})"
     text = str(read.root)
     for step in read.path:
         if not isinstance(step, str):
@@ -524,6 +526,9 @@ def show_program(program: Program) -> str:
         "known at the end of the episode",
         _aligned((f"at_end({name})", f"= {shown(expr)}") for name, expr in program.futures),
     )
+    page.section(
+        "learned", (line for learned in program.learned for line in _show_learned(learned, machines))
+    )
     page.section("reward", _aligned(_show_term(term, machines) for term in program.terms))
     page.section("ends", (f"{end.how} when {shown(end.when)}" for end in program.ends))
     page.section(
@@ -557,6 +562,13 @@ def _show_fold(fold: Fold, machines: Sequence[Machine]) -> Iterator[str]:
     hidden = "" if fold.observed else ", not observed"
     yield f"{fold.name}  = {show_number(fold.start)} at the start of the {since}{hidden}"
     yield f"{fold.name}' = {show_expr(fold.update, machines)}"
+
+
+def _show_learned(learned: Learned, machines: Sequence[Machine]) -> Iterator[str]:
+    inputs = [show_expr(expr, machines) for expr in learned.inputs or ()]
+    yield f"learned({learned.name})  a model of kind {learned.kind}, of {_listed(inputs) or 'obs and action'}"
+    for name, expr in learned.measures:
+        yield f"  {name} = {show_expr(expr, machines)}"
 
 
 def _show_term(term: Term, machines: Sequence[Machine]) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rewardspec.kinds import ltl, markov, potential, reward_machine
+from rewardspec.kinds import heron, ltl, markov, potential, preferences, reward_machine
 from rewardspec.spec.model import Kind
 
 KINDS: dict[str, Kind] = {
@@ -10,4 +10,6 @@ KINDS: dict[str, Kind] = {
     "potential": potential.KIND,
     "reward_machine": reward_machine.KIND,
     "ltl": ltl.KIND,
+    "heron": heron.KIND,
+    "preferences": preferences.KIND,
 }

@@ -71,8 +71,9 @@ def write_field(info: FieldInfo, value: Any) -> Any:
 
 
 def main_field(model: type[BaseModel]) -> str:
-    """Return the field that a bare value fills: a kind's model declares it first."""
-    return next(iter(model.model_fields))
+    """Return the field that a bare value fills: a kind's model declares it first of its own."""
+    own = (name for name in model.__annotations__ if name in model.model_fields)
+    return next(own, next(iter(model.model_fields)))
 
 
 def takes(info: FieldInfo, convert: Any) -> bool:

@@ -40,8 +40,10 @@ from rewardspec.ir.machine import uncovered
 from rewardspec.ir.passes import simplify
 from rewardspec.ir.program import Machine, Observe, Program
 from rewardspec.transition import Transition
+from rewardspec.wrappers.labelling import Label
 from rewardspec.wrappers.memory import KEY, Memory
-from rewardspec.wrappers.single import Label, RewardSpecWrapper, SpecLike, copied, explain_advance
+from rewardspec.wrappers.single import RewardSpecWrapper, SpecLike, copied
+from rewardspec.wrappers.step_errors import explain_advance
 
 MOST_STATES = 4096
 """Joint machine states that are replayed, at most."""

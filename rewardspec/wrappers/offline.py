@@ -24,9 +24,12 @@ from rewardspec.errors import (
 from rewardspec.ir.layout import Layout, space_of
 from rewardspec.ir.program import Observe, Term
 from rewardspec.transition import Transition
+from rewardspec.wrappers.labelling import ordered_labels
 from rewardspec.wrappers.memory import extension
+from rewardspec.wrappers.refusals import refuse_learned
 from rewardspec.wrappers.rows import row_of, rows_of
-from rewardspec.wrappers.single import SpecLike, as_program, explain_step, ordered_labels
+from rewardspec.wrappers.single import SpecLike, as_program
+from rewardspec.wrappers.step_errors import explain_step
 from rewardspec.wrappers.stored import NAMES, Data, bind_data, minari_episodes
 
 Label = Callable[[None, Transition], "Mapping[str, bool] | Iterable[str]"]
@@ -159,6 +162,7 @@ class Relabeller:
     ) -> None:
         """Compile the program, and beside it one that gives the futures as its terms."""
         program = layout.program
+        refuse_learned(program)
         self.layout, self.program, self.label, self.after_end = layout, program, label, after_end
         given = params or {}
         self._refuse_unknown(given)

@@ -37,7 +37,8 @@ from rewardspec.spec.model import Spec
 from rewardspec.transition import Transition
 from rewardspec.vocabulary import from_data, load
 from rewardspec.wrappers.memory import KEY
-from rewardspec.wrappers.single import SpecLike, as_program, refuse_episode_scope
+from rewardspec.wrappers.refusals import refuse_episode_scope, refuse_learned
+from rewardspec.wrappers.single import SpecLike, as_program
 from rewardspec.wrappers.tensor import Label, TensorEnv, _own_labels, _refuse_labels, memory_of, recall
 
 if TYPE_CHECKING:
@@ -236,6 +237,7 @@ def refuse_mixed(specs: Mapping[str, SpecLike], programs: Mapping[str, Program])
     """
     for program in programs.values():
         refuse_episode_scope(program)
+        refuse_learned(program)
     own = {
         name: spec.env.id for name, spec in specs.items() if isinstance(spec, Spec) and spec.env is not None
     }

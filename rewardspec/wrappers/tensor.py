@@ -30,8 +30,10 @@ from rewardspec.labels.environment import refuse_names
 from rewardspec.transition import Outcome, Transition
 from rewardspec.wrappers import run_state
 from rewardspec.wrappers.memory import KEY, Extension, Memory, extension
+from rewardspec.wrappers.refusals import refuse_episode_scope, refuse_learned
 from rewardspec.wrappers.run_state import check_param
-from rewardspec.wrappers.single import SpecLike, as_program, refuse_episode_scope, show_field
+from rewardspec.wrappers.single import SpecLike, as_program
+from rewardspec.wrappers.step_errors import show_field
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -134,6 +136,7 @@ class TensorWrapper:
             raise missing_extra("torch", "torch", "device-resident environments") from None
         program = as_program(spec)
         refuse_episode_scope(program)
+        refuse_learned(program)
         self.env, self.num_envs, self.device = tenv, tenv.num_envs, torch.device(device)
         self.layout: Layout = bind(program, tenv.single_observation_space, tenv.single_action_space)
         self.program = self.layout.program

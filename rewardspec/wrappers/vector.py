@@ -30,6 +30,7 @@ from rewardspec.ir.program import VERDICTS, Observe, Program
 from rewardspec.transition import Outcome, Transition
 from rewardspec.wrappers import run_state
 from rewardspec.wrappers.memory import extension
+from rewardspec.wrappers.refusals import refuse_backend, refuse_episode_scope, refuse_learned
 from rewardspec.wrappers.rows import (
     Bools,
     masked,
@@ -41,16 +42,8 @@ from rewardspec.wrappers.rows import (
     row_of_infos,
 )
 from rewardspec.wrappers.run_state import check_param
-from rewardspec.wrappers.single import (
-    SpecLike,
-    as_program,
-    check_field,
-    copied,
-    non_finite,
-    refuse_backend,
-    refuse_episode_scope,
-    show_field,
-)
+from rewardspec.wrappers.single import SpecLike, as_program, copied
+from rewardspec.wrappers.step_errors import check_field, non_finite, show_field
 from rewardspec.wrappers.vector_sb3 import make_vec
 
 __all__ = ["Label", "RewardSpecVectorWrapper", "make_vec", "wrap_vector"]
@@ -141,6 +134,7 @@ class RewardSpecVectorWrapper(VectorWrapper):
         super().__init__(env)
         program = as_program(spec)
         refuse_episode_scope(program)
+        refuse_learned(program)
         self.autoreset_mode = autoreset_mode_of(env)
         refuse_ends(program, self.autoreset_mode)
         self.layout: Layout = bind(program, env.single_observation_space, env.single_action_space)

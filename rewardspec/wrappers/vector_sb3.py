@@ -12,7 +12,8 @@ from rewardspec.environments import make_environment
 from rewardspec.errors import Problem, UnsupportedError, missing_extra
 from rewardspec.ir.program import Observe, Program
 from rewardspec.lowering import STRIDE
-from rewardspec.wrappers.single import Label, SpecLike, as_program, wrap
+from rewardspec.wrappers.labelling import Label
+from rewardspec.wrappers.single import SpecLike, as_program, wrap
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv

@@ -1,0 +1,94 @@
+"""What no wrapper can take: refused when wrapping, with the reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+
+from rewardspec.backends.native_cache import import_numba
+from rewardspec.errors import Place, Problem, UnsupportedError, list_names, near_miss
+from rewardspec.ir import expr as ir
+from rewardspec.ir.program import Program
+
+
+def refuse_other(env: Any) -> None:
+    """Raise when what should be wrapped is no single gymnasium environment.
+
+    Raises:
+        UnsupportedError: `not-an-environment`.
+    """
+    if isinstance(env, gym.Env):
+        return
+    hint = "Give an environment, as gymnasium.make('CartPole-v1') makes one."
+    if isinstance(env, gym.vector.VectorEnv):
+        hint = "It is a vector of environments: `wrap_vector` goes over those."
+    raise UnsupportedError(
+        Problem(
+            "not-an-environment", f"a {type(env).__name__} is no single gymnasium environment", hints=(hint,)
+        )
+    )
+
+
+def refuse_backend(backend: str, known: tuple[str, ...]) -> None:
+    """Raise when there is no such backend, or what it needs is not installed.
+
+    Raises:
+        UnsupportedError: `unknown-backend`.
+        MissingExtraError: `missing-extra` for `native` without numba.
+    """
+    if backend not in known:
+        hint = f"One of: {list_names(known)}.{near_miss(str(backend), known)}"
+        raise UnsupportedError(
+            Problem("unknown-backend", f"there is no backend '{backend}' here", hints=(hint,))
+        )
+    if backend == "native":
+        import_numba()
+
+
+def refuse_episode_scope(program: Program) -> None:
+    """Raise when a program needs whole episodes before it can pay.
+
+    Raises:
+        UnsupportedError: `needs-whole-episodes`.
+    """
+    if program.scope == "episode":
+        names = [term.name for term in program.terms if any(_is_future(node) for node in ir.walk(term.expr))]
+        place = next((term.place for term in program.terms if term.name in names), Place())
+        raise UnsupportedError(
+            Problem(
+                "needs-whole-episodes",
+                f"the term '{list_names(names)}' is paid when the episode is over (`timing: relabel`)",
+                place,
+                (
+                    "Use `timing: escrow` or `increment` while stepping, or `rewardspec.relabel` on stored data.",
+                ),
+            )
+        )
+
+
+def refuse_learned(program: Program) -> None:
+    """Raise when a program has rewards that only a learner can pay.
+
+    Raises:
+        UnsupportedError: `needs-learner`.
+    """
+    if program.learned:
+        names = [learned.name for learned in program.learned]
+        hints = (
+            "To train: `rewardspec train SPEC`, or `learner = rewardspec.RewardLearner(spec)`, `learner.wrap(env)` and "
+            "`model.learn(..., callback=learner.callback())`.",
+            "To pay what was learned: `rewardspec.wrap(env, spec, learned=RUN)`.",
+        )
+        raise UnsupportedError(
+            Problem(
+                "needs-learner",
+                f"what the term '{list_names(names)}' pays is learned, and there is nothing here that learns it",
+                program.learned[0].place,
+                hints,
+            )
+        )
+
+
+def _is_future(node: ir.Expr) -> bool:
+    return isinstance(node, ir.Field) and node.root == "future"
