@@ -1,0 +1,181 @@
+"""The few operations that set functions need, on NumPy arrays and on torch tensors of any device."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rewardspec.backends.torch_ops import torch_backend
+
+Array = Any
+"""A NumPy array, or a torch tensor."""
+
+Kind = Literal["bool", "int", "float"]
+"""Truth values, whole numbers (int64), or numbers in the chosen precision."""
+
+
+class Arrays(Protocol):
+    """What is not an operator or a method that NumPy and torch spell alike. No operation changes its arguments."""
+
+    def put(self, numbers: npt.NDArray[Any]) -> Array:
+        """Return numbers as an array on the device; numbers with a fraction in the chosen precision."""
+
+    def full(self, shape: tuple[int, ...], value: float, kind: Kind = "float") -> Array:
+        """Return an array of one value on the device."""
+
+    def rows(self, table: Array, index: Array) -> Array:
+        """Return `table[index]`, for `index` of any shape."""
+
+    def pick(self, x: Array, index: Array) -> Array:
+        """Return `x[b, index[b, k]]`, `[B, K]`, for `x` `[B, n]`."""
+
+    def mark(self, x: Array, index: Array) -> Array:
+        """Return `x` `[B, n]` bool with True at `index` `[B, K]`."""
+
+    def where(self, condition: Array, a: Array, b: Array) -> Array:
+        """Return `a` where the condition holds, else `b`."""
+
+    def above(self, x: Array, floor: Array | float) -> Array:
+        """Return the greater of `x` and `floor`."""
+
+    def below(self, x: Array, ceiling: Array) -> Array:
+        """Return the smaller of `x` and `ceiling`."""
+
+    def log1p(self, x: Array) -> Array:
+        """Return log(1 + x)."""
+
+    def sqrt(self, x: Array) -> Array:
+        """Return the square root."""
+
+    def beside(self, a: Array, b: Array) -> Array:
+        """Return `a` `[B, m]` and `b` `[B, n]` as one array `[B, m + n]` of the type of `b`."""
+
+
+class NumpyArrays:
+    """The operations on NumPy arrays."""
+
+    def __init__(self, dtype: str = "float64") -> None:
+        """Choose the precision of numbers with a fraction."""
+        self.dtype = np.dtype(dtype)
+
+    def put(self, numbers: npt.NDArray[Any]) -> Array:
+        """See `Arrays`."""
+        return numbers.astype(self.dtype) if numbers.dtype.kind == "f" else np.array(numbers)
+
+    def full(self, shape: tuple[int, ...], value: float, kind: Kind = "float") -> Array:
+        """See `Arrays`."""
+        return np.full(shape, value, {"bool": np.bool_, "int": np.int64, "float": self.dtype}[kind])
+
+    def rows(self, table: Array, index: Array) -> Array:
+        """See `Arrays`."""
+        return np.take(table, index, axis=0)
+
+    def pick(self, x: Array, index: Array) -> Array:
+        """See `Arrays`."""
+        return np.take_along_axis(x, index, 1)
+
+    def mark(self, x: Array, index: Array) -> Array:
+        """See `Arrays`."""
+        marked = x.copy()
+        np.put_along_axis(marked, index, True, 1)
+        return marked
+
+    def where(self, condition: Array, a: Array, b: Array) -> Array:
+        """See `Arrays`."""
+        return np.where(condition, a, b)
+
+    def above(self, x: Array, floor: Array | float) -> Array:
+        """See `Arrays`."""
+        return np.maximum(x, floor)
+
+    def below(self, x: Array, ceiling: Array) -> Array:
+        """See `Arrays`."""
+        return np.minimum(x, ceiling)
+
+    def log1p(self, x: Array) -> Array:
+        """See `Arrays`."""
+        return np.log1p(x)
+
+    def sqrt(self, x: Array) -> Array:
+        """See `Arrays`."""
+        return np.sqrt(x)
+
+    def beside(self, a: Array, b: Array) -> Array:
+        """See `Arrays`."""
+        return np.concatenate([a, b], axis=1, dtype=b.dtype)
+
+
+class TorchArrays:
+    """The operations on torch tensors; none of them looks at a value, so a CUDA graph can capture them."""
+
+    def __init__(self, device: str = "cpu", dtype: str = "float64") -> None:
+        """Choose the device, and the precision of numbers with a fraction.
+
+        Raises:
+            MissingExtraError: When torch is not installed.
+            UnsupportedError: `unknown-device`.
+        """
+        self.dtype = torch_backend(dtype, device).float_type
+        import torch
+
+        self._torch, self.device = torch, torch.device(device)
+
+    def put(self, numbers: npt.NDArray[Any]) -> Array:
+        """See `Arrays`."""
+        tensor = self._torch.tensor(numbers, device=self.device)
+        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+
+    def full(self, shape: tuple[int, ...], value: float, kind: Kind = "float") -> Array:
+        """See `Arrays`."""
+        types = {"bool": self._torch.bool, "int": self._torch.int64, "float": self.dtype}
+        return self._torch.full(shape, value, dtype=types[kind], device=self.device)
+
+    def rows(self, table: Array, index: Array) -> Array:
+        """See `Arrays`."""
+        return table.index_select(0, index.reshape(-1)).reshape(*index.shape, *table.shape[1:])
+
+    def pick(self, x: Array, index: Array) -> Array:
+        """See `Arrays`."""
+        return x.gather(1, index)
+
+    def mark(self, x: Array, index: Array) -> Array:
+        """See `Arrays`."""
+        return x.scatter(1, index, True)
+
+    def where(self, condition: Array, a: Array, b: Array) -> Array:
+        """See `Arrays`."""
+        return self._torch.where(condition, a, b)
+
+    def above(self, x: Array, floor: Array | float) -> Array:
+        """See `Arrays`."""
+        return self._torch.clamp(x, min=floor)
+
+    def below(self, x: Array, ceiling: Array) -> Array:
+        """See `Arrays`."""
+        return self._torch.minimum(x, ceiling)
+
+    def log1p(self, x: Array) -> Array:
+        """See `Arrays`."""
+        return self._torch.log1p(x)
+
+    def sqrt(self, x: Array) -> Array:
+        """See `Arrays`."""
+        return self._torch.sqrt(x)
+
+    def beside(self, a: Array, b: Array) -> Array:
+        """See `Arrays`."""
+        return self._torch.cat([a.to(b.dtype), b], dim=1)
+
+
+def arrays(
+    backend: Literal["numpy", "torch"] = "numpy", device: str = "cpu", dtype: str = "float64"
+) -> Arrays:
+    """Return the operations of a backend.
+
+    Raises:
+        MissingExtraError: When torch is wanted and not installed.
+        UnsupportedError: `unknown-device`.
+    """
+    return NumpyArrays(dtype) if backend == "numpy" else TorchArrays(device, dtype)
