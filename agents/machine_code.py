@@ -30,7 +30,7 @@ FILES = (
     "compiled_worlds",
     "compiled_task",
     "ppo_arrays",
-    "ppo_native",
+    "ppo_loop",
 )
 """Files of this folder that decide what a loop is compiled to: when one changes, what is on disk no longer counts."""
 

@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch")
 
 from numba import float32, float64, int64, typeof  # noqa: E402
 
-from agents import compiled_nets, compiled_task, compiled_worlds, ppo_native  # noqa: E402
+from agents import compiled_nets, compiled_task, compiled_worlds, ppo_loop, ppo_native  # noqa: E402
 from agents.machine_code import machine_code  # noqa: E402
 from agents.matmul import outer, product, tanh  # noqa: E402
 from agents.ppo_arrays import Batch, make_nets, make_room  # noqa: E402
@@ -91,7 +91,7 @@ def lone_tanh(z):
 
 
 def one_gradient(nets, room, knobs, stats):
-    ppo_native.gradient(nets, room, knobs, stats)
+    ppo_loop.gradient(nets, room, knobs, stats)
 
 
 def room_for(batch, knobs, kind):
@@ -174,7 +174,7 @@ def test_adam_with_a_clipped_gradient_is_torchs():
 
 
 def estimate(reward, value, done, knobs, advantage, target):
-    ppo_native.advantages(reward, value, done, knobs, advantage, target)
+    ppo_loop.advantages(reward, value, done, knobs, advantage, target)
 
 
 def test_advantages_are_stable_baselines():
@@ -400,8 +400,23 @@ def test_a_run_folder_is_enough_to_go_on(tmp_path, capsys):
     assert "settings-changed" in capsys.readouterr().err
 
 
-def test_a_reward_that_is_not_finite_ends_the_run():
-    learner = Learner(loads("reward: 1 / (next_obs[0] - next_obs[0])"), Args(Path("x"), env="CartPole-v1"))
+def test_a_reward_that_is_not_finite_ends_the_run_with_its_term_and_step():
+    broken = "{markov: 'where(terminated, 1 / (next_obs[0] - next_obs[0]), 0)', name: last}"
+    spec = loads(f"env: {{id: CartPole-v1}}\nreward:\n- 1\n- {broken}")
+    learner = Learner(spec, Args(Path("x")))
+    rng = np.random.default_rng(0)
+    run = learner.start(rng)
+    with pytest.raises(NonFiniteRewardError) as caught:
+        learner.iterate(run, rng, 1)
+    (problem,) = caught.value.problems
+    n = int(run.memory[:, 1].argmax())
+    lasted = int(run.memory[n, 0])  # the first term pays 1 a step
+    said = f"environment {n}: the term 'last' pays inf at step {lasted - 1} of the episode"
+    assert lasted > 5 and (problem.message, problem.place.line) == (said, 4)
+
+
+def test_a_sum_that_is_not_finite_ends_the_run_too():
+    learner = Learner(loads("reward: [1e308, 1e308]"), Args(Path("x"), env="CartPole-v1"))
     rng = np.random.default_rng(0)
     with pytest.raises(NonFiniteRewardError, match="NaN or infinite"):
         learner.iterate(learner.start(rng), rng, 1)
