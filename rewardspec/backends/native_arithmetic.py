@@ -107,6 +107,11 @@ def _greatest(a: Any, b: Any) -> Any:
     return b if b > a or b != b else a
 
 
+@njit
+def _float_of(bits: Any) -> Any:
+    return np.int64(bits).view(np.float64)
+
+
 HELPERS: dict[str, Any] = {
     "_nan": math.nan,
     "_inf": math.inf,

@@ -54,6 +54,7 @@ class NativeEmitter(Emitter):
         self.reductions = reductions
         self.constants: dict[str, str] = {} if constants is None else constants
         self.cells: dict[str, list[int]] = {}
+        self.packed: dict[ir.OutputTable, str] = {}
 
     def step(self) -> tuple[list[str], list[str], dict[str, str]]:
         """Emit the step as `body` does; payments are floats under names, and `bad` says whether a NaN is hidden."""
@@ -103,9 +104,31 @@ class NativeEmitter(Emitter):
             labels = list(range(len(class_of)))
             self.emit(f"c{i} = u{i} * {len(labels)} + l{i}")
         found = [machine.step(u, label) for u in range(len(machine.states)) for label in labels]
-        nexts = np.array([target for target, _ in found], np.min_scalar_type(len(machine.states)))
-        self.emit(f"v{i} = {self.constant(nexts)}[c{i}] * 1")
+        nexts = [target for target, _ in found]
         self.cells[machine.name] = [output for _, output in found]
+        if not self.pack(machine, i, nexts):
+            kept = np.array(nexts, np.min_scalar_type(len(machine.states)))
+            self.emit(f"v{i} = {self.constant(kept)}[c{i}] * 1")
+
+    def pack(self, machine: Machine, i: int, nexts: list[int]) -> bool:
+        """Emit next state and payment as one look-up, which is what a loop over B spends most on; say if it can be."""
+        tables = self.tables.get(machine.name, ())
+        paying = next((t for t in tables if isinstance(t, ir.OutputTable) and not t.truth), None)
+        if self.order == "one" or paying is None:
+            return False
+        values = np.array([paying.values[output] for output in self.cells[machine.name]], np.float64)
+        found = packed(np.array(nexts), values, len(machine.states))
+        if found is None:
+            return False
+        words, bits, scale = found
+        self.emit(f"q{i} = {self.constant(words)}[c{i}]")
+        self.emit(f"v{i} = q{i} & {(1 << bits) - 1}")
+        number = f"q{i} >> {bits}"
+        if words.min() < 0:  # the sign has been spread
+            number = f"({number}) & {~(((1 << bits) - 1) << (63 - bits))}"
+        self.emit(f"y{i} = _float_of({number}) * {scale!r}")
+        self.packed[paying] = f"y{i}"
+        return True
 
     def compare_edges(self, machine: Machine, i: int) -> None:
         """Emit the step of a machine by comparing the label with each edge of the present state."""
@@ -130,6 +153,8 @@ class NativeEmitter(Emitter):
             index = f"u{i}"
         else:
             self.step_machine(self.program.machines[i])
+            if table in self.packed:
+                return Value(self.packed[table])
             index = f"v{i}"
             if isinstance(table, ir.OutputTable):
                 index = f"o{i}"
@@ -343,6 +368,40 @@ def label_classes(machine: Machine) -> tuple[np.ndarray[Any, Any], list[int]]:
             taken[u, labels & edge.mask == edge.value] = n
     _, first, class_of = np.unique(taken, axis=1, return_index=True, return_inverse=True)
     return class_of.ravel().astype(np.min_scalar_type(len(first))), first.tolist()
+
+
+def packed(
+    nexts: np.ndarray[Any, Any], values: np.ndarray[Any, Any], states: int
+) -> tuple[np.ndarray[Any, Any], int, float] | None:
+    """Return next states and payments as one table of 64-bit words, exactly; None where they do not fit.
+
+    A state of n bits takes the place of the exponent's n highest bits, which payments leave unused once they are all
+    multiplied by one power of two: with 3 bits they may still differ by 2 ** 254. A word holds sign, lower exponent,
+    mantissa, state. `word >> n`, with the n bits after the sign cleared, are the bits of the payment times 1 / scale.
+
+    Args:
+        nexts: Next states.
+        values: Payments, float64.
+        states: Number of states.
+
+    Returns:
+        Words (int64), n, and the scale.
+
+    Example:
+        >>> words, bits, scale = packed(np.array([3, 1]), np.array([0.1, -2.0]), 4)
+        >>> (words & 3).tolist(), bits
+        ([3, 1], 2)
+    """
+    bits = max(1, (states - 1).bit_length())
+    top = (1 << (11 - bits)) - 1 if bits < 11 else 0  # of the exponent as it is stored
+    _, exponents = np.frexp(values[values != 0])
+    most, least = (int(exponents.max()), int(exponents.min())) if len(exponents) else (0, 0)
+    shift = top - (most + 1022)
+    if not np.isfinite(values).all() or most - least > top - 1 or not -1022 <= shift <= 1022:
+        return None
+    words = np.ldexp(values, shift).view(np.int64) << bits
+    words |= np.where(np.signbit(values), np.int64(-1) << 63, 0)
+    return words | nexts, bits, math.ldexp(1.0, -shift)
 
 
 def batch_reductions(program: Program) -> list[ir.Reduce]:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from rewardspec.backends import arithmetic, native_cache
 from rewardspec.backends.native import NativeProgram, batch_text, compile_native, row_text
+from rewardspec.backends.native_text import packed
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import MissingExtraError
 from rewardspec.ir.layout import Layout, bind
@@ -112,6 +113,42 @@ def play(observations, actions, labels, machines, memory, params, rewards):
     assert rewards.tolist() == [0, 0.25 - 0.01, 1, 0.25, -1 - 0.01]
     assert machines.tolist() == [0]
     assert memory.tolist() == [0, 0]
+
+
+def test_states_and_payments_are_packed_exactly_or_not_at_all() -> None:
+    rng = np.random.default_rng(0)
+    for states, scale in [(1, 1.0), (2, 1e-300), (8, 1e-5), (9, 1e10), (33, 1e-200), (64, 1.0)]:
+        values = np.concatenate(
+            [[0.0, -0.0, 0.1, -0.1], scale * rng.uniform(0.25, 1, 60) * rng.choice([-1, 1], 60)]
+        )
+        values[2:4] *= scale
+        nexts = rng.integers(0, states, 64)
+        found = packed(nexts, values, states)
+        assert found is not None, (states, scale)
+        words, bits, unscale = found
+        numbers = words >> bits & ~(((1 << bits) - 1) << (63 - bits))
+        paid = numbers.view(np.float64) * unscale
+        assert paid.tobytes() == values.tobytes(), (states, scale)  # the sign of zero, too
+        assert (words & ((1 << bits) - 1)).tolist() == nexts.tolist()
+    assert packed(np.array([0, 1]), np.array([1e-150, 1e150]), 8) is None
+    assert packed(np.array([0, 1]), np.array([1.0, math.inf]), 2) is None
+    assert packed(np.array([0, 1]), np.array([1.0, 1e300]), 8) is None
+    assert packed(np.array([0, 2000]), np.array([1.0, 0.5]), 2048) is None
+
+
+def test_a_batch_pays_what_a_row_pays_whether_or_not_its_table_is_packed() -> None:
+    for pay, word in ((0.1, "_float_of"), (-0.1, "_float_of"), (1e300, "")):
+        layout = layout_of(OFFICE.replace("0.25", repr(pay)))
+        assert word in batch_text(layout)
+        batch, row = compile_native(layout, 3), NativeProgram(layout)
+        obs = np.array([[1, 0], [0, 1], [0, 0]], np.float32)
+        state, _ = batch.step(
+            batch.init(), Transition(None, np.zeros(3, np.int64), obs, label={"lost": [False] * 3})
+        )
+        assert state[0].tolist() == [1, 0, 0]
+        machines, memory = row.start_machines, row.start_memory
+        reward, *_ = row.row(machines, memory, 0, 0, obs[0], 0.0, False, False, 0, 0, row.params)
+        assert reward == pay == state[1][0]
 
 
 def test_a_row_tells_nan_by_a_reward_that_is_nan() -> None:
