@@ -354,6 +354,8 @@ class StackedMachines:
         states: U, the most joint states of any.
         classes: C, the most classes of any.
         live: `[M]` int64, how many states of each, the first ones, an episode goes on in. Each starts in state 0.
+        readings: The K numbers that the specs read: columns of `Reading.values`.
+        reads: `[M, K]` bool, which spec reads which.
     """
 
     def __init__(
@@ -396,6 +398,9 @@ class StackedMachines:
             for k, reading in enumerate(table.readings, 1):
                 pay[m, :u, :c, 1 + number_of_reading[reading]] = table.pay[..., k]
         self._bits, self._values = len(bits), len(readings)
+        self.readings = tuple(readings)
+        read = [[reading in table.readings for reading in readings] for table in self.tables]
+        self.reads = torch.as_tensor(np.array(read, bool).reshape(specs, len(readings)), device=device)
         self._columns = torch.as_tensor(columns, device=device)
         self._place_value = torch.as_tensor(1 << np.arange(width), device=device)
         self._class_of = torch.as_tensor(class_of, device=device).flatten()
@@ -449,6 +454,13 @@ class StackedMachines:
             reward = reward + torch.where(weight != 0, weight * values, torch.zeros_like(weight)).sum(-1)
         ends = self._ends[cell]
         return self._next[cell], reward, (ends & TERMINATED) != 0, (ends & TRUNCATED) != 0
+
+
+def terms_with(layout: Layout, reading: Expr) -> list[Term]:
+    """Return the terms of a tabulated program that pay by a reading of its table."""
+    program = layout.program
+    alone = ((term, replace(program, terms=(term,))) for term in program.terms)
+    return [term for term, one in alone if reading in _Split(replace(layout, program=one)).readings]
 
 
 def _named(name: str, layout: Layout) -> MachineTable:

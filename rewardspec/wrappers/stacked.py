@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gymnasium import spaces
 
-from rewardspec.backends.stacked_machines import StackedMachines
+from rewardspec.backends.stacked_machines import StackedMachines, terms_with
 from rewardspec.errors import (
     MismatchError,
     NonFiniteRewardError,
+    Place,
     Problem,
     UnsupportedError,
     list_names,
@@ -131,13 +132,16 @@ class StackedWrapper:
             field.root == "obs" for layout in layouts.values() for field in layout.shapes
         )
         self._obs: Any = None
-        self._broken = torch.full((self.num_envs,), -1, dtype=torch.int64, device=device)
+        self._layouts, self._steps = tuple(layouts.values()), torch.zeros_like(self._first)
+        # The first reward of each environment that was not finite: spec (-1 for none), step, number of the reading.
+        self._broken = torch.full((self.num_envs, 3), -1, dtype=torch.int64, device=device)
 
     def reset(self) -> Any:
         """Begin new episodes everywhere, each environment with its first spec; return the observations."""
         obs = self.env.reset(self._everyone)
         self.spec.copy_(self._first)
         self.u.zero_()
+        self._steps.zero_()
         self._remember(obs)
         return self.extended(obs, self.spec, self.u)
 
@@ -158,9 +162,7 @@ class StackedWrapper:
         spec, u = self.spec.clone(), self.u.clone()
         classes = self.machines.classify(spec, reading.bits)
         after, paid, ends, cuts = self.machines.step(spec, u, classes, reading.values)
-        is_finite = torch.isfinite(paid)
-        self._broken.copy_(torch.where(~is_finite & (self._broken < 0), spec, self._broken))
-        paid = torch.where(is_finite, paid, torch.zeros_like(paid))
+        paid = self._finite(paid, spec, reading.values)
         terminated, truncated = reading.terminated | ends, reading.truncated | cuts
         ended = terminated | truncated
         infos = {
@@ -170,11 +172,26 @@ class StackedWrapper:
             "u": u,
             "reading": reading,
         }
+        self._steps.copy_(torch.where(ended, torch.zeros_like(spec), self._steps + 1))
         self.u.copy_(torch.where(ended, torch.zeros_like(after), after))
         self.spec.copy_(torch.where(ended, (spec + self.num_envs) % len(self.names), spec))
         obs = self.env.reset(ended)
         self._remember(obs)
         return self.extended(obs, self.spec, self.u), paid, terminated, truncated, infos
+
+    def _finite(self, paid: Tensor, spec: Tensor, values: Tensor) -> Tensor:
+        """Return rewards with 0 for what is not finite; remember whose it was. Nothing here waits for the device."""
+        torch = self._torch
+        is_finite = torch.isfinite(paid)
+        if self.machines.readings:
+            blamed = (~torch.isfinite(values) & self.machines.reads[spec]).to(torch.int8)
+            which = torch.where(blamed.amax(1) > 0, blamed.argmax(1), torch.full_like(spec, -1))
+        else:
+            which = torch.full_like(spec, -1)
+        is_first = ~is_finite & (self._broken[:, 0] < 0)
+        found = torch.stack([spec, self._steps, which], dim=1)
+        self._broken.copy_(torch.where(is_first.unsqueeze(1), found, self._broken))
+        return torch.where(is_finite, paid, torch.zeros_like(paid))
 
     def extended(self, obs: Any, spec: Tensor, u: Tensor) -> Any:
         """Return observations with machine state and task, for any specs and states `[N]`."""
@@ -208,6 +225,7 @@ class StackedWrapper:
             **{f"obs.{key}": part for key, part in obs.items()},
             "spec": self.spec,
             "u": self.u,
+            "steps": self._steps,
             "broken": self._broken,
         }
 
@@ -215,15 +233,20 @@ class StackedWrapper:
         """Wait for the device and raise if a reward was not finite; such a step was paid as 0.
 
         Raises:
-            NonFiniteRewardError: With the spec and the environment.
+            NonFiniteRewardError: With the environment, the spec, its term and the step of the episode.
         """
         broken = self._broken.cpu().numpy()
-        rows = np.flatnonzero(broken >= 0)
-        if len(rows):
-            row, name = int(rows[0]), self.names[broken[rows[0]]]
-            text = f"environment {row}: the reward of '{name}' was not finite"
-            hint = "The step was paid as 0. Guard the term, as in where(x > 0, log(x), 0), or clip what it reads."
-            raise NonFiniteRewardError(Problem("non-finite-reward", text, hints=(hint,)))
+        rows = np.flatnonzero(broken[:, 0] >= 0)
+        if not len(rows):
+            return
+        row = int(rows[0])
+        m, step, k = (int(number) for number in broken[row])
+        terms = terms_with(self._layouts[m], self.machines.readings[k]) if k >= 0 else []
+        which = f"the term '{terms[0].name}'" if terms else "the reward"
+        text = f"environment {row}: {which} of '{self.names[m]}' was not finite at step {step} of the episode"
+        hint = "The step was paid as 0. Guard the term, as in where(x > 0, log(x), 0), or clip what it reads."
+        place = terms[0].place if terms else Place()
+        raise NonFiniteRewardError(Problem("non-finite-reward", text, place, (hint,)))
 
 
 # -- what goes together --------------------------------------------------------------------------------------

@@ -179,12 +179,34 @@ def test_a_spec_that_reads_what_is_not_there_is_named() -> None:
 
 
 def test_a_reward_that_is_not_finite_is_paid_as_nothing_and_told() -> None:
-    specs = {"good": spec("constant"), "bad": loads("discount: 0.9\nreward: log(-1 - abs(reward))")}
+    broken = "reward:\n- next_obs[0]\n- {name: logarithm, markov: 'log(-1 - abs(reward))'}"
+    specs = {"good": spec("constant"), "bad": loads(f"discount: 0.9\n{broken}")}
     stack = wrap_stacked(Line(4), specs)
     stack.reset()
     reward = stack.step(torch.tensor([0, 0, 0, 0]))[1]
     assert reward.tolist() == [0.25, 0.0, 0.25, 0.0]
-    with pytest.raises(NonFiniteRewardError, match="environment 1: the reward of 'bad'"):
+    stack.step(torch.tensor([0, 0, 0, 0]))  # the first time is told, not the last
+    with pytest.raises(NonFiniteRewardError) as caught:
+        stack.check()
+    (problem,) = caught.value.problems
+    said = "environment 1: the term 'logarithm' of 'bad' was not finite at step 0 of the episode"
+    assert (problem.message, problem.place.line) == (said, 4)
+
+
+def test_a_reward_that_is_not_finite_late_is_told_with_its_step() -> None:
+    """The fault is another environment's and another spec's reading, which says nothing about this one."""
+    specs = {
+        "good": loads("discount: 0.9\nreward: log(1 + abs(reward))"),
+        "bad": loads("discount: 0.9\nreward: where(next_obs[0] > 1.5, 1 / (reward - reward), 0)"),
+    }
+    stack = wrap_stacked(Line(2), specs)
+    stack.reset()
+    for _ in range(2):
+        stack.step(torch.tensor([1, 1]))
+    stack.check()
+    for _ in range(6):
+        stack.step(torch.tensor([1, 1]))
+    with pytest.raises(NonFiniteRewardError, match=r"environment 1: the term .* of 'bad' .* at step [1-9]"):
         stack.check()
 
 
