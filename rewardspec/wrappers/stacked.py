@@ -191,7 +191,8 @@ class StackedWrapper:
         is_first = ~is_finite & (self._broken[:, 0] < 0)
         found = torch.stack([spec, self._steps, which], dim=1)
         self._broken.copy_(torch.where(is_first.unsqueeze(1), found, self._broken))
-        return torch.where(is_finite, paid, torch.zeros_like(paid))
+        kept: Tensor = torch.where(is_finite, paid, torch.zeros_like(paid))
+        return kept
 
     def extended(self, obs: Any, spec: Tensor, u: Tensor) -> Any:
         """Return observations with machine state and task, for any specs and states `[N]`."""
