@@ -18,18 +18,20 @@ from rewardspec.training.folder import RunFolder
 Args = TypeVar("Args")
 
 
-def run(read: Callable[[], Args], train: Callable[[Args], str]) -> int:
+def run(read: Callable[[], Args], train: Callable[[Args], str | None]) -> int:
     """Read the arguments, train, and print what came of it; return the exit status.
 
     Args:
-        read: Returns the arguments, with `folder` chosen; it may refuse them.
-        train: Returns what is to be said in the end.
+        read: Returns the arguments, with `folder` chosen where there is one to choose; it may refuse them.
+        train: Returns what is to be said in the end, None where everything has been said.
     """
     folder: Path | None = None
     try:
         args: Any = read()
-        folder = args.resume or args.folder
-        print(train(args))
+        folder = getattr(args, "resume", None) or getattr(args, "folder", None)
+        said = train(args)
+        if said is not None:
+            print(said)
     except RewardSpecError as error:
         print(error, file=sys.stderr)
         return 1
@@ -82,7 +84,7 @@ def read_arguments(
     """
     run = resumed(words)
     before = {} if run is None else {"default": begun(kind, agent, run)}
-    return tyro.cli(kind, description=description, args=list(words), **before)  # type: ignore[call-overload]
+    return tyro.cli(kind, description=description, args=list(words), **before)
 
 
 def begun(kind: type[Args], agent: str, run: RunFolder) -> Args:

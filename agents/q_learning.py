@@ -122,7 +122,7 @@ class Episodes(NamedTuple):
 
 
 @njit(cache=True, inline="always")
-def draw(random):  # type: ignore[no-untyped-def]
+def draw(random):
     """Return a number in [0, 1): SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), a generator of one word."""
     random[0] += np.uint64(0x9E3779B97F4A7C15)
     z = random[0]
@@ -132,7 +132,7 @@ def draw(random):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def choose(q, s, low, high, epsilon, random):  # type: ignore[no-untyped-def]
+def choose(q, s, low, high, epsilon, random):
     """Return an epsilon-greedy choice from `q[s, low:high]`; what is equally good is drawn from alike."""
     if draw(random) < epsilon:
         return low + int(draw(random) * (high - low))
@@ -154,7 +154,7 @@ def choose(q, s, low, high, epsilon, random):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def pick(cumulative, row, random):  # type: ignore[no-untyped-def]
+def pick(cumulative, row, random):
     """Return an index drawn by a row of cumulative probabilities; nothing is drawn where there is one."""
     if cumulative[row, 0] >= 1.0:
         return 0
@@ -165,7 +165,7 @@ def pick(cumulative, row, random):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def largest(q, row, low, high):  # type: ignore[no-untyped-def]
+def largest(q, row, low, high):
     """Return the largest of `q[row, low:high]`."""
     best = q[row, low]
     for i in range(low + 1, high):
@@ -174,7 +174,7 @@ def largest(q, row, low, high):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def begin_episode(tables, position):  # type: ignore[no-untyped-def]
+def begin_episode(tables, position):
     """Begin the next task's episode."""
     place = position.place
     place[0] = (place[0] + 1) % len(tables.begin)
@@ -185,7 +185,7 @@ def begin_episode(tables, position):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def narrow(possible, following, row):  # type: ignore[no-untyped-def]
+def narrow(possible, following, row):
     """Keep as possible the memory to which some memory leads on the latest transition.
 
     Elsewhere the episode cannot be; the authors' code learns nothing there either. What is possible is worked out
@@ -198,7 +198,7 @@ def narrow(possible, following, row):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def learn_values(tables, rates, position, q, counterfactual, steps, episodes):  # type: ignore[no-untyped-def]
+def learn_values(tables, rates, position, q, counterfactual, steps, episodes):
     """Take steps and learn Q from each, in the memory that it was taken in or in all that are possible.
 
     Row s * U + u of `q` holds the values of the actions in state s and memory u; row (s * A + a) * K + k of the
@@ -244,7 +244,7 @@ def learn_values(tables, rates, position, q, counterfactual, steps, episodes):  
 
 
 @njit(cache=True)
-def learn_options(tables, rates, position, q, controller, steps, episodes):  # type: ignore[no-untyped-def]
+def learn_options(tables, rates, position, q, controller, steps, episodes):
     """Take steps and learn from each a policy per option, and when options end which to choose.
 
     Row s * O + o of `q` holds the values of the actions for option o; row s of `controller` those of the options.
@@ -308,7 +308,7 @@ def learn_options(tables, rates, position, q, controller, steps, episodes):  # t
 
 
 @njit(cache=True)
-def play(tables, gamma, q, controller, task, episodes, random):  # type: ignore[no-untyped-def]
+def play(tables, gamma, q, controller, task, episodes, random):
     """Return the mean discounted return of the greedy policy on a task; `controller` is empty without options."""
     total, actions, outcomes = 0.0, q.shape[1], tables.chance.shape[1]
     width = controller.shape[1] or tables.next_memory.shape[1]

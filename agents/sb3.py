@@ -39,7 +39,7 @@ def read_arguments(
     run = resumed(words)
     before = kind() if run is None else kind(**as_arguments(kind, begun(run, agent, algos)))
     args = tyro.cli(kind, description=description, args=list(words), default=before)
-    names = [place.name for place in fields(kind) if place.name not in COMPARED_ELSEWHERE]  # type: ignore[arg-type]
+    names = [place.name for place in fields(kind) if place.name not in COMPARED_ELSEWHERE]
     pairs = [(name, getattr(before, name), getattr(args, name)) for name in names]
     changed = [f"{name} is {there!r} there and {here!r} here" for name, there, here in pairs if there != here]
     if run is not None and changed:

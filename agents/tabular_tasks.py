@@ -110,7 +110,7 @@ def add_shaping(program: Program, gamma: float, shaping: Shaping, machine_discou
     """Return the program with gamma * potential(after) - potential(before) of each of its machines paid besides."""
     terms = list(program.terms)
     for machine in program.machines:
-        values = machine_potential(machine, shaping, 1.0, machine_discount)  # type: ignore[arg-type]
+        values = machine_potential(machine, shaping, 1.0, machine_discount)
         after, before = (ir.StateTable(machine.name, values, after=after) for after in (True, False))
         terms.append(Term(f"shaping by {machine.name}", "potential", shaped(gamma, after, before)))
     return replace(program, terms=tuple(terms))

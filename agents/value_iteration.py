@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,11 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.bounds import refuse_numbers
+from agents.command import run
 from rewardspec import compile_spec, load
 from rewardspec.analysis.check import check_discount
 from rewardspec.environments import make_environment
-from rewardspec.errors import Problem, RewardSpecError, UnsupportedError
+from rewardspec.errors import Problem, UnsupportedError
 from rewardspec.tabular.product import take_product
 from rewardspec.tabular.solve import Agreement, Solution, compare, reward_per_step, solve, uniform
 from rewardspec.tabular.world import TabularWorld, tabulate
@@ -206,8 +208,14 @@ def main(args: Args, console: Console | None = None) -> dict[str, Any]:
     return results
 
 
+def run_command(words: Sequence[str]) -> int:
+    """Solve as a command line says; return the exit status."""
+
+    def told(args: Args) -> None:
+        main(args)
+
+    return run(lambda: tyro.cli(Args, description=__doc__, args=list(words)), told)
+
+
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Args, description=__doc__))
-    except RewardSpecError as error:
-        sys.exit(str(error))
+    sys.exit(run_command(sys.argv[1:]))

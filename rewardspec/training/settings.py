@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from rewardspec.analysis.check import check_discount
 from rewardspec.errors import Problem, UnsupportedError, list_names, near_miss
 from rewardspec.spec.model import Spec
+from rewardspec.training.bounds import wrong
 
 Algo = Literal["ppo", "dqn", "sac", "td3", "a2c"]
 
@@ -127,6 +128,7 @@ def choose(
         )
         raise UnsupportedError(Problem("no-environment", "the spec names no environment", hints=(hint,)))
     given = {**(agent or {})}
+    _refuse_numbers(given)
     for name in FIXED:
         if name in given:
             raise UnsupportedError(
@@ -140,6 +142,21 @@ def choose(
         _refuse_counterfactuals(algo, crm)
     kwargs = dict(spec.env.kwargs) if spec.env is not None and chosen == in_spec else {}
     return Settings(chosen, algo, steps, seed, sides, kwargs, _arguments(spec, algo, sides, given), crm)
+
+
+def _refuse_numbers(given: Mapping[str, Any]) -> None:
+    """Raise when an argument is a number that nothing could be learnt with; what is no number is SB3's to judge."""
+    problems = []
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or name == "gamma":
+            continue
+        if name == "gradient_steps" and value == -1:
+            continue  # as many as there were steps
+        reason = wrong(name, value)
+        if reason is not None:
+            problems.append(Problem("wrong-setting", f"{name} is {value}; {reason}"))
+    if problems:
+        raise UnsupportedError(problems)
 
 
 def _refuse_counterfactuals(algo: str, ratio: float) -> None:

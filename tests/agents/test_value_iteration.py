@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agents.value_iteration import Args, main
+from agents import value_iteration
+from agents.value_iteration import Args, main, run_command
 from rewardspec.errors import RewardSpecError
 
 SPECS = Path("examples/specs")
@@ -49,3 +50,18 @@ def test_another_discount_and_a_world_without_a_table_are_refused() -> None:
         with pytest.raises(RewardSpecError) as caught:
             main(args, Console(quiet=True))
         assert caught.value.problems[0].code == code
+
+
+def test_an_interrupt_and_a_mistake_end_in_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--spec", str(SPECS / "office_mail.yaml")]
+    assert run_command([*words, "--gamma", "0.5"]) == 1
+    assert "[discount-mismatch]" in capsys.readouterr().err
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(value_iteration, "solved", interrupted)
+    assert run_command(words) == 130
+    assert capsys.readouterr() == ("", "stopped\n")

@@ -141,6 +141,9 @@ def test_a_spec_without_a_discount_takes_what_is_given() -> None:
         ("wrong-setting", {"agent": {"learning_rat": 1e-3}}),
         ("wrong-setting", {"agent": {"device": "cuda"}}),
         ("wrong-setting", {"agent": {"batch_size": 1}}),
+        ("wrong-setting", {"agent": {"learning_rate": -1}}),
+        ("wrong-setting", {"agent": {"n_epochs": 0}}),
+        ("wrong-setting", {"agent": {"clip_range": float("nan")}}),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_is_written(
