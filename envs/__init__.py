@@ -16,7 +16,9 @@ WORLDS: dict[str, tuple[str, int]] = {
     "DeliveryWorld-v0": ("envs.delivery_world:DeliveryWorld", 1000),
     "WaterWorld-v0": ("envs.water_world:WaterWorld", 600),
     "LetterWorld-v0": ("envs.letter_world:LetterWorld", 75),
+    "FieldWorld-v0": ("envs.field_world:FieldWorld", 79),
     "FlatWorld-v0": ("envs.flat_world:FlatWorld", 500),
+    "MazeWorld-v0": ("envs.maze_world:MazeWorld", 49),
 }
 """Name -> class, and steps after which an episode is truncated. The id is `rewardspec/` and the name."""
 

@@ -39,6 +39,7 @@ BATCHES: dict[str, Maker] = {
     "rewardspec/WaterWorld-v0": _world("envs.water_world", "WaterWorldBatch"),
     "rewardspec/LetterWorld-v0": _world("envs.letter_world", "LetterWorldBatch"),
     "rewardspec/FlatWorld-v0": _world("envs.flat_world", "FlatWorldBatch"),
+    "rewardspec/MazeWorld-v0": _world("envs.maze_world", "MazeWorldBatch"),
 }
 """Environments that are written for the device; finite worlds need no entry, their table is stepped."""
 

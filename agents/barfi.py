@@ -1,0 +1,585 @@
+"""BARFI: a primary reward, hints that may be wrong, and an outer loop that finds out which to trust, and where.
+
+    python -m agents.barfi --spec examples/specs/maze_bad_hint.yaml --primary goal
+    python -m agents.barfi --spec examples/specs/maze_bad_hint.yaml --primary goal --learners 10 --device cuda
+    python -m agents.barfi --spec ... --method sum            # or primary, potential: what it is compared with
+
+The terms of the spec are what is blended: the one that `--primary` names is scored, all others are hints. A policy
+learns from the blend (`agents/blend.py`) with a learned discount, and the blend's weights climb the primary return of
+what the policy becomes, by implicit differentiation (`agents/bilevel.py`). `--learners R` puts R runs of the same
+settings side by side in one batch, each with weights, memory and random numbers of its own: seeds for the price of
+one.
+
+A round is: `n_envs` episodes of the present policy; a step of the outer loop on them; `n_envs * inner` steps of the
+policy on stored episodes. Before the first step of the outer loop the policy learns from the plain sum for `warm_up`
+episodes and then catches up on the blend. The policy is never begun anew.
+
+Source:
+    Gupta, Chandak, Jordan, Thomas and da Silva, "Behavior Alignment via Reward Function Optimization" (NeurIPS 2023),
+    in the order of updates of the released code (classes `BarfiNeumann`, `Barfi`, `Frodo`). Its hyper-parameters are
+    search grids, so the defaults here are choices from them. Deviations: the outer loop sees the newest `n_envs`
+    episodes (the code takes one more, of the policy before); the unrolled variant keeps warm-up, learned discount and
+    optimiser of the others; the conjugate-gradient and exact solutions, and `--start sum`, are ours.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import grad
+
+from agents.bilevel import Solver, conjugate_gradient, exact, first_order, hypergradient, neumann, unrolled
+from agents.blend import (
+    Batch,
+    Blend,
+    LearntTerm,
+    LinearPolicy,
+    ascend,
+    features,
+    fresh,
+    policy_objective,
+    rewards_to_go,
+)
+from agents.bounds import refuse_numbers
+from agents.command import copied
+from agents.device import (
+    Memory,
+    Tasks,
+    from_arrays,
+    make_worlds,
+    numbers_state,
+    read_tasks,
+    set_numbers_state,
+    to_arrays,
+)
+from agents.device_run import run_command, with_folder
+from agents.recording import recording
+from envs.gymnasium_batch import GymnasiumBatch
+from rewardspec.errors import Problem, UnsupportedError, list_names, near_miss
+from rewardspec.wrappers.tensor import wrap_tensor
+
+BASELINES = ("sum", "primary", "potential")
+WINDOW = 200
+"""Episodes of each learner, its last ones, that the result is about."""
+
+
+@dataclass
+class Args:
+    """Train BARFI, or one of the methods that it is compared with."""
+
+    spec: Path | None = None
+    """Spec file: its terms are blended."""
+    env: str | None = None
+    """Gymnasium id; the spec's own when not given."""
+    primary: str | None = None
+    """Name of the term that counts; the first when not given. All others are hints."""
+    method: Literal["barfi", "sum", "primary", "potential"] = "barfi"
+    """`sum` learns from the plain sum, `primary` without hints, `potential` takes the hint for a potential."""
+    solve: Literal["neumann", "first_order", "conjugate_gradient", "exact", "unrolled"] = "neumann"
+    """How the outer loop looks through the inner one."""
+    terms: int = 5
+    """K of the Neumann series; steps of conjugate gradients."""
+    eta: float = 5e-4
+    """Step of the Neumann series."""
+    damping: float = 1.0
+    """Added to the curvature, for conjugate gradients and the exact solution."""
+    episodes: int = 1000
+    """Episodes of each learner."""
+    learners: int = 1
+    """R, learners side by side."""
+    n_envs: int = 3
+    """Episodes between two steps of the outer loop, played at once."""
+    horizon: int | None = None
+    """Steps of an episode; as the spec or the environment says when not given."""
+    inner: int = 5
+    """Steps of the policy per episode played."""
+    warm_up: int = 150
+    """Episodes of learning from the plain sum, and steps of the policy that catch up on the blend then."""
+    batch_size: int = 1
+    """Episodes in a step of the policy."""
+    curvature_batch: int = 15
+    """Stored episodes, times batch_size, that the curvature is taken from."""
+    buffer_size: int = 1000
+    """Episodes of a learner that are kept."""
+    features: str = "fourier(3)"
+    """What the policy is linear in: fourier(3), tiles(5,4), random(32), raw, constant."""
+    blend: str | None = None
+    """What the blend's weights are linear in; the policy's features when not given."""
+    learnt: tuple[LearntTerm, ...] = ("bias", "primary", "auxiliary")
+    """Which weights are learned; the others are 1 (a bias 0)."""
+    start: Literal["random", "sum"] = "random"
+    """Where the blend's weights begin: as a new linear layer does, or at the plain sum."""
+    low: tuple[float, ...] = ()
+    """Least observation, to scale by; the space's own when not given."""
+    high: tuple[float, ...] = ()
+    """Greatest observation."""
+    optimiser: Literal["rmsprop", "adam"] = "rmsprop"
+    learning_rate: float = 1e-3
+    """Of the policy."""
+    blend_rate: float = 5e-3
+    """Of the blend's weights."""
+    gamma_rate: float = 5e-3
+    """Of the learned discount; 0 leaves it at gamma."""
+    gamma_penalty: float = 0.25
+    """Price of the learned discount: the shorter horizon wins where it does as well."""
+    blend_penalty: float = 0.0
+    """Price of the blend's weights, times their norm."""
+    ent_coef: float = 0.25
+    gamma: float | None = None
+    """Discount of the primary return, and where the learned one begins; the spec's own, or 0.99."""
+    replay: bool = False
+    """Whether a baseline, too, takes `inner` steps per episode on stored episodes; one step a round without."""
+    seed: int = 0
+    device: str = "cpu"
+    folder: Path | None = None
+    """Run folder; runs/<spec>-barfi-<seed> without."""
+    resume: Path | None = None
+    """Run folder of a run to go on with."""
+    log_every: int = 10
+    """Rounds between rows of progress."""
+    checkpoint_seconds: float = 60.0
+    quiet: bool = False
+
+
+class Barfi:
+    """R learners of one spec: worlds, weights, memory, and a round.
+
+    Attributes:
+        memory: All that changes in training, besides the worlds: tensors whose first axis is the learners.
+        returns: The newest rounds' primary returns, `[R, n_envs]` each.
+    """
+
+    def __init__(self, args: Args, tasks: Tasks) -> None:
+        """Make worlds and learners.
+
+        Raises:
+            UnsupportedError: `wrong-setting`, `unfit-algorithm`, `no-batch-form`, `unknown-device`.
+        """
+        self.args, self.gamma, device = args, tasks.gamma, args.device
+        self.worlds = worlds_of(tasks, args.learners * args.n_envs, device, args.seed)
+        names = [term.name for term in self.worlds.program.terms]
+        self.primary, self.hints = split_terms(names, args.primary)
+        self.horizon = horizon_of(args, tasks)
+        space: Any = self.worlds.env.single_observation_space
+        if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
+            raise UnsupportedError(Problem("unfit-algorithm", f"BARFI here sees vectors, not {space}"))
+        dims = space.shape[0]
+        low, high = args.low or space.low.tolist(), args.high or space.high.tolist()
+        if len(low) != dims or len(high) != dims:
+            text = f"low and high have {len(low)} and {len(high)} numbers, and an observation has {dims}"
+            raise UnsupportedError(Problem("wrong-setting", text))
+        self.features = features(args.features, low, high, device)
+        self.blend_features = features(args.blend or args.features, low, high, device)
+        self.blend = Blend(self.hints, args.learnt)
+        self.policy = LinearPolicy(self.worlds.single_action_space, self.features.size, device)
+        self._is_barfi = args.method == "barfi"
+        self._solve = solver(args)
+        torch.manual_seed(args.seed)
+        self.memory: Memory = self._begin(dims)
+        self.rounds = 0
+        self.returns: deque[Tensor] = deque(maxlen=max(args.log_every, -(-WINDOW // args.n_envs)))
+        self.told: dict[str, Tensor] = {}
+
+    def _begin(self, dims: int) -> Memory:
+        """Return new weights, what their optimisers remember, and an empty memory."""
+        args, r, device = self.args, self.args.learners, self.args.device
+
+        def layer(inputs: int, outputs: int) -> Tensor:
+            width = max(inputs - 1, 1) ** -0.5  # as a new linear layer of PyTorch, its bias the last feature
+            return (torch.rand(r, inputs, outputs, device=device) * 2 - 1) * width
+
+        theta = layer(self.policy.inputs, self.policy.actions).flatten(1)
+        phi = layer(self.blend_features.size, len(self.blend.columns))
+        if args.start == "sum":
+            phi = torch.zeros_like(phi)
+            phi[:, -1] = torch.tensor([float(name != "bias") for name in self.blend.columns], device=device)
+        start = torch.tensor(self.gamma, dtype=torch.float64).logit().item()
+        room = (r, min(args.buffer_size, args.episodes), self.horizon)
+        action = torch.zeros(room, dtype=torch.int64, device=device)
+        memory: Memory = {
+            "theta": theta,
+            "phi": phi,
+            "horizon": torch.full((r,), start, device=device),  # the learned discount is its sigmoid
+            "stored.obs": torch.zeros(*room, dims, device=device),
+            "stored.action": action
+            if self.policy.is_discrete
+            else torch.zeros(*room, self.policy.actions, device=device),
+            "stored.primary": torch.zeros(room, device=device),
+            "stored.hints": torch.zeros(*room, len(self.hints), device=device),
+            "stored.mask": torch.zeros(room, device=device),
+        }
+        for name in ("theta", "phi", "horizon"):
+            one = fresh(args.optimiser, memory[name][0])
+            memory |= {f"{name}.{i}": part.expand(r, *part.shape).clone() for i, part in enumerate(one)}
+        return memory
+
+    # -- playing -------------------------------------------------------------------------------------
+
+    def play(self) -> Batch:
+        """Return one episode of each environment, of the present policies: `[R, n_envs, T, ...]`."""
+        args, policy, worlds = self.args, self.policy, self.worlds
+        shape = (args.learners, args.n_envs)
+        theta = self.memory["theta"].view(args.learners, policy.inputs, policy.actions)
+        extended = worlds.reset()
+        obs = self._seen(extended)
+        playing = torch.ones(shape[0] * shape[1], device=args.device)
+        steps: list[tuple[Tensor, ...]] = []
+        for t in range(self.horizon):
+            x = self.features.of(obs).view(*shape, -1)
+            head = _head(policy, x, theta)
+            noise = torch.rand_like(head) if policy.is_discrete else torch.randn_like(head)
+            action = policy.sample(head, noise).flatten(0, 1)
+            extended, _, terminated, truncated, infos = worlds.step(policy.for_environment(action))
+            terms = infos["terms"]
+            hints = torch.stack([terms[name] for name in self.hints], dim=1) if self.hints else obs[:, :0]
+            steps.append((obs, action, terms[self.primary] * playing, hints * playing[:, None], playing))
+            playing = playing * (~(terminated | truncated)).to(playing.dtype)
+            obs = self._seen(extended)
+            if t % 8 == 7 and not bool(playing.any()):  # a look waits for the device
+                break
+        names = ("obs", "action", "primary", "hints", "mask")
+        taken = {n: torch.stack(part, dim=1) for n, part in zip(names, zip(*steps, strict=True), strict=True)}
+        rest = self.horizon - len(steps)
+        return {name: _padded(part, rest).unflatten(0, shape) for name, part in taken.items()}
+
+    def _seen(self, extended: Any) -> Tensor:
+        """Return the environment's own observation: memory that a spec adds to it is left out."""
+        whole = extended["obs"] if isinstance(extended, dict) else extended
+        seen: Tensor = whole[:, : self.memory["stored.obs"].shape[-1]]
+        return seen
+
+    # -- a round -------------------------------------------------------------------------------------
+
+    def round(self) -> None:
+        """Play, move the blend, move the policies."""
+        args = self.args
+        newest = self.play()
+        self.worlds.check()
+        first = self.rounds * args.n_envs
+        room = self.memory["stored.mask"].shape[1]
+        slots = torch.arange(first, first + args.n_envs, device=args.device) % room
+        self.rounds += 1
+        self.returns.append(newest["primary"].sum(-1))
+        warming = self._is_barfi and self.is_warming(first + args.n_envs)
+        if self._is_barfi and not self.is_warming(first) and args.solve != "unrolled":
+            self._move_blend(newest)
+        elif self._is_barfi and args.solve == "unrolled" and "unrolled.theta" in self.memory:
+            self._move_blend_unrolled(newest)
+        for name, part in newest.items():
+            self.memory[f"stored.{name}"][:, slots] = part
+        count = min(first + args.n_envs, room)
+        if warming:
+            self._move_policy({name: part[:, -2:] for name, part in newest.items()}, "sum")
+        elif not self._is_barfi and not args.replay:
+            self._move_policy(newest, args.method)
+        else:
+            extra = args.warm_up if self._is_barfi and self.is_warming(first) else 0
+            self._learn(count, args.n_envs * args.inner + extra)
+        self.told |= {
+            "return": newest["primary"].sum(-1).mean(),
+            "length": newest["mask"].sum(-1).mean(),
+            "spread": newest["primary"].sum(-1).std(-1).mean() if args.n_envs > 1 else torch.zeros(()),
+            **{f"hint/{name}": newest["hints"][..., i].sum(-1).mean() for i, name in enumerate(self.hints)},
+        }
+
+    def is_warming(self, episodes: int) -> bool:
+        """Return whether the policy still learns from the plain sum after so many episodes."""
+        return episodes <= self.args.warm_up + self.args.inner
+
+    def _learn(self, count: int, steps: int) -> None:
+        """Take steps of the policies on stored episodes."""
+        args = self.args
+        unroll = self._is_barfi and args.solve == "unrolled"
+        drawn = torch.randint(count, (steps, args.learners, args.batch_size), device=args.device)
+        if unroll:  # the outer loop goes through these steps once it has seen what they came to
+            kept = [name for name in self.memory if name.startswith("theta")]
+            self.memory |= {f"unrolled.{name}": self.memory[name].clone() for name in kept}
+            last = steps - args.n_envs * args.inner
+            self._replayed = drawn[last:]
+        for i, index in enumerate(drawn):
+            if unroll and i == steps - args.n_envs * args.inner:
+                self.memory |= {f"unrolled.{name}": self.memory[name].clone() for name in kept}
+            self._move_policy(self._stored(index), args.method)
+
+    def _stored(self, index: Tensor) -> Batch:
+        """Return stored episodes `[R, N, T, ...]` by their numbers `[R, N]`."""
+        rows = torch.arange(len(index), device=index.device)[:, None]
+        parts = {n[7:]: part for n, part in self.memory.items() if n.startswith("stored.")}
+        return {name: part[rows, index] for name, part in parts.items()}
+
+    def _move_policy(self, batch: Batch, method: str) -> None:
+        """Take one step up L with every policy."""
+        memory, args = self.memory, self.args
+        x, z = self.features.of(batch["obs"]), self.blend_features.of(batch["obs"])
+        slope = torch.vmap(partial(self._policy_slope, method=method))(
+            memory["theta"], memory["phi"], memory["horizon"], x, z, batch
+        )
+        self._ascend("theta", slope, args.learning_rate)
+
+    def _policy_slope(
+        self, theta: Tensor, phi: Tensor, horizon: Tensor, x: Tensor, z: Tensor, batch: Batch, method: str
+    ) -> Tensor:
+        """Return dL/dtheta of one learner on episodes `[N, T, ...]`."""
+        returns = self._returns(phi, horizon, z, batch, method)
+        slope: Tensor = grad(
+            lambda w: policy_objective(self.policy, w, x, batch, returns, self.args.ent_coef)
+        )(theta)
+        return slope
+
+    def _returns(self, phi: Tensor, horizon: Tensor, z: Tensor, batch: Batch, method: str) -> Tensor:
+        """Return rewards-to-go `[N, T]`, of what a method learns from."""
+        primary, hints, mask = batch["primary"], batch["hints"], batch["mask"]
+        if method == "primary":
+            return rewards_to_go(primary * mask, self.gamma)
+        if method == "potential":
+            # With the hint as potential the sums telescope: what is left of the shaping is a baseline.
+            return rewards_to_go(primary * mask, self.gamma) - hints.sum(-1) * mask
+        if method == "sum":
+            gamma = torch.sigmoid(horizon) if self._is_barfi else self.gamma
+            return rewards_to_go((primary + hints.sum(-1)) * mask, gamma)
+        return rewards_to_go(self.blend.reward(phi, z, primary, hints) * mask, torch.sigmoid(horizon))
+
+    # -- the outer loop ------------------------------------------------------------------------------
+
+    def _inner(self, theta: Tensor, outer: dict[str, Tensor], x: Tensor, z: Tensor, batch: Batch) -> Tensor:
+        """Return L(theta, phi) of one learner."""
+        returns = self._returns(outer["phi"], outer["horizon"], z, batch, "barfi")
+        return policy_objective(self.policy, theta, x, batch, returns, self.args.ent_coef)
+
+    def _primary(self, theta: Tensor, x: Tensor, batch: Batch) -> Tensor:
+        """Return J(theta) of one learner: the primary return, without the entropy."""
+        returns = rewards_to_go(batch["primary"] * batch["mask"], self.gamma)
+        return policy_objective(self.policy, theta, x, batch, returns, 0.0)
+
+    def _priced(self, outer: dict[str, Tensor]) -> Tensor:
+        """Return what the weights and the discount cost. The norm is not squared, as in the released code."""
+        args = self.args
+        norm = (outer["phi"].square().sum() + 1e-12).sqrt()
+        return args.gamma_penalty * torch.sigmoid(outer["horizon"]) + args.blend_penalty * norm
+
+    def _outer(self) -> dict[str, Tensor]:
+        return {"phi": self.memory["phi"], "horizon": self.memory["horizon"]}
+
+    def _move_blend(self, newest: Batch) -> None:
+        """Take one step up J with the blends, by implicit differentiation."""
+        args, memory = self.args, self.memory
+        count = min((self.rounds - 1) * args.n_envs, memory["stored.mask"].shape[1])
+        size = (args.learners, args.curvature_batch * args.batch_size)
+        sample = self._stored(torch.randint(count, size, device=args.device))
+
+        def one(theta: Tensor, outer: dict[str, Tensor], newest: Batch, sample: Batch) -> tuple[Any, Tensor]:
+            x, z = self.features.of(sample["obs"]), self.blend_features.of(sample["obs"])
+            seen = self.features.of(newest["obs"])
+            v = grad(lambda w: self._primary(w, seen, newest))(theta)
+            climb = hypergradient(lambda w, o: self._inner(w, o, x, z, sample), theta, outer, v, self._solve)
+            price = grad(self._priced)(outer)
+            return {name: climb[name] - price[name] for name in outer}, v.norm()
+
+        slope, signal = torch.vmap(one)(memory["theta"], self._outer(), newest, sample)
+        self._follow(slope, signal)
+
+    def _move_blend_unrolled(self, newest: Batch) -> None:
+        """Take one step up J with the blends, through the last round's steps of the policies."""
+        args, memory = self.args, self.memory
+        steps = [self._stored(index) for index in self._replayed]
+        batches = {name: torch.stack([step[name] for step in steps], dim=1) for name in steps[0]}
+        begun = [memory[f"unrolled.{name}"] for name in memory if name.split(".")[0] == "theta"]
+
+        def one(begun: list[Tensor], outer: dict[str, Tensor], newest: Batch, batches: Batch) -> Any:
+            seen = self.features.of(newest["obs"])
+
+            def update(state: list[Tensor], outer: dict[str, Tensor], k: int) -> list[Tensor]:
+                batch = {name: part[k] for name, part in batches.items()}
+                x, z = self.features.of(batch["obs"]), self.blend_features.of(batch["obs"])
+                slope = grad(self._inner)(state[0], outer, x, z, batch)
+                theta, kept = ascend(args.optimiser, args.learning_rate, state[0], slope, state[1:])
+                return [theta, *kept]
+
+            def target(state: list[Tensor]) -> Tensor:
+                return self._primary(state[0], seen, newest)
+
+            climb = unrolled(update, target, begun, outer, len(self._replayed))
+            price = grad(self._priced)(outer)
+            return {name: climb[name] - price[name] for name in outer}
+
+        slope = torch.vmap(one)(begun, self._outer(), newest, batches)
+        self._follow(slope, torch.zeros(args.learners, device=args.device))
+
+    def _follow(self, slope: dict[str, Tensor], signal: Tensor) -> None:
+        self._ascend("phi", slope["phi"], self.args.blend_rate)
+        if self.args.gamma_rate:
+            self._ascend("horizon", slope["horizon"], self.args.gamma_rate)
+        # No spread among the primary returns is no signal: then the outer loop stands still, or drifts.
+        self.told["signal"] = signal.mean()
+
+    def _ascend(self, name: str, slope: Tensor, rate: float) -> None:
+        """Take one step of the optimiser with all learners; it works number by number, so they need no axis."""
+        kept = [key for key in self.memory if key.rpartition(".")[0] == name]
+        memory = [self.memory[key] for key in kept]
+        if self.args.optimiser == "adam":
+            memory[2] = memory[2].view(-1, *[1] * (slope.dim() - 1))
+        moved, memory = ascend(self.args.optimiser, rate, self.memory[name], slope, memory)  # type: ignore[assignment]
+        self.memory[name] = moved
+        self.memory |= {key: part.view_as(self.memory[key]) for key, part in zip(kept, memory, strict=True)}
+
+    # -- what is remembered, and told ----------------------------------------------------------------
+
+    def state(self) -> Memory:
+        """Return all that a round changes."""
+        worlds = {f"worlds.{name}": part for name, part in self.worlds.state_dict().items()}
+        recent = torch.stack(list(self.returns)) if self.returns else torch.zeros(0)
+        numbers = {"recent": recent, "numbers": numbers_state(self.args.device)}
+        replayed = {"replayed": self._replayed} if hasattr(self, "_replayed") else {}
+        return {**self.memory, **worlds, **numbers, **replayed}
+
+    def restore(self, saved: Memory, rounds: int) -> None:
+        """Take up what `state` gave."""
+        set_numbers_state(self.args.device, saved.pop("numbers"))
+        self.worlds.reset()
+        worlds = {name[7:]: saved.pop(name) for name in list(saved) if name.startswith("worlds.")}
+        self.worlds.load_state_dict(worlds)
+        self.returns.extend(saved.pop("recent"))
+        if "replayed" in saved:
+            self._replayed = saved.pop("replayed")
+        self.memory, self.rounds = saved, rounds
+
+    def progress(self) -> dict[str, float | None]:
+        """Return what the last round was like, and the mean primary return of the last `log_every` rounds."""
+        told: dict[str, float | None] = {name: float(value) for name, value in self.told.items()}
+        told["return"] = float(torch.stack(list(self.returns)[-self.args.log_every :]).mean())
+        if self._is_barfi:
+            told["gamma"] = float(torch.sigmoid(self.memory["horizon"]).mean())
+            recent = self.memory["stored.obs"][:, : min(self.rounds * self.args.n_envs, 32)]
+            _, main, others = torch.vmap(self.blend.weights)(
+                self.memory["phi"], self.blend_features.of(recent)
+            )
+            told["weight/primary"] = float(main.mean())
+            told |= {f"weight/{name}": float(others[..., i].mean()) for i, name in enumerate(self.hints)}
+        return told
+
+    def last_returns(self) -> Tensor:
+        """Return the mean primary return of each learner's last `WINDOW` episodes, `[R]`."""
+        rounds = -(-WINDOW // self.args.n_envs)
+        return torch.stack(list(self.returns)[-rounds:]).mean((0, 2))
+
+
+# -- parts ---------------------------------------------------------------------------------------------------
+
+
+def _head(policy: LinearPolicy, x: Tensor, theta: Tensor) -> Tensor:
+    """Return log-probabilities or means `[R, E, A]` for features `[R, E, F]` and weights `[R, F, A]`."""
+    head: Tensor = torch.vmap(policy.head)(theta.flatten(1), x)
+    return head
+
+
+def _padded(part: Tensor, rest: int) -> Tensor:
+    """Return `[B, T, ...]` with `rest` slots of zeros more."""
+    if not rest:
+        return part
+    return torch.cat([part, part.new_zeros(len(part), rest, *part.shape[2:])], dim=1)
+
+
+def solver(args: Args) -> Solver:
+    """Return the solver that the arguments name; the unrolled variant needs none."""
+    found: dict[str, Callable[..., Tensor]] = {
+        "neumann": partial(neumann, step=args.eta, terms=args.terms),
+        "first_order": first_order,
+        "conjugate_gradient": partial(conjugate_gradient, iterations=args.terms, damping=args.damping),
+        "exact": partial(exact, damping=args.damping),
+        "unrolled": first_order,
+    }
+    return found[args.solve]
+
+
+def split_terms(names: list[str], primary: str | None) -> tuple[str, tuple[str, ...]]:
+    """Return the primary term and the hints.
+
+    Raises:
+        UnsupportedError: `wrong-setting` when there is no term of that name.
+
+    Example:
+        >>> split_terms(["goal", "centre"], "goal")
+        ('goal', ('centre',))
+    """
+    chosen = names[0] if primary is None else primary
+    if chosen not in names:
+        hint = f"There are {list_names(names)}.{near_miss(chosen, names)}"
+        raise UnsupportedError(Problem("wrong-setting", f"no term is named '{chosen}'", hints=(hint,)))
+    return chosen, tuple(name for name in names if name != chosen)
+
+
+def horizon_of(args: Args, tasks: Tasks) -> int:
+    """Return the steps of an episode.
+
+    Raises:
+        UnsupportedError: `wrong-setting` when nobody says.
+    """
+    spec = next(iter(tasks.specs.values()))
+    said = args.horizon or (spec.env.horizon if spec.env is not None else None)
+    said = said or tasks.arguments.get("max_episode_steps") or gym.spec(tasks.env_id).max_episode_steps
+    if said is None:
+        text = f"nobody says how long an episode of '{tasks.env_id}' is"
+        raise UnsupportedError(Problem("wrong-setting", text, hints=("Pass --horizon.",)))
+    return int(said)
+
+
+def worlds_of(tasks: Tasks, count: int, device: str, seed: int) -> Any:
+    """Return environments on the device, or a loop over gymnasium's where there are none."""
+    try:
+        return make_worlds(tasks, count, device, seed)
+    except UnsupportedError as error:
+        if error.problems[0].code != "no-batch-form":
+            raise
+    program = next(iter(tasks.programs.values()))
+    envs = GymnasiumBatch(tasks.env_id, count, device, seed, **tasks.arguments)
+    return wrap_tensor(envs, program, device=device)
+
+
+# -- running it ----------------------------------------------------------------------------------------------
+
+
+def train(args: Args, console: Any = None) -> dict[str, float]:
+    """Train, or go on; return the mean primary return of the last 200 episodes, over the learners and by learner.
+
+    Raises:
+        RewardSpecError: Whatever is wrong with the spec, the settings, the device or the run folder.
+    """
+    refuse_numbers(args)
+    args = with_folder(args, "barfi")
+    tasks = read_tasks(args.spec, None, args.env, args.gamma, begun_in=copied("barfi", args))
+    agent = Barfi(args, tasks)
+    rounds = max(1, -(-args.episodes // args.n_envs))
+    most = rounds * args.n_envs * args.learners * agent.horizon
+    (program,) = tasks.programs.values()
+    with recording("barfi", args, program, steps=most, spec_text=tasks.text, console=console) as run:
+        done = 0
+        if run.arrays:
+            done = int(run.notes["rounds"])
+            agent.restore(from_arrays(run.arrays, args.device), done)
+        for i in range(done + 1, rounds + 1):
+            agent.round()
+            steps = i * args.n_envs * args.learners * agent.horizon  # slots of time, used or not
+            if i % args.log_every == 0 or i == rounds:
+                run.log(steps, {"episodes": float(i * args.n_envs), **agent.progress()})
+                if run.is_due or i == rounds:
+                    run.save(steps, to_arrays(agent.state()), {"rounds": i, "blend": agent.blend.columns})
+        last = agent.last_returns().cpu().numpy()
+        result = {"return": float(np.mean(last))}
+        if args.learners > 1:
+            result |= {f"return/{i}": float(value) for i, value in enumerate(last)}
+        run.finish(result)
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("barfi", Args, train, sys.argv[1:]))
