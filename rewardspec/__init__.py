@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rewardspec.errors import SpecError as SpecError
     from rewardspec.errors import UnsupportedError as UnsupportedError
     from rewardspec.ir.program import Program as Program
+    from rewardspec.learning.learner import RewardLearner as RewardLearner
     from rewardspec.spec.model import Spec as Spec
     from rewardspec.transition import Outcome as Outcome
     from rewardspec.transition import Transition as Transition
@@ -40,6 +41,7 @@ _PUBLIC = {
     "NonFiniteRewardError": "rewardspec.errors",
     "Outcome": "rewardspec.transition",
     "Program": "rewardspec.ir.program",
+    "RewardLearner": "rewardspec.learning.learner",
     "RewardSpecError": "rewardspec.errors",
     "Spec": "rewardspec.spec.model",
     "SpecError": "rewardspec.errors",

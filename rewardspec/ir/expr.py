@@ -99,6 +99,13 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class Gain:
+    """What this step's item adds to a set: F(the set with it) - F(the set); see `SetMemory` in `ir/program.py`."""
+
+    set: str
+
+
+@dataclass(frozen=True, slots=True)
 class StateTable:
     """`values[u]`, u being a machine's state before this step, or after it."""
 
@@ -220,6 +227,7 @@ Expr: TypeAlias = (
     | Param
     | Holds
     | Memory
+    | Gain
     | StateTable
     | OutputTable
     | Ended
@@ -306,6 +314,21 @@ def rewrite(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
         if any(a is not b for a, b in zip(items, old, strict=True)):
             expr = replace(expr, **{name: items})  # type: ignore[arg-type]
     return change(expr)
+
+
+def map_children(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """Return the expression with `change` applied to each of its operands, and to nothing deeper.
+
+    Example:
+        >>> map_children(Unary("neg", Field("obs")), lambda e: Field("next_obs"))
+        Unary(op='neg', x=Field(root='next_obs', path=(), default=None))
+    """
+    kind = type(expr)
+    if names := _CHILDREN.get(kind):
+        return replace(expr, **{name: change(getattr(expr, name)) for name in names})  # type: ignore[arg-type]
+    if name := _SEQUENCES.get(kind):
+        return replace(expr, **{name: tuple(map(change, getattr(expr, name)))})  # type: ignore[arg-type]
+    return expr
 
 
 def total(args: tuple[Expr, ...]) -> Expr:

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -58,6 +58,7 @@ def wrap(
     observe: Observe | None = None,
     detail: bool = False,
     backend: SingleBackend = "scalar",
+    learned: str | Path | None = None,
 ) -> RewardSpecWrapper:
     r"""Return the environment with the spec's reward in place of its own.
 
@@ -73,6 +74,8 @@ def wrap(
         backend: `scalar` is generated Python. `native` compiles the step with numba, once per program and machine, and
             costs a tenth of it; steps that read labels, `info`, or parts of Dict and Tuple spaces, and those with
             `detail`, stay with generated Python.
+        learned: For a spec with learned terms, the run folder in which they were learned, or its file of models: they
+            are paid as they were in the end. To learn them, see `RewardLearner`.
 
     Returns:
         The wrapped environment. On the last step of an episode `info["rewardspec"]["return"]` holds the total of each
@@ -92,7 +95,40 @@ def wrap(
         >>> 0.9 < env.step(0)[1] < 1.0
         True
     """
+    if learned is not None:
+        from rewardspec.learning.learner import wrap_learned
+
+        refuse_other(env)
+        return wrap_learned(env, spec, learned, label=label, observe=observe, detail=detail)
     return RewardSpecWrapper(env, spec, label=label, observe=observe, detail=detail, backend=backend)
+
+
+class Taken(NamedTuple):
+    """A step as it was taken: `parts` is what the program read, `steps` the number of steps before it."""
+
+    before: State
+    steps: int
+    parts: tuple[Any, ...]
+    state: State
+    reward: float
+    terminated: bool
+    truncated: bool
+    terms: tuple[float, ...]
+
+    @property
+    def next_obs(self) -> Any:
+        """The environment's observation after the step."""
+        return self.parts[2]
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The environment's info."""
+        info: dict[str, Any] = self.parts[6]
+        return info
+
+    def transition(self, layout: Layout) -> Transition:
+        """Return the step as a transition."""
+        return transition_of(layout, *self.parts)
 
 
 class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
@@ -129,9 +165,9 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         gym.Wrapper.__init__(self, env)
         program = as_program(spec)
         refuse_episode_scope(program)
-        refuse_learned(program)
-        self.layout: Layout = bind(program, env.observation_space, env.action_space)
-        self.program = self.layout.program
+        bound = bind(program, env.observation_space, env.action_space)
+        self.program = bound.program
+        self.layout: Layout = self._bound(bound)
         self._labels = labels_for(self.layout, env, label)
         self._observe: Observe = observe or program.observe
         self._detail = detail
@@ -146,6 +182,16 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         self._fused: FusedStep | None = None
         self._kept: tuple[State, int, Any] = (self._scalar.start, 0, None)
         self.last_transition: Transition | None = None
+
+    def _bound(self, layout: Layout) -> Layout:
+        """Return the layout that the steps are compiled from."""
+        refuse_learned(layout.program)
+        return layout
+
+    @property
+    def _steps_fused(self) -> bool:
+        """Whether steps go through one generated function."""
+        return not self._detail
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the generated functions out: they are made anew."""
@@ -176,7 +222,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Step the environment and pay by the program."""
-        if self._detail:
+        if not self._steps_fused:
             return self._step_in_detail(action)
         if self._fused is None:
             self._go_on(*self._kept)
@@ -186,7 +232,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
     def _go_on(self, state: State, steps: int, obs: Any) -> None:
         """Continue an episode from there, with the environment's present `step`."""
         self._kept = (state, steps, obs)
-        if self._detail:
+        if not self._steps_fused:
             return
         if self._fused is None:
             self._fused = self._fuse()
@@ -223,6 +269,19 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
 
     def _step_in_detail(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Do the same as the generated step, and tell all about it."""
+        taken = self._take(action)
+        transition = self.last_transition = taken.transition(self.layout)
+        described = self._describe((taken.before, transition), taken.terms)
+        info = {**taken.info, "rewardspec": {**described, **inner_report(taken.info)}}
+        if taken.terminated or taken.truncated:
+            info = self._report(info, taken.state, info["rewardspec"])
+        next_obs = taken.next_obs
+        if self._extension is not None:
+            next_obs = self._extension.extend(next_obs, taken.state)
+        return next_obs, taken.reward, taken.terminated, taken.truncated, info
+
+    def _take(self, action: Any) -> Taken:
+        """Step the environment and the program, and keep the state; without the generated step."""
         before, steps, obs = self._kept
         next_obs, reward, terminated, truncated, info = self.env.step(action)
         labels: tuple[bool, ...] = ()
@@ -236,13 +295,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         except Exception as error:
             raise explain_advance(self.layout, self._params, error, steps, before, *parts) from error
         self._kept = (state, steps + 1, copied(next_obs))
-        transition = self.last_transition = transition_of(self.layout, *parts)
-        info = {**info, "rewardspec": {**self._describe((before, transition), terms), **inner_report(info)}}
-        if ended or cut:
-            info = self._report(info, state, info["rewardspec"])
-        if self._extension is not None:
-            next_obs = self._extension.extend(next_obs, state)
-        return next_obs, paid, ended, cut, info
+        return Taken(before, steps, parts, state, paid, ended, cut, terms)
 
     # -- what users change and look at ------------------------------------------------------------
 

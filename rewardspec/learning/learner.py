@@ -1,0 +1,378 @@
+"""The learner of a spec's learned rewards: it watches steps, fits models to comparisons, and pays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from rewardspec.errors import LearningError, Problem, UnsupportedError
+from rewardspec.ir.layout import Layout
+from rewardspec.ir.program import Program
+from rewardspec.kinds.preferences import Preferences
+from rewardspec.kinds.reward_model import Refreshing
+from rewardspec.learning.comparisons import Comparisons, Gains, comparisons_for
+from rewardspec.learning.features import Columns, Split, split
+from rewardspec.learning.fitting import fit, held_losses
+from rewardspec.learning.models import MODELS, Ensemble, read_models, write_models
+from rewardspec.learning.trajectories import Segments, TrajectoryStore
+from rewardspec.wrappers.learned import LearnedRewardWrapper, learned_from
+from rewardspec.wrappers.single import SpecLike, as_program
+
+if TYPE_CHECKING:
+    from rewardspec.learning.callback import LearnedRewardCallback
+
+Floats = npt.NDArray[np.float32]
+
+SETTLED_ON = 20_000
+"""Stored steps, the latest, over which outputs are standardised."""
+
+Values = Callable[[Floats], Floats]
+"""The agent's own values: `[N, O]` observations, flat -> `[N]`."""
+
+
+class RewardLearner:
+    """Learns what a spec leaves to be learned, beside any agent that trains.
+
+    With stable-baselines3:
+
+        learner = RewardLearner("pendulum_heron.yaml")
+        model = SAC("MlpPolicy", learner.wrap(gymnasium.make("Pendulum-v1")))
+        model.learn(50_000, callback=learner.callback())
+
+    Any other agent calls `observe` after each step of its environments and `refresh` now and then, and pays stored
+    steps anew by `pay`.
+
+    Attributes:
+        program: The compiled spec.
+        models: Per learned part, its ensemble; made when the first environment is wrapped.
+        store: The latest steps; made by the first `observe`.
+        reports: What every refresh came to, in order: plain data with `steps`, `name`, `refresh` and the numbers of
+            `FitReport` and of the comparisons.
+    """
+
+    def __init__(
+        self, spec: SpecLike, *, seed: int = 0, folder: str | Path | None = None, store_on_disk: bool = False
+    ) -> None:
+        """Make a learner that has seen nothing.
+
+        Args:
+            spec: A spec with at least one learned term.
+            seed: Seed of weights, of what is drawn, and of simulated teachers.
+            folder: Folder of the run: for questions to people, and for the store where it is on disk.
+            store_on_disk: Whether the stored steps live in files of the folder and not in memory.
+
+        Raises:
+            SpecError: The spec is wrong.
+            UnsupportedError: `nothing-learned`; `needs-folder`.
+        """
+        self.program: Program = as_program(spec)
+        if not self.program.learned:
+            hint = "Train on it as it is: rewardspec.wrap(env, spec)."
+            message = f"nothing of the reward of '{self.program.name}' is learned"
+            raise UnsupportedError(Problem("nothing-learned", message, hints=(hint,)))
+        self.folder = None if folder is None else Path(folder)
+        if store_on_disk and self.folder is None:
+            raise UnsupportedError(Problem("needs-folder", "a store on disk needs a folder"))
+        self._on_disk = store_on_disk
+        self._seed = seed
+        self._rng = np.random.default_rng((seed, 1))
+        self._split: Split | None = None
+        self.models: dict[str, Ensemble] = {}
+        self._sources: dict[str, Comparisons] = {}
+        self._next: dict[str, int] = {
+            learned.name: settings_of(learned.settings).after for learned in self.program.learned
+        }
+        self._refreshed: dict[str, int] = dict.fromkeys(self._next, 0)
+        self.store: TrajectoryStore | None = None
+        self._late: dict[str, npt.NDArray[Any]] | None = None
+        self.reports: list[dict[str, Any]] = []
+
+    # -- environments --------------------------------------------------------------------------------
+
+    def wrap(self, env: gym.Env[Any, Any], **options: Any) -> LearnedRewardWrapper:
+        """Return an environment that pays by the present models and tells what the learner needs.
+
+        Args:
+            env: Any gymnasium environment that fits the spec.
+            options: `label` and `observe`, as `rewardspec.wrap` takes them.
+
+        Raises:
+            MismatchError: The environment lacks what the spec reads, or differs from one wrapped before.
+        """
+        return LearnedRewardWrapper(env, self.program, learner=self, **options)
+
+    def bind(self, layout: Layout) -> Split:
+        """Return the split of a layout; the first one decides the models' form."""
+        found = split(layout)
+        if self._split is None:
+            self._split = found
+            for i, columns in enumerate(found.columns):
+                settings = settings_of(columns.learned.settings)
+                width = columns.inputs.stop - columns.inputs.start
+                name = columns.learned.name
+                if not width:
+                    message = f"the model of '{name}' would see nothing: no part of observation or action is a number"
+                    raise UnsupportedError(Problem("no-inputs", message, columns.learned.place))
+                self.models[name] = Ensemble(settings.model, width, seed=self._seed * 1009 + i)
+                self._sources[name] = comparisons_for(columns, self.folder)
+        elif found.width != self._split.width:
+            message = "this environment's spaces differ from those of the one that was wrapped first"
+            raise UnsupportedError(Problem("other-spaces", message))
+        return found
+
+    @property
+    def split(self) -> Split:
+        """The spec as the environments see it.
+
+        Raises:
+            LearningError: `nothing-wrapped` before the first `wrap`.
+        """
+        if self._split is None:
+            hint = "Train on `learner.wrap(env)`."
+            raise LearningError(
+                Problem("nothing-wrapped", "the learner has wrapped no environment", hints=(hint,))
+            )
+        return self._split
+
+    def callback(self) -> LearnedRewardCallback:
+        """Return what `model.learn(callback=...)` of stable-baselines3 takes."""
+        from rewardspec.learning.callback import LearnedRewardCallback
+
+        return LearnedRewardCallback(self)
+
+    # -- learning --------------------------------------------------------------------------------------
+
+    @property
+    def needs_values(self) -> bool:
+        """Whether a learned part is fitted to regrets, and needs the agent's values."""
+        return any(
+            isinstance(each.settings, Preferences) and each.settings.statistic == "regret"
+            for each in self.program.learned
+        )
+
+    def observe(
+        self, features: npt.ArrayLike, ended: npt.ArrayLike, ends: npt.ArrayLike | None = None
+    ) -> None:
+        """Keep a step of every environment.
+
+        Args:
+            features: `[B, F]`, from `info["learned"].features`.
+            ended: `[B]` whether the step was the last of its episode.
+            ends: `[B, 2 O + 1]` the agent's observation before the step, after it, and whether the step terminated;
+                where `needs_values`.
+
+        Raises:
+            LearningError: `broken-features` for numbers that are not finite.
+        """
+        rows = np.asarray(features, np.float32)
+        if ends is not None:
+            rows = np.concatenate([rows, np.asarray(ends, np.float32)], axis=1)
+        if self.store is None:
+            steps = max(settings_of(each.settings).store for each in self.program.learned)
+            folder = self.folder / "store" if self._on_disk and self.folder is not None else None
+            self.store = TrajectoryStore(steps, len(rows), rows.shape[1], folder)
+            if self._late is not None:
+                self.store.take_state(self._late)
+                self._late = None
+        if not np.isfinite(rows).all():
+            where = int(np.argwhere(~np.isfinite(rows))[0][1])
+            message = (
+                f"a learned reward would see {rows[:, where].tolist()[:3]} in {self._feature_name(where)}"
+            )
+            raise LearningError(Problem("broken-features", message))
+        self.store.add(rows, ended)
+
+    def _feature_name(self, column: int) -> str:
+        terms = self.split.layout.program.terms[len(self.split.known) :]
+        return f"'{terms[column].name}'" if column < len(terms) else "the agent's observation"
+
+    def is_due(self, steps: int) -> bool:
+        """Return whether a refresh is due after that many environment steps of the run."""
+        return any(steps >= due for due in self._next.values())
+
+    def refresh(self, steps: int, values: Values | None = None) -> list[dict[str, Any]]:
+        """Fit every model whose refresh is due; return what it came to, empty where nothing was due.
+
+        Args:
+            steps: Environment steps of the run so far.
+            values: The agent's own values; where `needs_values`.
+
+        Raises:
+            LearningError: `all-tied` where the spec says `when_tied: stop` and no pair was decided; `wrong-answer`.
+        """
+        found = []
+        for columns in self.split.columns:
+            name = columns.learned.name
+            settings = settings_of(columns.learned.settings)
+            if steps < self._next[name] or self.store is None:
+                continue
+            while self._next[name] <= steps:
+                self._next[name] += settings.every
+            found.append(self._refresh_one(columns, settings, steps, values))
+        self.reports += found
+        return found
+
+    def _refresh_one(
+        self, columns: Columns, settings: Refreshing, steps: int, values: Values | None
+    ) -> dict[str, Any]:
+        assert self.store is not None
+        name = columns.learned.name
+        model = self.models[name]
+        gains = (
+            self._gains(values)
+            if getattr(settings, "statistic", "") == "regret" and values is not None
+            else None
+        )
+        drawn = self._sources[name].draw(self.store, self._rng, gains)
+        self._refreshed[name] += 1
+        report: dict[str, Any] = {
+            "steps": steps,
+            "name": name,
+            "refresh": self._refreshed[name],
+            **drawn.facts,
+        }
+        if not len(drawn.pairs):
+            if settings.when_tied == "stop":
+                raise self._all_tied(columns, settings, drawn.facts)
+            return report | {"pairs": 0}
+        if not model.is_fitted:
+            model.see(self.store.latest(SETTLED_ON)[:, columns.inputs])
+        told = fit(model, drawn.pairs, settings.fit, self._rng)
+        model.settle(self.store.latest(SETTLED_ON)[:, columns.inputs], held_losses(model, drawn.pairs))
+        return report | told.to_data()
+
+    def _all_tied(self, columns: Columns, settings: Refreshing, facts: Mapping[str, float]) -> LearningError:
+        hints: tuple[str, ...] = (
+            "Make a margin smaller, or add a factor that tells such segments apart.",
+            "`when_tied: keep` goes on with the last model.",
+        )
+        message = f"no pair of '{columns.learned.name}' was decided: of {facts.get('drawn', 0):.0f} drawn all were tied"
+        if not facts.get("drawn"):
+            message = (
+                f"'{columns.learned.name}' found no segment of {settings.segment} steps in what is stored"
+            )
+            hints = ("Episodes are shorter: say a shorter `segment`.",)
+        return LearningError(Problem("all-tied", message, columns.learned.place, hints))
+
+    def _gains(self, values: Values) -> Gains:
+        """Return how much value segments gained, by the agent's values of their ends."""
+        store, first = self.store, self.split.width
+        assert store is not None
+        size = (store.features.shape[2] - first - 1) // 2
+
+        def gained(segments: Segments) -> Floats:
+            if not len(segments):
+                return np.zeros(0, np.float32)
+            start = store.features[segments.rows[:, 0], segments.envs, first : first + size]
+            last = store.features[segments.rows[:, -1], segments.envs]
+            after = values(last[:, first + size : first + 2 * size]) * (last[:, -1] == 0)
+            return np.asarray(after - values(start), np.float32)
+
+        return gained
+
+    # -- paying ------------------------------------------------------------------------------------------
+
+    def say(self, features: npt.ArrayLike) -> dict[str, npt.NDArray[np.float64]]:
+        """Return what each model says of `[N, F]` features: `[N]` by name."""
+        rows = np.asarray(features, np.float32)
+        return {
+            c.learned.name: self.models[c.learned.name].reward(rows[:, c.inputs]) for c in self.split.columns
+        }
+
+    def pay(
+        self, features: npt.ArrayLike, params: Mapping[str, float] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return `[N]` the sum of the learned terms for stored steps, by the present models.
+
+        Args:
+            features: `[N, F]`.
+            params: Values of parameters where they differ from their initial ones.
+        """
+        rows = np.asarray(features, np.float64)
+        values = {param.name: param.initial for param in self.program.params} | dict(params or {})
+        paid: npt.NDArray[np.float64] = self.split.pay(rows, self.say(rows), values).sum(0)
+        return paid
+
+    # -- plain data --------------------------------------------------------------------------------------
+
+    def save_models(self, path: str | Path) -> None:
+        """Write the reward models to an `.npz` file, for `rewardspec.wrap(env, spec, learned=path)`."""
+        write_models(self.models, self.program.digest(), Path(path))
+
+    def load_models(self, source: str | Path | bytes) -> None:
+        """Take up models that were learned for the same spec.
+
+        Raises:
+            LearningError: `broken-model`.
+        """
+        read_models(self.models, self.program.digest(), source if isinstance(source, bytes) else Path(source))
+
+    def save(self, folder: Path) -> None:
+        """Write all that the learner needs to go on, for a checkpoint."""
+        self.save_models(folder / MODELS)
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        if self.store is not None:
+            arrays |= {f"store/{key}": array for key, array in self.store.state().items()}
+        for name, source in self._sources.items():
+            arrays |= {f"source/{name}/{key}": array for key, array in source.state().items()}
+        np.savez(folder / "learner.npz", allow_pickle=False, **arrays)
+        state = {
+            "random": self._rng.bit_generator.state,
+            "next": self._next,
+            "refreshed": self._refreshed,
+            "reports": self.reports,
+        }
+        (folder / "learner.json").write_text(json.dumps(state))
+
+    def load(self, folder: Path) -> None:
+        """Go on from what `save` wrote.
+
+        Raises:
+            LearningError: `broken-model`, `broken-store`, `broken-checkpoint`.
+        """
+        self.load_models(folder / MODELS)
+        try:
+            state = json.loads((folder / "learner.json").read_text())
+            with np.load(folder / "learner.npz", allow_pickle=False) as file:
+                arrays = {key: file[key] for key in file.files}
+            self._rng.bit_generator.state = state["random"]
+            self._next, self._refreshed = dict(state["next"]), dict(state["refreshed"])
+            self.reports = list(state["reports"])
+            for name, source in self._sources.items():
+                own = _under(f"source/{name}/", arrays)
+                if own:
+                    source.take_state(own)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problem = Problem("broken-checkpoint", f"{folder} cannot be read: {error}")
+            raise LearningError(problem) from error
+        self._late = _under("store/", arrays) or None
+        if self.store is not None and self._late is not None:
+            self.store.take_state(self._late)
+            self._late = None
+
+
+def wrap_learned(
+    env: gym.Env[Any, Any], spec: SpecLike, place: str | Path, **options: Any
+) -> LearnedRewardWrapper:
+    """Return an environment that pays learned terms as a finished run has learned them; see `wrap`."""
+    file = learned_from(place)
+    learner = RewardLearner(spec)
+    wrapped = learner.wrap(env, **options)
+    learner.load_models(file)
+    return wrapped
+
+
+def settings_of(settings: object) -> Refreshing:
+    """Return a learned part's options as what they are."""
+    assert isinstance(settings, Refreshing)
+    return settings
+
+
+def _under(start: str, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    return {key[len(start) :]: array for key, array in arrays.items() if key.startswith(start)}

@@ -1,0 +1,200 @@
+"""Reward models: ensembles of small networks, fitted in torch, asked for a single step in NumPy."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rewardspec.errors import LearningError, Problem, missing_extra
+from rewardspec.kinds.reward_model import NominalWorst, RewardModel
+from rewardspec.learning.combining import combine
+
+try:
+    import torch
+except ImportError as error:
+    raise missing_extra("torch", "torch", "learned rewards") from error
+
+Floats = npt.NDArray[np.float32]
+
+MODELS = "learned.npz"
+"""Name of the file of reward models in a run folder."""
+
+LEAST_SPREAD = 1e-6
+"""Spread below which an input or an output counts as constant, and is only centred."""
+
+BLOCK = 16_384
+"""Steps that are asked at a time: more need memory and are no faster."""
+
+
+class Ensemble:
+    """M networks of one form, their weights stacked: `[M, in, out]` for each layer.
+
+    Inputs are centred and scaled by mean and spread of the steps that were fitted; each member's output, where the
+    model says `standardise`, by mean and spread over the steps stored at the last refresh.
+
+    Attributes:
+        form: The model's options.
+        width: Numbers that it sees of a step.
+        weights: `[M, in, out]` and `[M, 1, out]` in turn, torch parameters.
+        is_fitted: False before the first refresh: it says 0 then.
+        nominal: The member with the least held-out loss.
+        worst: The member with the least mean over the stored steps.
+    """
+
+    def __init__(self, form: RewardModel, width: int, seed: int) -> None:
+        """Draw the weights as torch's linear layers do: uniform within 1 / sqrt(inputs)."""
+        self.form, self.width = form, width
+        generator = torch.Generator().manual_seed(seed)
+        sizes = (width, *form.hidden, 1)
+        self.weights: list[torch.Tensor] = []
+        for wide, narrow in itertools.pairwise(sizes):
+            bound = 1.0 / np.sqrt(max(wide, 1))
+            for rows in (wide, 1):
+                drawn = torch.rand(form.ensemble, rows, narrow, generator=generator) * 2 - 1
+                self.weights.append((drawn * bound).requires_grad_())
+        self.centre = np.zeros(width, np.float32)
+        self.spread = np.ones(width, np.float32)
+        self.mean = np.zeros(form.ensemble, np.float32)
+        self.scale = np.ones(form.ensemble, np.float32)
+        self.nominal = self.worst = 0
+        self.is_fitted = False
+        self._fast: list[Floats] | None = None
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    def scores(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return `[M, N]` scores as the networks give them, not standardised; `inputs` are `[N, D]` or `[M, N, D]`."""
+        centre, spread = torch.from_numpy(self.centre), torch.from_numpy(self.spread)
+        x = (inputs - centre.to(inputs)) / spread.to(inputs)
+        x = x.expand(self.form.ensemble, *x.shape) if x.ndim == 2 else x
+        last = len(self.weights) - 2
+        for i in range(0, len(self.weights), 2):
+            x = torch.baddbmm(self.weights[i + 1], x, self.weights[i])
+            if i < last:
+                x = torch.relu(x) if self.form.activation == "relu" else torch.tanh(x)
+        scores: torch.Tensor = x.squeeze(-1)
+        return scores
+
+    def members(self, inputs: npt.ArrayLike) -> Floats:
+        """Return `[M, N]` rewards of the members for `[N, D]` inputs, standardised where the model says so."""
+        rows = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))
+        with torch.no_grad():
+            blocks = (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
+            found = [self.scores(block).numpy() for block in blocks]
+        scores = np.concatenate(found, axis=1) if found else np.zeros((self.form.ensemble, 0), np.float32)
+        return (scores - self.mean[:, None]) / self.scale[:, None]
+
+    def reward(self, inputs: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return `[N]` rewards for `[N, D]` inputs: 0 before the first refresh."""
+        if not self.is_fitted:
+            return np.zeros(len(np.asarray(inputs)))
+        combined: npt.NDArray[np.float64] = self._combined(self.members(inputs)).astype(np.float64)
+        return combined
+
+    def reward_of_one(self, inputs: npt.ArrayLike) -> float:
+        """Return the reward of one step, `[D]` inputs: NumPy alone, a tenth of torch's time for a single row."""
+        if not self.is_fitted:
+            return 0.0
+        if self._fast is None:
+            self._fast = [weight.detach().numpy().copy() for weight in self.weights]
+        fast = self._fast
+        x = ((np.asarray(inputs, np.float32) - self.centre) / self.spread)[None, None, :]
+        last = len(fast) - 2
+        for i in range(0, len(fast), 2):
+            x = x @ fast[i] + fast[i + 1]
+            if i < last:
+                x = np.maximum(x, 0.0, out=x) if self.form.activation == "relu" else np.tanh(x, out=x)
+        return float(self._combined((x[:, 0, 0] - self.mean) / self.scale))
+
+    def _combined(self, members: Any) -> Any:
+        how = self.form.combine
+        over_batch = isinstance(how, NominalWorst) and how.worst_over == "batch"
+        return combine(members, how, self.nominal, self.worst if over_batch else None)
+
+    # -- after fitting -----------------------------------------------------------------------------
+
+    def see(self, inputs: Floats) -> None:
+        """Take the scale of the inputs from `[N, D]` steps; done once, before the first fit."""
+        self.centre = inputs.mean(0).astype(np.float32)
+        spread = inputs.std(0)
+        self.spread = np.where(spread < LEAST_SPREAD, 1.0, spread).astype(np.float32)
+
+    def settle(self, inputs: Floats, losses: npt.NDArray[np.float64]) -> None:
+        """Take each member's scale from `[N, D]` stored steps, and who is nominal from `[M]` losses."""
+        self._fast = None
+        self.mean[:], self.scale[:] = 0.0, 1.0
+        scores = self.members(inputs)
+        if self.form.standardise:
+            self.mean = scores.mean(1)
+            spread = scores.std(1)
+            self.scale = np.where(spread < LEAST_SPREAD, 1.0, spread).astype(np.float32)
+        self.nominal = int(np.argmin(losses))
+        self.worst = int(np.argmin(((scores - self.mean[:, None]) / self.scale[:, None]).mean(1)))
+        self.is_fitted = True
+
+    # -- plain data --------------------------------------------------------------------------------
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all that it has learned, as plain arrays."""
+        weights = {f"weight_{i}": w.detach().numpy().copy() for i, w in enumerate(self.weights)}
+        scale = {name: getattr(self, name) for name in ("centre", "spread", "mean", "scale")}
+        chosen = np.array([self.nominal, self.worst, self.is_fitted], np.int64)
+        return {**weights, **scale, "chosen": chosen}
+
+    def take_arrays(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take up what `to_arrays` gave.
+
+        Raises:
+            LearningError: `broken-model` when they are of another form.
+        """
+        try:
+            for i, weight in enumerate(self.weights):
+                given = np.asarray(arrays[f"weight_{i}"], np.float32)
+                if given.shape != tuple(weight.shape):
+                    raise ValueError(f"layer {i // 2} has the shape {given.shape}, not {tuple(weight.shape)}")
+                with torch.no_grad():
+                    weight.copy_(torch.from_numpy(given))
+            for name in ("centre", "spread", "mean", "scale"):
+                getattr(self, name)[...] = arrays[name]
+            self.nominal, self.worst, fitted = (int(value) for value in arrays["chosen"])
+        except (KeyError, ValueError) as error:
+            message = f"the saved reward model is not of this spec's form: {error}"
+            raise LearningError(Problem("broken-model", message)) from error
+        self.is_fitted, self._fast = bool(fitted), None
+
+
+def write_models(models: Mapping[str, Ensemble], digest: str, path: Path | io.BytesIO) -> None:
+    """Write reward models as `.npz`: plain arrays, and the digest of the program that they belong to."""
+    arrays = {f"{name}/{key}": a for name, model in models.items() for key, a in model.to_arrays().items()}
+    np.savez(path, allow_pickle=False, digest=np.array(json.dumps({"digest": digest})), **arrays)
+
+
+def read_models(models: Mapping[str, Ensemble], digest: str, source: Path | bytes) -> None:
+    """Read what `write_models` wrote into models of the same spec.
+
+    Raises:
+        LearningError: `broken-model`.
+    """
+    name = str(source) if isinstance(source, Path) else "the reward models"
+    try:
+        with np.load(io.BytesIO(source) if isinstance(source, bytes) else source, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        written = json.loads(str(arrays.pop("digest")))["digest"]
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise LearningError(Problem("broken-model", f"{name} cannot be read: {error}")) from error
+    if written != digest:
+        hint = "Take the spec from the run that the models were learned in."
+        problem = Problem("broken-model", f"{name} was learned for another spec", hints=(hint,))
+        raise LearningError(problem)
+    for model in models:
+        start = f"{model}/"
+        own = {key[len(start) :]: array for key, array in arrays.items() if key.startswith(start)}
+        models[model].take_arrays(own)
