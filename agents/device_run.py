@@ -214,7 +214,7 @@ def with_folder(args: Any, agent: str) -> Any:
 
 def returns_of(
     tasks: Tasks,
-    choose: Callable[[Any], Tensor],
+    choose: Callable[[Any, Any], Tensor],
     device: str,
     seed: int,
     *,
@@ -226,7 +226,7 @@ def returns_of(
 
     Args:
         tasks: What was learned.
-        choose: Observations with memory -> actions as the environments take them.
+        choose: Environments and their observations with memory -> actions as the environments take them.
         device: Torch device.
         seed: Seeds the environments.
         stacked: As for `make_worlds`.
@@ -241,7 +241,7 @@ def returns_of(
     playing = torch.ones_like(returns)
     with torch.no_grad():
         for _ in range(limit):
-            obs, reward, terminated, truncated, _ = worlds.step(choose(obs))
+            obs, reward, terminated, truncated, _ = worlds.step(choose(worlds, obs))
             returns += playing * reward
             playing *= ~(terminated | truncated)
             if not playing.any():

@@ -12,10 +12,14 @@ paid from every machine state. R counterfactuals cost no memory, and a few gathe
 - `--crm states`: every state of the environment's own machine (CRM).
 - `--crm tasks`: every state of every spec's machine: what one task did teaches all of them.
 
+With `--heads` a machine state is no input of the network but chooses among its outputs. One pass then gives the values
+of all R states, so counterfactuals cost a few gathers here too, and states share what they know of the world.
+
 Source:
     Toro Icarte et al., "Reward Machines" (JAIR 73, 2022), section 3.3, for CRM. Mnih et al. 2015 and van Hasselt et
     al. 2016 for double DQN; the target network follows by a moving average (Lillicrap et al. 2016) so that no step
-    has to be counted.
+    has to be counted. Outputs of their own for machine states: after QRM (Toro Icarte et al., ICML 2018), which has a
+    network for each; here they share all layers but the last.
 """
 
 from __future__ import annotations
@@ -74,6 +78,8 @@ class Args:
     """The gradient is scaled down to this norm."""
     hidden: tuple[int, ...] = (64, 64)
     """Units of the hidden layers."""
+    heads: bool = False
+    """Whether every machine state has outputs of its own on one network, instead of being an input of it."""
     seed: int = 0
     device: str = "cpu"
     """`cpu`, `cuda` or `cuda:1`."""
@@ -114,10 +120,12 @@ class DQN(Resident):
             hint = "Declare a `reward_machine` or an `ltl` term, or pass --crm none."
             text = f"{', '.join(self.names)}: no machine with two states or more, so nothing to replay from"
             raise UnsupportedError(Problem("needs-machine", text, hints=(hint,)))
-        self.sight = Sight(self.worlds.single_observation_space, device)
+        seen = self.worlds.env if args.heads else self.worlds
+        self.sight = Sight(seen.single_observation_space, device)
         self.weights, self._depth = Weights(), len(args.hidden)
         self.trunk = Trunk(self.sight, self.weights)
-        add_layers(self.weights, "q", self.trunk.size, args.hidden, self.actions, 1.0)
+        self._heads = len(self.names) * self.machines.states if args.heads else 1
+        add_layers(self.weights, "q", self.trunk.size, args.hidden, self._heads * self.actions, 1.0)
         torch.manual_seed(args.seed)
         self._specs, self._states = self._counterfactuals(lives)
         batch = args.n_envs
@@ -168,11 +176,16 @@ class DQN(Resident):
     # -- steps ---------------------------------------------------------------------------------------
 
     def values(self, weights: Tensor, obs: Any, spec: Tensor, u: Tensor) -> Tensor:
-        """Return Q `[N, A]` of raw observations in specs and machine states `[N]`."""
-        w = self.weights.split(weights)
-        return layers(
-            w, "q", self.trunk(w, self.sight(self.worlds.extended(obs, spec, u))), self._depth, torch.relu
-        )
+        """Return Q `[N, R, A]` of raw observations in specs and machine states `[N, R]`."""
+        w, each = self.weights.split(weights), u.shape[1]
+        if not self.args.heads:
+            obs = {key: repeated(part, each) for key, part in parts_of(obs).items()}
+            obs = self.worlds.extended(obs.get("", obs), spec.flatten(), u.flatten())
+        said = layers(w, "q", self.trunk(w, self.sight(obs)), self._depth, torch.relu)
+        if not self.args.heads:
+            return said.view(-1, each, self.actions)
+        head = (spec * self.machines.states + u).unsqueeze(2).expand(-1, -1, self.actions)
+        return said.view(-1, self._heads, self.actions).gather(1, head)
 
     def take(self, action: Tensor) -> Memory:
         """Step the environments by actions `[B]`; return rows for the buffer."""
@@ -201,13 +214,18 @@ class DQN(Resident):
         memory, batch = self.memory, self.args.n_envs
         with torch.no_grad():
             obs = whole({key: part for key, part in memory.items() if key.startswith("now.")}, "now.")
-            best = self.values(memory["weights"], obs, self.worlds.spec, self.worlds.u).argmax(1)
+            best = self.best(self.worlds, obs)
         chance, other = torch.rand(2, batch, device=best.device)
         action = torch.where(chance < memory["explore"], (other * self.actions).to(torch.int64), best)
         rows = (memory["taken"] + self._lanes) % self._rows
         for key, part in self.take(action).items():
             memory[f"buffer.{key}"].index_copy_(0, rows, part)
         memory["taken"].add_(batch)
+
+    def best(self, worlds: Any, obs: Any) -> Tensor:
+        """Return the best actions `[B]` for raw observations, in each environment's own spec and machine state."""
+        spec, u = worlds.spec.unsqueeze(1), worlds.u.unsqueeze(1)
+        return self.values(self.memory["weights"], obs, spec, u).squeeze(1).argmax(1)
 
     # -- updates -------------------------------------------------------------------------------------
 
@@ -231,23 +249,18 @@ class DQN(Resident):
     def loss(self, weights: Tensor, rows: Memory) -> Tensor:
         """Return the Huber loss of Q against double DQN's targets, over all counterfactuals that exist."""
         spec, u, reward, after, lives, exists = self.replay(rows)
-        each = u.shape[1]
         now, later = (
-            whole({k: repeated(part, each) for k, part in rows.items() if k.startswith(name)}, name)
+            whole({key: part for key, part in rows.items() if key.startswith(name)}, name)
             for name in ("now.", "next.")
         )
         with torch.no_grad():
-            chosen = self.values(weights.detach(), later, spec.flatten(), after.flatten()).argmax(
-                1, keepdim=True
-            )
-            onward = self.values(self.memory["target"], later, spec.flatten(), after.flatten()).gather(
-                1, chosen
-            )
-            target = reward.flatten() + self.gamma * lives.flatten() * onward.squeeze(1)
-        q = self.values(weights, now, spec.flatten(), u.flatten())
-        said = q.gather(1, repeated(rows["action"], each).unsqueeze(1)).squeeze(1)
+            chosen = self.values(weights.detach(), later, spec, after).argmax(2, keepdim=True)
+            onward = self.values(self.memory["target"], later, spec, after).gather(2, chosen).squeeze(2)
+            target = reward + self.gamma * lives * onward
+        action = rows["action"].view(-1, 1, 1).expand(-1, u.shape[1], 1)
+        said = self.values(weights, now, spec, u).gather(2, action).squeeze(2)
         error = torch.nn.functional.smooth_l1_loss(said, target, reduction="none")
-        return (error * exists.flatten()).sum() / exists.sum()
+        return (error * exists).sum() / exists.sum()
 
     def improve(self, index: Tensor) -> None:
         """Take one step of Adam on the loss of the buffer's rows `index` `[N]`; let the target follow."""
@@ -289,11 +302,10 @@ class DQN(Resident):
 
     def evaluate(self, tasks: Tasks) -> dict[str, float]:
         """Return the mean return of the best actions, by spec."""
-        w = self.weights.split(self.memory["weights"])
 
-        def choose(obs: Any) -> Tensor:
-            features = self.trunk(w, self.sight(obs))
-            return layers(w, "q", features, self._depth, torch.relu).argmax(1) + self._first
+        def choose(worlds: Any, obs: Any) -> Tensor:
+            nobody = torch.zeros_like(worlds.spec, dtype=torch.bool)
+            return self.best(worlds, worlds.env.reset(nobody)) + self._first
 
         return returns_of(tasks, choose, self.args.device, self.args.seed + 1_000_003, stacked=True)
 

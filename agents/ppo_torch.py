@@ -306,7 +306,7 @@ class PPO(Resident):
         """Return the mean return of the likeliest actions, by spec."""
         net, w = self.net, self.net.weights.split(self.memory["weights"])
 
-        def choose(obs: Any) -> Tensor:
+        def choose(_: Any, obs: Any) -> Tensor:
             return net.for_environment(net.best(net.policy(w, net.trunk(w, self.sight(obs)))))
 
         return returns_of(tasks, choose, self.args.device, self.args.seed + 1_000_003)

@@ -43,10 +43,11 @@ def args(place: Path, **more: Any) -> Args:
     return Args(**{**SMALL, "folder": place.parent / "run", **more})
 
 
-def test_one_network_learns_several_specs(specs: Path) -> None:
+@pytest.mark.parametrize("heads", [False, True])
+def test_one_network_learns_several_specs(specs: Path, heads: bool) -> None:
     """And its values are those of the best way: the discount to the power of what is left of it."""
     tasks = read_tasks(None, specs)
-    agent = DQN(args(specs, specs=specs, crm="tasks"), tasks)
+    agent = DQN(args(specs, specs=specs, crm="tasks", heads=heads), tasks)
     assert agent.evaluate(tasks)["return/both"] == 0.0
     agent.warm_up()
     for i in range(200):
@@ -59,7 +60,7 @@ def test_one_network_learns_several_specs(specs: Path) -> None:
         "return": 1.0,
     }
     middle, spec, u = torch.tensor([3, 3, 3]), torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0])
-    best = agent.values(agent.memory["weights"], middle, spec, u).max(1).values
+    best = agent.values(agent.memory["weights"], middle, spec[:, None], u[:, None]).amax(2).squeeze(1)
     np.testing.assert_allclose(best.detach(), [0.95**8, 0.95**2, 0.95**2], atol=0.03)
 
 
