@@ -107,6 +107,20 @@ def tree_lines(tree: Tree, conditions: Sequence[str], assign: Callable[[Leaf], l
     return branch(conditions[tree.bit], yes, no)
 
 
+def trees_lines(
+    name: str,
+    trees: Sequence[Tree],
+    conditions: Sequence[str],
+    assign: Callable[[int, Leaf], list[str]],
+) -> list[str]:
+    """Return a machine's step as nested `if` statements; `name` holds its state, `assign` is told it and the leaf."""
+    cases = [
+        tree_lines(tree, conditions, lambda leaf, state=state: assign(state, leaf))  # type: ignore[misc]
+        for state, tree in enumerate(trees)
+    ]
+    return dispatch_lines(name, cases)
+
+
 def dispatch_lines(name: str, cases: Sequence[list[str]]) -> list[str]:
     r"""Return `cases[name]` as a binary search over a state number; neighbours that do the same are one case.
 

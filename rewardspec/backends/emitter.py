@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rewardspec.backends.arithmetic import HELPERS
-from rewardspec.backends.decisions import Leaf, Tree, bare, decision_trees, dispatch_lines, tree_lines
+from rewardspec.backends.decisions import Leaf, Tree, bare, decision_trees, trees_lines
 from rewardspec.backends.python_text import (
     array_code,
     count_uses,
@@ -196,7 +196,7 @@ class Emitter:
         def assignments(state: int, leaf: Leaf) -> list[str]:
             lines = [f"v{i} = {leaf.target}"] if leaf.target != state else []
             for name, table in tables.items():
-                entry = _entry(table.values[leaf.target if isinstance(table, ir.StateTable) else leaf.output])
+                entry = entry_at(table, leaf)
                 if entry != defaults[name]:
                     lines.append(f"{name} = {entry}")
             return lines
@@ -205,11 +205,7 @@ class Emitter:
         for name, table in tables.items():
             self.emit(f"{name} = {defaults[name]}")
             self.known[table] = Value(name)
-        cases = [
-            tree_lines(tree, conditions, lambda leaf, state=state: assignments(state, leaf))  # type: ignore[misc]
-            for state, tree in enumerate(trees)
-        ]
-        for line in dispatch_lines(f"v{i}", cases):  # a local name is read faster than the state's
+        for line in trees_lines(f"v{i}", trees, conditions, assignments):
             self.emit(line)
 
     def look_up(self, machine: Machine, conditions: list[str]) -> None:
@@ -555,6 +551,11 @@ def _usual(table: ir.StateTable | ir.OutputTable) -> str:
     if isinstance(table, ir.OutputTable):
         return _entry(table.values[0])
     return _entry(Counter(table.values).most_common(1)[0][0])
+
+
+def entry_at(table: ir.StateTable | ir.OutputTable, leaf: Leaf) -> str:
+    """Return code of a table's entry where a machine's step has come to a leaf."""
+    return _entry(table.values[leaf.target if isinstance(table, ir.StateTable) else leaf.output])
 
 
 def _entry(value: float | bool) -> str:

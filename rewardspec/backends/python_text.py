@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.program import Program
+
+PARTS = "action, next_obs, reward, terminated, truncated, info"
+"""What a step is made of, but the observation before it."""
 
 
 def count_uses(program: Program) -> dict[Expr, int]:
@@ -71,12 +75,78 @@ def is_float(expr: Expr) -> bool:
     return False
 
 
+def sign_of(expr: Expr) -> str:
+    """Return `+` where a value is never negative, `-` where it is never positive, by its form alone; it may be NaN.
+
+    Example:
+        >>> x = ir.Field("obs", ((0,),))
+        >>> sign_of(ir.Binary("mul", ir.Binary("mul", ir.Const(-0.1), x), x)), sign_of(x)
+        ('-', '')
+    """
+    match expr:
+        case ir.Const(value):
+            return _sign_of_number(value)
+        case ir.StateTable() | ir.OutputTable():
+            return _joint_sign([_sign_of_number(value) for value in expr.values])
+        case ir.Unary("neg", x):
+            return _opposite(sign_of(x))
+        case ir.Call("abs" | "exp" | "sqrt" | "sigmoid"):
+            return "+"
+        case ir.Combine("sum" | "min" | "max", args):
+            return _joint_sign([sign_of(arg) for arg in args])
+        case ir.Binary("add", a, b) | ir.Where(_, a, b):
+            return _joint_sign([sign_of(a), sign_of(b)])
+        case ir.Binary("sub", a, b):
+            return _joint_sign([sign_of(a), _opposite(sign_of(b))])
+        case ir.Binary("mul") | ir.Combine("product"):
+            odd = [factor for factor, times in Counter(_factors(expr)).items() if times % 2]
+            signs = [sign_of(factor) for factor in odd]
+            return "" if "" in signs else "-" if signs.count("-") % 2 else "+"
+    return ""
+
+
+def _sign_of_number(value: float | bool) -> str:
+    return "+" if value >= 0 else "-" if value < 0 else ""
+
+
+def _opposite(sign: str) -> str:
+    return {"+": "-", "-": "+"}.get(sign, "")
+
+
+def _joint_sign(signs: list[str]) -> str:
+    return signs[0] if len(set(signs)) == 1 else ""
+
+
+def _factors(expr: Expr) -> list[Expr]:
+    match expr:
+        case ir.Binary("mul", a, b):
+            return _factors(a) + _factors(b)
+        case ir.Combine("product", args):
+            return [factor for arg in args for factor in _factors(arg)]
+    return [expr]
+
+
 def number_text(value: float) -> str:
     """Return a number's text; the only text that a user's number ever becomes."""
     if math.isfinite(value):
         text = repr(float(value))
         return f"({text})" if value < 0 else text
     return "_nan" if math.isnan(value) else "_inf" if value > 0 else "(-_inf)"
+
+
+def tuple_text(items: list[str]) -> str:
+    """Return code of a tuple.
+
+    Example:
+        >>> tuple_text([]), tuple_text(["a"])
+        ('()', '(a,)')
+    """
+    return f"({', '.join(items)},)" if items else "()"
+
+
+def function_text(head: str, lines: list[str]) -> str:
+    """Return the text of a function."""
+    return "\n".join([head, *(f"    {line}" for line in lines)])
 
 
 def is_number(code: str) -> bool:

@@ -1,7 +1,7 @@
 """One environment, as fast as hand-written Python: the program becomes one Python function.
 
-The function's text is generated from the IR alone (`emitter.py`). It holds operators, generated names
-(`x7`, `u0`) and numbers written by `repr(float)`; whatever came from a user - keys, names - is bound to a
+The function's text is generated from the IR alone (`emitter.py`, `fused_text.py`). It holds operators, generated
+names (`x7`, `u0`) and numbers written by `repr(float)`; whatever came from a user - keys, names - is bound to a
 generated name in the function's namespace and is never part of the text. Numbers are Python's own: an
 observation is turned into a list once (`tolist`), because arithmetic on NumPy scalars is ten times slower.
 
@@ -12,21 +12,18 @@ building a tuple, a call and a dozen look-ups in every step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 from rewardspec.backends.emitter import Emitter
+from rewardspec.backends.fused_text import fused_text
+from rewardspec.backends.python_text import PARTS, function_text, tuple_text
 from rewardspec.ir.layout import Layout
 
 State = tuple[Any, ...]
 """Machine states, then folds, then the episode's total of each term."""
-
-PARTS = "action, next_obs, reward, terminated, truncated, info"
-
-LARGE = 1e300
-"""Sums beyond this are looked at again, value by value: one of them may be NaN, or the reward not finite."""
 
 
 @dataclass(frozen=True)
@@ -134,28 +131,27 @@ def fuse(
     optional = {"read_labels": read_labels, "remember": remember, "extend": extend}
     present: dict[str, Any] = {name: hook for name, hook in optional.items() if hook is not None}
     present |= {"explain": explain, "report": report}
-    make = _bind(layout, "fused", frozenset(present))
-    return FusedStep(*make(params, **present))
+    source, namespace = fused_text(layout, frozenset(present))
+    return FusedStep(*_made(source, {**namespace, "params": params, **present}, "fused")())
 
 
 def fused_source(layout: Layout, hooks: frozenset[str] = frozenset()) -> str:
     """Return the text that `fuse` runs, for readers."""
-    return _fused_text(Emitter(layout), hooks)
+    return fused_text(layout, hooks)[0]
 
 
-def _bind(
-    layout: Layout, form: Literal["advance", "advance_terms", "fused"], hooks: frozenset[str] = frozenset()
-) -> Callable[..., Any]:
+def _bind(layout: Layout, name: Literal["advance", "advance_terms"]) -> Callable[..., Any]:
     """Return the generated function of that name."""
     emitter = Emitter(layout)
-    source = _fused_text(emitter, hooks) if form == "fused" else _advance_text(emitter, form)
-    namespace = dict(emitter.namespace)
-    exec(compile(source, f"<rewardspec {form}>", "exec"), namespace)  # our own text: see the module's head
-    made: Callable[..., Any] = namespace[form]
+    return _made(_advance_text(emitter, name), emitter.namespace, name)
+
+
+def _made(source: str, namespace: Mapping[str, Any], name: str) -> Callable[..., Any]:
+    """Return what a generated text defines."""
+    scope = dict(namespace)
+    exec(compile(source, f"<rewardspec {name}>", "exec"), scope)  # our own text: see the module's head
+    made: Callable[..., Any] = scope[name]
     return made
-
-
-# -- the two forms of a step ----------------------------------------------------------------------
 
 
 def _advance_text(emitter: Emitter, name: Literal["advance", "advance_terms"]) -> str:
@@ -165,75 +161,10 @@ def _advance_text(emitter: Emitter, name: Literal["advance", "advance_terms"]) -
     if unfelt:
         # One sum finds a NaN in any value read; infinities of both signs make one too, so look again.
         emitter.emit(f"c = {' + '.join(unfelt)}")
-        emitter.emit(f"if c != c: _refuse_nan({_tuple(unfelt)})")
-    extra = f", {_tuple(terms)}" if name == "advance_terms" else ""
-    result = [_tuple(news), emitter.reward(terms), flags["terminated"], flags["truncated"]]
+        emitter.emit(f"if c != c: _refuse_nan({tuple_text(unfelt)})")
+    extra = f", {tuple_text(terms)}" if name == "advance_terms" else ""
+    result = [tuple_text(news), emitter.reward(terms), flags["terminated"], flags["truncated"]]
     emitter.emit(f"return {', '.join(result)}{extra}")
     arguments = f"state, obs, {PARTS}, labels, params, future=None"
     unpack = [f"{', '.join(emitter.slots)}, = state"] if emitter.slots else []
-    return _text(f"def {name}({arguments}):", [*unpack, *emitter.finished()])
-
-
-def _fused_text(emitter: Emitter, hooks: frozenset[str]) -> str:
-    """Return the text of a function that makes `step`, `begin` and `read` of `FusedStep`."""
-    terms, news, flags = emitter.body()
-    unfelt = emitter.unfelt()
-    emitter.emit(f"paid = {emitter.reward(terms)}")
-    # The reward is NaN with every value it feels; the others are added, so that one question finds all.
-    seen = " + ".join([*unfelt, "paid"])
-    emitter.emit(f"if not {-LARGE} < {seen} < {LARGE}: _refuse({_tuple(unfelt)}, paid)")
-    obs = "obs" if "remember" in hooks else "None"
-    labels = "labels" if "read_labels" in hooks else "()"
-    state = _tuple(emitter.slots)  # before the assignments that end the step, and after them
-    ended = " or ".join(flags[how] for how in ("terminated", "truncated"))
-    kept = [*emitter.slots, "steps", *(["obs"] if "remember" in hooks else [])]
-    returned = "next_obs"
-    step = ["next_obs, reward, terminated, truncated, info = env_step(action)"]
-    if "read_labels" in hooks:
-        step.append(f"labels = read_labels({obs}, {PARTS})")
-    step += [
-        "try:",
-        *(f"    {line}" for line in emitter.finished()),
-        "except Exception as error:",
-        f"    raise explain(error, steps, {state}, {obs}, {PARTS}, {labels}) from error",
-        "steps += 1",
-        *_assignments(emitter.slots, news),
-    ]
-    step.append(f"if {ended}: info = report(info, {state})")
-    if "remember" in hooks:
-        step.append("obs = remember(next_obs)")
-    if "extend" in hooks:
-        returned = f"extend(next_obs, {state})"
-    step.append(f"return {returned}, paid, {flags['terminated']}, {flags['truncated']}, info")
-    unpack = [f"{', '.join(emitter.slots)}, = state"] if emitter.slots else []
-    return _text(
-        f"def fused({', '.join(['params', *sorted(hooks)])}):",
-        [
-            " = ".join(dict.fromkeys(["env_step", "obs", *kept, "None"])),
-            "def step(action):",
-            f"    nonlocal {', '.join(kept)}",
-            *(f"    {line}" for line in step),
-            "def begin(new_env_step, state, new_steps, new_obs):",
-            f"    nonlocal {', '.join(['env_step', *kept])}",
-            "    env_step, steps = new_env_step, new_steps",
-            *(["    obs = new_obs"] if "remember" in hooks else []),
-            *(f"    {line}" for line in unpack),
-            "def read():",
-            f"    return {state}, steps, obs",
-            "return step, begin, read",
-        ],
-    )
-
-
-def _tuple(items: list[str]) -> str:
-    return f"({', '.join(items)},)" if items else "()"
-
-
-def _assignments(names: list[str], values: list[str]) -> list[str]:
-    """Return statements that give the slots their next values: totals first, they read what others change."""
-    lines = [f"{name} = {value}" for name, value in zip(names, values, strict=True)]
-    return sorted(lines, key=lambda line: not line.startswith("s"))
-
-
-def _text(head: str, lines: list[str]) -> str:
-    return "\n".join([head, *(f"    {line}" for line in lines)])
+    return function_text(f"def {name}({arguments}):", [*unpack, *emitter.finished()])
