@@ -24,7 +24,6 @@ from docs.support import support_text
 from docs.worked import worked_text
 from rewardspec.ir.text import FUNCTION_NAMES, ROOTS
 from rewardspec.kinds import KINDS
-from rewardspec.kinds.reward_machine import EdgeSpec
 from rewardspec.labels import LABELLERS, load_labeller
 from rewardspec.operators import OPERATORS
 from rewardspec.spec.examples import EXAMPLES
@@ -35,6 +34,7 @@ from rewardspec.spec.model import (
     Kind,
     Linear,
     Performance,
+    Schedule,
     SignalSpec,
     Spec,
     Term,
@@ -43,6 +43,7 @@ from rewardspec.spec.model import (
     one_or_many,
 )
 from rewardspec.spec.schema import json_schema
+from rewardspec.spec.wording import models_in
 from rewardspec.spec.writing import takes
 from rewardspec.vocabulary import VOCABULARY
 
@@ -147,21 +148,18 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[st
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in row)} |"
 
 
-def fields_of(*models: type[BaseModel]) -> Iterator[str]:
-    """Yield the table of the fields of models."""
+def fields_of(model: type[BaseModel], first: str = "") -> Iterator[str]:
+    """Yield the table of the fields of a model."""
     rows = []
-    for model in models:
-        for name, info in model.model_fields.items():
-            default = (
-                "required" if info.is_required() else _default(info.get_default(call_default_factory=True))
-            )
-            sort = SHORT_FORMS.get((model, name)) or _sort(info)
-            rows.append((f"`{info.alias or name}`", sort, default, info.description or ""))
+    for name, info in sorted(model.model_fields.items(), key=lambda field: field[0] != first):
+        default = "required" if info.is_required() else _default(info.get_default(call_default_factory=True))
+        sort = SHORT_FORMS.get((model, name)) or _sort(info)
+        rows.append((f"`{info.alias or name}`", sort, default, info.description or ""))
     return table(("key", "value", "default", "meaning"), rows)
 
 
 def _default(value: Any) -> str:
-    if value is None or value in ((), {}, ""):
+    if value is None or value in ((), {}, "") or isinstance(value, BaseModel):
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
@@ -176,7 +174,10 @@ def _sort(info: Any) -> str:
     if takes(info, one_or_many):
         return "text or list of texts"
     if takes(info, number_to_text):
-        return "names and expressions" if typing.get_origin(info.annotation) is dict else "expression"
+        origins = [typing.get_origin(part) for part in (info.annotation, *typing.get_args(info.annotation))]
+        if dict in origins:
+            return "names and expressions"
+        return "list of expressions" if tuple in origins else "expression"
     return _sort_of(info.annotation)
 
 
@@ -198,19 +199,28 @@ def _sort_of(annotation: Any) -> str:
     if origin is typing.Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_sort_of(part) for part in arguments if part is not type(None))
+        return " or ".join(_sort_of_branch(part) for part in arguments if part is not type(None))
     if origin is tuple and arguments[-1] is not Ellipsis:
         return f"[{', '.join(_sort_of(part) for part in arguments)}]"
     if origin is tuple:
         inner = _sort_of(arguments[0])
-        return f"list of {'lists' if ' ' in inner else inner + 's'}"
+        return f"list of {'lists' if inner.startswith(('[', 'list')) else inner + 's'}"
     if origin is dict:
         return "mapping"
     return "mapping" if isinstance(annotation, type) and issubclass(annotation, BaseModel) else "value"
 
 
+def _sort_of_branch(annotation: Any) -> str:
+    """Return what a user writes for one branch of a union; a mapping goes by its first key."""
+    is_mapping = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    if not is_mapping or annotation in (Term, Schedule):
+        return _sort_of(annotation)
+    return f"mapping with `{_first_key(annotation)}`"
+
+
 def words(kinds: dict[str, Kind]) -> Iterator[str]:
-    """Yield a section for every word: what it means, an example, its keys."""
+    """Yield a section for every word: what it means, an example, its keys, those of the mappings in it."""
+    shown: dict[type[BaseModel], str] = {}
     for word, kind in kinds.items():
         yield f"### `{word}`"
         yield ""
@@ -222,13 +232,38 @@ def words(kinds: dict[str, Kind]) -> Iterator[str]:
         yield ""
         yield f"Main key: `{kind.main}`."
         yield ""
-        yield from fields_of(kind.model)
-        if word == "reward_machine":
-            yield ""
-            yield "Keys of an edge:"
-            yield ""
-            yield from fields_of(EdgeSpec)
+        yield from fields_of(kind.model, first=kind.main)
         yield ""
+        yield from _keys_inside(kind.model, "", word, shown)
+
+
+def _keys_inside(
+    model: type[BaseModel], path: str, word: str, shown: dict[type[BaseModel], str]
+) -> Iterator[str]:
+    """Yield a table for each mapping that a model's fields hold, terms and schedules apart, and each only once."""
+    for name, info in model.model_fields.items():
+        held = [inner for inner in models_in(info.annotation) if inner not in (Term, Schedule)]
+        for inner in held:
+            what = f"Keys of `{path}{name}`" + (f" with `{_first_key(inner)}`" if _is_union(info) else "")
+            if inner in shown:
+                yield f"{what}: as under `{shown[inner]}`."
+                yield ""
+                continue
+            shown[inner] = word
+            yield f"{what}. {_paragraphs(inspect.getdoc(inner) or '')}"
+            yield ""
+            yield from fields_of(inner)
+            yield ""
+            yield from _keys_inside(inner, f"{path}{name}.", word, shown)
+
+
+def _is_union(info: Any) -> bool:
+    return typing.get_origin(info.annotation) in (typing.Union, types.UnionType)
+
+
+def _first_key(model: type[BaseModel]) -> str:
+    name, info = next(iter(model.model_fields.items()))
+    return info.alias or name
 
 
 def _paragraphs(text: str) -> str:

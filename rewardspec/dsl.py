@@ -24,211 +24,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, NoReturn, Self, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
+from rewardspec.dsl_learned import answers as answers
+from rewardspec.dsl_learned import factor as factor
+from rewardspec.dsl_learned import fit as fit
+from rewardspec.dsl_learned import heron as heron
+from rewardspec.dsl_learned import nominal_worst as nominal_worst
+from rewardspec.dsl_learned import preferences as preferences
+from rewardspec.dsl_learned import ranking as ranking
+from rewardspec.dsl_learned import reward_model as reward_model
+from rewardspec.dsl_learned import teacher as teacher
+from rewardspec.dsl_learned import uwo as uwo
+from rewardspec.dsl_terms import (
+    Reward,
+    Text,
+    Weight,
+    fields_given,
+    plain_of,
+    reward_of,
+    term_of,
+)
 from rewardspec.errors import Place, Problem, SpecError
 from rewardspec.spec.document import path_text
 from rewardspec.spec.model import Spec
-from rewardspec.vocabulary import VOCABULARY, from_data
-
-Text: TypeAlias = "str | float | int | bool"
-"""An expression, a guard or a formula; a number or a truth value stands for its text."""
-
-Weight: TypeAlias = "float | Mapping[str, Any]"
-"""A number, or what `linear`, `exponential`, `piecewise` and `performance` return."""
+from rewardspec.vocabulary import from_data
 
 States: TypeAlias = "str | Sequence[str]"
-
-MAX_DEPTH = 64
-
-
-@dataclass(frozen=True)
-class Reward:
-    """One term of a reward, or the sum of several; immutable.
-
-    Attributes:
-        terms: Each term as plain data, the way it is written in YAML.
-
-    Example:
-        >>> reward = 2 * markov("reward") + ltl("F goal").named("task")
-        >>> reward.terms
-        ({'markov': {'value': 'reward'}, 'weight': 2}, {'ltl': {'formula': 'F goal'}, 'name': 'task'})
-    """
-
-    terms: tuple[dict[str, Any], ...]
-
-    # NumPy scalars leave `np.float64(2) * reward` to us.
-    __array_ufunc__: ClassVar[None] = None
-
-    # -- sums, products, weights -------------------------------------------------------------------------
-
-    def __add__(self, other: Reward | Text) -> Reward:
-        return Reward((*self.terms, *reward_of(other).terms))
-
-    def __radd__(self, other: Reward | Text) -> Reward:
-        if isinstance(other, int) and other == 0:  # where Python's own sum() starts
-            return self
-        return reward_of(other) + self
-
-    def __sub__(self, other: Reward | Text) -> Reward:
-        return self + -reward_of(other)
-
-    def __rsub__(self, other: Reward | Text) -> Reward:
-        return reward_of(other) + -self
-
-    def __neg__(self) -> Self:
-        return self.weighted(-1)
-
-    def __mul__(self, other: Reward | Weight | str) -> Reward:
-        if isinstance(other, Reward | str):
-            factors = [*_factors(self), *_factors(reward_of(other))]
-            return _term("product", {"terms": factors})
-        return self.weighted(other) if _is_weight(other) else NotImplemented
-
-    def __rmul__(self, other: Weight | str) -> Reward:
-        if isinstance(other, str):
-            return reward_of(other) * self
-        return self.weighted(other) if _is_weight(other) else NotImplemented
-
-    def __truediv__(self, other: float) -> Self:
-        return self.weighted(1 / other)
-
-    def weighted(self, weight: Weight) -> Self:
-        """Return the reward times a number or a schedule; every term of a sum gets the weight.
-
-        Raises:
-            SpecError: `two-weights` when a term has a weight already and one of the two is a schedule.
-        """
-        return replace(self, terms=tuple(_weigh(term, weight) for term in self.terms))
-
-    def named(self, name: str) -> Self:
-        """Return the reward under a name; a sum of several terms becomes one term.
-
-        Raises:
-            SpecError: `two-names` when it has a name already.
-        """
-        term = dict(single(self))
-        if "name" in term:
-            _collide("two-names", f"the term '{term['name']}' is given a second name, '{name}'")
-        return replace(self, terms=({**term, "name": name},))
-
-    # -- operators on one term ---------------------------------------------------------------------------
-
-    def affine(
-        self, scale: float = 1.0, shift: float = 0.0, *, name: str | None = None, weight: Weight | None = None
-    ) -> Reward:
-        """Return scale * x + shift."""
-        return _term("affine", {"of": self, "scale": scale, "shift": shift}, name, weight)
-
-    def clip(
-        self,
-        low: float | None = None,
-        high: float | None = None,
-        *,
-        name: str | None = None,
-        weight: Weight | None = None,
-    ) -> Reward:
-        """Return x held between two bounds."""
-        return _term("clip", {"of": self, "low": low, "high": high}, name, weight)
-
-    def sigmoid(
-        self,
-        slope: float = 1.0,
-        centre: float = 0.0,
-        *,
-        name: str | None = None,
-        weight: Weight | None = None,
-    ) -> Reward:
-        """Return 1 / (1 + exp(-slope * (x - centre)))."""
-        return _term("sigmoid", {"of": self, "slope": slope, "centre": centre}, name, weight)
-
-    def tanh(
-        self,
-        slope: float = 1.0,
-        centre: float = 0.0,
-        *,
-        name: str | None = None,
-        weight: Weight | None = None,
-    ) -> Reward:
-        """Return the hyperbolic tangent of slope * (x - centre)."""
-        return _term("tanh", {"of": self, "slope": slope, "centre": centre}, name, weight)
-
-    def log_sigmoid(
-        self,
-        slope: float = 1.0,
-        centre: float = 0.0,
-        *,
-        name: str | None = None,
-        weight: Weight | None = None,
-    ) -> Reward:
-        """Return log(1 / (1 + exp(-slope * (x - centre))))."""
-        return _term("log_sigmoid", {"of": self, "slope": slope, "centre": centre}, name, weight)
-
-    def threshold(
-        self,
-        at: float,
-        above: float = 1.0,
-        below: float = 0.0,
-        *,
-        name: str | None = None,
-        weight: Weight | None = None,
-    ) -> Reward:
-        """Return `above` where x >= at, else `below`."""
-        return _term("threshold", {"of": self, "at": at, "above": above, "below": below}, name, weight)
-
-    def diff(
-        self,
-        discounted: bool = False,
-        start: float | None = None,
-        *,
-        name: str | None = None,
-        weight: Weight | None = None,
-    ) -> Reward:
-        """Return the change of x since the step before."""
-        return _term("diff", {"of": self, "discounted": discounted, "start": start}, name, weight)
-
-    def discount_by_count(
-        self,
-        when: Text | None = None,
-        factor: float | None = None,
-        power: float | None = None,
-        *,
-        name: str | None = None,
-        weight: Weight | None = None,
-    ) -> Reward:
-        """Return x, paid less and less as it is paid again in an episode: factor^(n-1) or n^(-power)."""
-        fields = {"of": self, "when": when, "factor": factor, "power": power}
-        return _term("discount_by_count", fields, name, weight)
-
-    def gate(
-        self,
-        when: Text,
-        fallback: float = 0.0,
-        known: Literal["step", "ever", "end"] = "step",
-        timing: Literal["escrow", "increment", "relabel"] | None = None,
-        *,
-        name: str | None = None,
-        weight: Weight | None = None,
-    ) -> Reward:
-        """Return x where a condition holds."""
-        fields = {"of": self, "when": when, "fallback": fallback, "known": known, "timing": timing}
-        return _term("gate", fields, name, weight)
-
-    def normalise(
-        self,
-        mean: float | None = None,
-        std: float | None = None,
-        centre: bool = True,
-        epsilon: float = 1e-8,
-        freeze_after: int | None = None,
-        *,
-        name: str | None = None,
-        weight: Weight | None = None,
-    ) -> Reward:
-        """Return (x - mean) / max(std, epsilon), both constant or both running."""
-        fields = {"of": self, "mean": mean, "std": std, "centre": centre, "epsilon": epsilon}
-        return _term("normalise", {**fields, "freeze_after": freeze_after}, name, weight)
 
 
 @dataclass(frozen=True)
@@ -255,7 +78,7 @@ class RewardMachine(Reward):
 
 def markov(value: Text, *, name: str | None = None, weight: Weight | None = None) -> Reward:
     """Return a term that pays the value of an expression over the transition."""
-    return _term("markov", {"value": value}, name, weight)
+    return term_of("markov", {"value": value}, name, weight)
 
 
 def potential(
@@ -270,7 +93,7 @@ def potential(
 ) -> Reward:
     """Return shaping by a potential: an expression over `obs`, or read from another term's machine."""
     fields = {"of": of, "machine": machine, "method": method, "scale": scale}
-    return _term("potential", {**fields, "machine_discount": machine_discount}, name, weight)
+    return term_of("potential", {**fields, "machine_discount": machine_discount}, name, weight)
 
 
 def ltl(
@@ -287,7 +110,7 @@ def ltl(
 ) -> Reward:
     """Return a term that pays for traces that satisfy a temporal formula."""
     fields = {"formula": formula, "semantics": semantics, "pay": pay, "accept": accept, "reject": reject}
-    return _term("ltl", {**fields, "progress": progress, "scheme": scheme}, name, weight)
+    return term_of("ltl", {**fields, "progress": progress, "scheme": scheme}, name, weight)
 
 
 def reward_machine(
@@ -309,7 +132,7 @@ def reward_machine(
     """
     fields: dict[str, Any] = {"edges": edges, "start": start, "terminal": terminal}
     fields |= {"counters": counters, "propositions": propositions}
-    return RewardMachine(_term("reward_machine", fields, name, weight).terms)
+    return RewardMachine(term_of("reward_machine", fields, name, weight).terms)
 
 
 def edge(
@@ -320,7 +143,7 @@ def edge(
     count: Mapping[str, Text] | None = None,
 ) -> dict[str, Any]:
     """Return an edge of a reward machine, from one state or from several."""
-    return _given(**{"from": from_, "to": to, "when": when, "reward": reward, "count": count})
+    return fields_given(**{"from": from_, "to": to, "when": when, "reward": reward, "count": count})
 
 
 # -- operators without an inner term, or with several -----------------------------------------------------
@@ -328,22 +151,22 @@ def edge(
 
 def sum(*terms: Reward | Text, name: str | None = None, weight: Weight | None = None) -> Reward:
     """Return one term that pays the sum of its terms; `a + b` keeps them apart."""
-    return _term("sum", {"terms": terms}, name, weight)
+    return term_of("sum", {"terms": terms}, name, weight)
 
 
 def product(*terms: Reward | Text, name: str | None = None, weight: Weight | None = None) -> Reward:
     """Return a term that pays the product of its terms."""
-    return _term("product", {"terms": terms}, name, weight)
+    return term_of("product", {"terms": terms}, name, weight)
 
 
 def min(*terms: Reward | Text, name: str | None = None, weight: Weight | None = None) -> Reward:
     """Return a term that pays the least of its terms on each step."""
-    return _term("min", {"terms": terms}, name, weight)
+    return term_of("min", {"terms": terms}, name, weight)
 
 
 def max(*terms: Reward | Text, name: str | None = None, weight: Weight | None = None) -> Reward:
     """Return a term that pays the greatest of its terms on each step."""
-    return _term("max", {"terms": terms}, name, weight)
+    return term_of("max", {"terms": terms}, name, weight)
 
 
 def lexicographic(
@@ -354,12 +177,12 @@ def lexicographic(
     weight: Weight | None = None,
 ) -> Reward:
     """Return a term that orders steps by its first term, then by the second, and so on."""
-    return _term("lexicographic", {"terms": terms, "range": range, "levels": levels}, name, weight)
+    return term_of("lexicographic", {"terms": terms, "range": range, "levels": levels}, name, weight)
 
 
 def once(when: Text, value: Text = 1, *, name: str | None = None, weight: Weight | None = None) -> Reward:
     """Return a term that pays on the first step of the episode on which a condition holds."""
-    return _term("once", {"when": when, "value": value}, name, weight)
+    return term_of("once", {"when": when, "value": value}, name, weight)
 
 
 def end(
@@ -371,7 +194,7 @@ def end(
     weight: Weight | None = None,
 ) -> Reward:
     """Return a term that ends the episode under a condition; `spec(end=...)` takes it too."""
-    return _term("end", {"when": when, "how": how, "value": value}, name, weight)
+    return term_of("end", {"when": when, "how": how, "value": value}, name, weight)
 
 
 def term(word: str, *, name: str | None = None, weight: Weight | None = None, **fields: Any) -> Reward:
@@ -381,7 +204,7 @@ def term(word: str, *, name: str | None = None, weight: Weight | None = None, **
         >>> term("clip", of=markov("reward"), low=-1) == markov("reward").clip(low=-1)
         True
     """
-    return _term(word, fields, name, weight)
+    return term_of(word, fields, name, weight)
 
 
 # -- schedules -------------------------------------------------------------------------------------------
@@ -389,17 +212,17 @@ def term(word: str, *, name: str | None = None, weight: Weight | None = None, **
 
 def linear(from_: float, to: float, over: int, after: int = 0) -> dict[str, Any]:
     """Return a weight that goes from one number to another within `over` environment steps."""
-    return {"linear": _given(**{"from": from_, "to": to, "over": over, "after": after})}
+    return {"linear": fields_given(**{"from": from_, "to": to, "over": over, "after": after})}
 
 
 def exponential(from_: float, to: float = 0.0, *, half_life: int) -> dict[str, Any]:
     """Return a weight whose distance to `to` halves every `half_life` environment steps."""
-    return {"exponential": _given(**{"from": from_, "to": to, "half_life": half_life})}
+    return {"exponential": fields_given(**{"from": from_, "to": to, "half_life": half_life})}
 
 
 def piecewise(points: Sequence[tuple[int, float]]) -> dict[str, Any]:
     """Return a weight through points (environment steps, value), linear between them."""
-    return {"piecewise": _plain(points)}
+    return {"piecewise": plain_of(points)}
 
 
 def performance(
@@ -407,7 +230,7 @@ def performance(
 ) -> dict[str, Any]:
     """Return a weight that changes as the average of a measure over finished episodes rises."""
     given = {"from": from_, "to": to, "measure": measure, "low": low, "high": high, "window": window}
-    return {"performance": _given(**given)}
+    return {"performance": fields_given(**given)}
 
 
 # -- the rest of a spec ----------------------------------------------------------------------------------
@@ -423,12 +246,12 @@ def env(
 ) -> dict[str, Any]:
     """Return the environment that a spec is written for."""
     given = {"id": id, "kwargs": kwargs, "labels": labels, "horizon": horizon}
-    return _given(**given, base_reward=base_reward, ends_early=ends_early)
+    return fields_given(**given, base_reward=base_reward, ends_early=ends_early)
 
 
 def signal(value: Text, range: tuple[float, float] | None = None) -> dict[str, Any]:
     """Return a named expression with the range it is meant to have."""
-    return _given(value=value, range=range)
+    return fields_given(value=value, range=range)
 
 
 def test(
@@ -446,7 +269,7 @@ def test(
     """Return a trace or recorded transitions, with what the spec must say about them."""
     expected = {"return": return_, "rewards": rewards, "state": state, "verdict": verdict}
     given = {"name": name, "trace": trace, "transitions": transitions, "end": end, **expected}
-    return _given(**given, terminated=terminated, ends_at=ends_at)
+    return fields_given(**given, terminated=terminated, ends_at=ends_at)
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # a builder, not one of pytest's tests
@@ -507,68 +330,9 @@ def spec(
         "tests": tests,
         "provenance": provenance,
     }
-    plain = _given(**data)
+    plain = fields_given(**data)
     _check_plain(plain, ())
     return from_data(plain)
-
-
-# -- plain data ------------------------------------------------------------------------------------------
-
-
-def reward_of(value: Reward | Text | Mapping[str, Any]) -> Reward:
-    """Return a reward as it is, a term in YAML's form as a reward, and an expression as a `markov` term."""
-    if isinstance(value, Reward):
-        return value
-    return Reward((_plain(value),)) if isinstance(value, Mapping) else markov(value)
-
-
-def single(reward: Reward) -> dict[str, Any]:
-    """Return a reward as one term; several become a `sum`."""
-    return reward.terms[0] if len(reward.terms) == 1 else {"sum": list(reward.terms)}
-
-
-def _term(
-    word: str, fields: Mapping[str, Any], name: str | None = None, weight: Weight | None = None
-) -> Reward:
-    kind = VOCABULARY.get(word)
-    inner = kind.terms if kind else ()
-    given: dict[str, Any] = {}
-    for field, value in fields.items():
-        if field in inner and isinstance(value, Sequence) and not isinstance(value, str):
-            given[field] = [single(reward_of(item)) for item in value]
-        elif field in inner:
-            given[field] = single(reward_of(value))
-        elif value is not None:
-            given[field] = _plain(value)
-    defaults = kind.model.model_fields if kind else {}
-    written = {
-        field: value
-        for field, value in given.items()
-        if field not in defaults or defaults[field].is_required() or value != _plain(defaults[field].default)
-    }
-    return Reward(({word: written, **_given(name=name, weight=weight)},))
-
-
-def _factors(reward: Reward) -> list[Any]:
-    """Return the factors of a product that has neither name nor weight, or else the reward itself."""
-    only = reward.terms[0]
-    if len(reward.terms) == 1 and set(only) == {"product"}:
-        return [Reward((factor,)) for factor in only["product"]["terms"]]
-    return [reward]
-
-
-def _weigh(term: dict[str, Any], weight: Weight) -> dict[str, Any]:
-    before = term.get("weight")
-    if before is None:
-        return {**term, "weight": _plain(weight)}
-    if isinstance(before, Mapping) or isinstance(weight, Mapping):
-        word = next(iter(term))
-        _collide(
-            "two-weights",
-            f"the term '{term.get('name', word)}' has a weight already, and one of the two is a schedule",
-            "Weigh a sum of it instead: weight * rs.sum(term).",
-        )
-    return {**term, "weight": before * _plain(weight)}
 
 
 def _end_fields(item: Reward | Mapping[str, Any]) -> list[Any]:
@@ -598,30 +362,3 @@ def _check_plain(value: Any, path: tuple[str | int, ...]) -> None:
     elif value is not None and not isinstance(value, str | int | float):
         message = f"a spec holds texts, numbers, truth values, lists and mappings, not {type(value).__name__}"
         raise SpecError(Problem("wrong-type", message, Place(path=path_text(path))))
-
-
-def _is_weight(value: object) -> bool:
-    return isinstance(value, int | float | Mapping) or hasattr(value, "tolist")
-
-
-def _collide(code: str, message: str, *hints: str) -> NoReturn:
-    raise SpecError(Problem(code, message, Place(), hints))
-
-
-def _given(**fields: Any) -> dict[str, Any]:
-    """Return the fields that are given, as plain data."""
-    return {name: _plain(value) for name, value in fields.items() if value is not None}
-
-
-def _plain(value: Any, depth: int = 0) -> Any:
-    """Return a value as dicts, lists and scalars of its own; arrays and NumPy numbers become Python's."""
-    if depth > MAX_DEPTH:
-        message = f"lists and mappings nest more than {MAX_DEPTH} levels deep"
-        raise SpecError(Problem("document-too-deep", message))
-    if isinstance(value, Reward):
-        return single(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, depth + 1) for item in value]
-    return value.tolist() if hasattr(value, "tolist") else value

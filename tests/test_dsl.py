@@ -10,7 +10,10 @@ import pytest
 
 from rewardspec import dsl as rs
 from rewardspec.errors import SpecError
+from rewardspec.kinds.heron import Factor
+from rewardspec.kinds.preferences import Answers, Ranking, Teacher
 from rewardspec.kinds.reward_machine import EdgeSpec
+from rewardspec.kinds.reward_model import Fitting, NominalWorst, RewardModel, Uwo
 from rewardspec.spec.model import EnvSpec, Exponential, Linear, Performance, SignalSpec, Spec, TestSpec
 from rewardspec.vocabulary import VOCABULARY, loads
 
@@ -37,6 +40,14 @@ def test_every_word_has_a_builder_with_its_fields_and_defaults(word: str) -> Non
         (rs.test, TestSpec),
         (rs.edge, EdgeSpec),
         (rs.RewardMachine.edge, EdgeSpec),
+        (rs.factor, Factor),
+        (rs.ranking, Ranking),
+        (rs.teacher, Teacher),
+        (rs.answers, Answers),
+        (rs.reward_model, RewardModel),
+        (rs.uwo, Uwo),
+        (rs.nominal_worst, NominalWorst),
+        (rs.fit, Fitting),
         (rs.linear, Linear),
         (rs.exponential, Exponential),
         (rs.performance, Performance),
@@ -107,6 +118,27 @@ def test_machines_grow_edge_by_edge_and_stay_as_they_were() -> None:
         }
     ]
     assert start.terms[0]["reward_machine"]["edges"] == []
+
+
+def test_a_learned_reward_is_the_one_that_yaml_gives() -> None:
+    ranked = [rs.factor("upright", "obs[0]", {"std": 1}), rs.factor("effort", "-abs(action[0])", 0.1)]
+    model = rs.reward_model(ensemble=5, combine=rs.uwo(0.5, ddof=1))
+    built = rs.heron(ranked, segment=25, model=model, fit=rs.fit(centring=0.01))
+    asked = rs.preferences(rs.teacher("obs[0]", mistakes=0.1), budget=100)
+    assert rs.spec(reward=2 * built + asked) == loads(
+        """
+reward:
+  - heron:
+      factors:
+        - {name: upright, value: 'obs[0]', margin: {std: 1}}
+        - {name: effort, value: '-abs(action[0])', margin: 0.1}
+      segment: 25
+      model: {ensemble: 5, combine: {uwo: 0.5, ddof: 1}}
+      fit: {centring: 0.01}
+    weight: 2
+  - preferences: {labels: {teacher: 'obs[0]', mistakes: 0.1}, budget: 100}
+"""
+    )
 
 
 def test_arrays_become_lists() -> None:

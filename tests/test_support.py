@@ -13,7 +13,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import rewardspec
-from docs.support import FORMS, GAPS, HOSTS, ROOT, missing_words, support_text
+from docs.support import FORMS, GAPS, HOSTS, LEARNED, ROOT, missing_words, support_text
 from rewardspec.backends import oracle
 from rewardspec.ir.program import Program
 from rewardspec.transition import Transition
@@ -177,9 +177,9 @@ def cells() -> list[Any]:
 @pytest.mark.parametrize(("form", "host"), cells())
 def test_cell(form: str, host: str) -> None:
     program = program_of(form)
-    expected = by_the_oracle(program)
     for play in PLAY[host]:
-        assert play(program) == pytest.approx(expected, abs=1e-6)
+        paid = play(program)
+        assert paid == pytest.approx(by_the_oracle(program), abs=1e-6)
 
 
 @pytest.mark.parametrize(("form", "host"), list(GAPS), ids=str)
@@ -191,7 +191,7 @@ def test_gap_is_refused_with_its_code(form: str, host: str) -> None:
 
 def test_rows_pay_something_and_differ() -> None:
     """A row whose spec pays nothing on the tape would hold under any host."""
-    for form in FORMS:
+    for form in set(FORMS) - set(LEARNED):
         assert any(by_the_oracle(program_of(form))), form
 
 

@@ -20,9 +20,10 @@ LEARNING: dict[str, Explanation] = {
         HERON % ", model: {ensemble: 5, combine: wco}",
     ),
     "too-many-inputs": Explanation(
-        "A reward model that names no inputs sees the whole observation and action, and these are too many numbers.",
-        "# env: ALE/Pong-v5\n" + HERON % "",
-        "# env: ALE/Pong-v5\n" + HERON % ", inputs: [info.speed]",
+        "A reward model sees at most 4,096 numbers of a step. One that names no inputs sees the whole observation and "
+        "action: an image has more.",
+        ">>> rewardspec.wrap(gym.make('CarRacing-v3'), 'heron.yaml')",
+        HERON % ", inputs: [info.speed, action]",
     ),
     "needs-learner": Explanation(
         "The spec has a term whose reward is learned while an agent trains. A wrapper by itself cannot pay it: a "

@@ -23,6 +23,20 @@ ltl: F(coffee & X F office) & G !broken
 accept: 1
 reject: -1
 """,
+    "heron": """\
+heron:
+  factors:
+    - {name: upright, value: 'next_obs[0]', margin: {std: 1}}
+    - {name: calm, value: '-abs(next_obs[1])', margin: 0.1}
+  segment: 25
+  model: {ensemble: 5, combine: {uwo: 0.5}}
+""",
+    "preferences": """\
+preferences:
+  labels: {teacher: reward, mistakes: 0.1}
+  segment: 25
+  budget: 1000
+""",
     "sum": """\
 sum:
   - markov: next_obs[0]

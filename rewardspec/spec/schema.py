@@ -77,6 +77,9 @@ def _field(word: str, name: str) -> Schema:
 def _word(word: str, kind: Kind, fields: Schema) -> Schema:
     """Return what may stand after a kind's word: its main value, or its fields, or nothing."""
     forms = [_field(word, kind.main), {"$ref": f"#/$defs/{word}"}, {"type": "null"}]
+    main = fields["properties"][kind.main]
+    if kind.main not in kind.terms and all("$ref" in branch for branch in main.get("anyOf", [main])):
+        del forms[0]  # a mapping after the word holds the fields
     schema: Schema = {"description": fields["description"], "anyOf": forms}
     if word in EXAMPLES:
         schema["examples"] = [read_text(EXAMPLES[word]).value[word]]

@@ -272,16 +272,16 @@ def _model_at(model: type[BaseModel], location: Path) -> type[BaseModel] | None:
         info = next((f for name, f in current.model_fields.items() if part in (name, f.alias)), None)
         if info is None:  # a key of a free mapping, such as a signal's name
             continue
-        inner = next(_models_in(info.annotation), None)
+        inner = next(models_in(info.annotation), None)
         if inner is None:
             return None
         current = inner
     return current
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     """Yield the models that an annotation speaks of, from left to right."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in typing.get_args(annotation):
-        yield from _models_in(part)
+        yield from models_in(part)

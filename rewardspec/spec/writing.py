@@ -31,12 +31,15 @@ def write_term(term: Term) -> dict[str, Any]:
     """Return a term as plain data.
 
     A kind with one short main field has it after its word and the others beside it (`ltl: F goal`,
-    `accept: 1`); a kind whose main field is a list has its fields under its word, short ones first.
+    `accept: 1`); a kind whose main field is a list has its fields under its word, short ones first. A mapping after
+    a word is read as the kind's fields, so a main field that holds one is written with its name.
     """
     fields = write_model(term.body)
     main = main_field(type(term.body))
     data: dict[str, Any]
-    if set(fields) == {main} or (main in fields and not isinstance(fields[main], list)):
+    holds_fields = isinstance(fields.get(main), dict) and not isinstance(getattr(term.body, main), Term)
+    is_short = set(fields) == {main} or (main in fields and not isinstance(fields[main], list))
+    if is_short and not holds_fields:
         data = {term.kind: fields.pop(main), **fields}
     else:
         data = {term.kind: dict(sorted(fields.items(), key=lambda item: isinstance(item[1], list | dict)))}
@@ -71,9 +74,11 @@ def write_field(info: FieldInfo, value: Any) -> Any:
 
 
 def main_field(model: type[BaseModel]) -> str:
-    """Return the field that a bare value fills: a kind's model declares it first of its own."""
-    own = (name for name in model.__annotations__ if name in model.model_fields)
-    return next(own, next(iter(model.model_fields)))
+    """Return the field that a bare value fills: the first one that is required, else the first of its own."""
+    fields = model.model_fields
+    required = (name for name, info in fields.items() if info.is_required())
+    own = (name for name in model.__annotations__ if name in fields)
+    return next(required, next(own, next(iter(fields))))
 
 
 def takes(info: FieldInfo, convert: Any) -> bool:

@@ -94,6 +94,34 @@ EDGES = some(
 )
 
 
+FACTORS = st.lists(
+    some({"name": NAMES, "value": EXPRESSIONS}, margin=POSITIVE | st.fixed_dictionaries({"std": POSITIVE})),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda factor: factor["name"],
+)
+SHARES = st.floats(0, 0.49)
+REFRESHING: dict[str, Any] = {
+    "segment": st.integers(1, 50),
+    "inputs": st.lists(EXPRESSIONS, min_size=1, max_size=2),
+    "model": some(
+        hidden=st.lists(st.integers(1, 64), max_size=2),
+        activation=st.sampled_from(["relu", "tanh"]),
+        ensemble=st.integers(1, 5),
+        combine=st.sampled_from(["mean", "median", "wco"])
+        | some({"uwo": POSITIVE}, ddof=st.sampled_from([0, 1]))
+        | some({"nominal_worst": SHARES}, worst_over=st.sampled_from(["step", "batch"])),
+        standardise=st.booleans(),
+    ),
+    "fit": some(learning_rate=POSITIVE, epochs=COUNTS, held_out=SHARES, adaptive_margin=st.booleans()),
+    "after": COUNTS,
+    "every": COUNTS,
+    "store": st.integers(100, 10**6),
+    "relabel": st.booleans(),
+    "when_tied": st.sampled_from(["keep", "stop"]),
+}
+
+
 def one_of_two(
     left: dict[str, Any], right: dict[str, Any], **optional: Any
 ) -> st.SearchStrategy[dict[str, Any]]:
@@ -130,6 +158,24 @@ def fields_of(word: str, term: st.SearchStrategy[Any]) -> st.SearchStrategy[dict
         | some(
             {"formula": TEXTS, "semantics": st.just("infinite")},
             scheme=st.sampled_from(["frontier", "every_visit"]),
+        ),
+        "heron": some(
+            {"factors": FACTORS},
+            spread_over=st.sampled_from(["store", "draw"]),
+            emphasis=POSITIVE,
+            **REFRESHING,
+        ),
+        "preferences": some(
+            {
+                "labels": some({"ranking": FACTORS})
+                | some(
+                    {"teacher": EXPRESSIONS}, myopia=st.floats(0.1, 1), mistakes=SHARES, skip_below=NUMBERS
+                )
+                | some({"file": TEXTS})
+            },
+            statistic=st.sampled_from(["partial_return", "regret"]),
+            budget=COUNTS,
+            **REFRESHING,
         ),
         "sum": some({"terms": terms}),
         "product": some({"terms": terms}),
@@ -176,7 +222,8 @@ def terms(draw: st.DrawFn, depth: int = 2) -> Any:
         return fields["value"]
     main_only = {key: value for key, value in fields.items() if key == kind.main}
     beside = set(draw(st.lists(st.sampled_from(sorted(set(fields) - {kind.main}) or [""]))))
-    if main_only and draw(st.booleans()):  # `clip: {...}` with everything else beside it
+    holds_fields = isinstance(fields.get(kind.main), dict) and kind.main not in kind.terms
+    if main_only and not holds_fields and draw(st.booleans()):  # `clip: {...}` with everything else beside it
         return {word: fields[kind.main], **{k: v for k, v in fields.items() if k != kind.main}, **options}
     under = {key: value for key, value in fields.items() if key not in beside}
     return {word: under, **{key: fields[key] for key in beside if key in fields}, **options}

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from rewardspec import dsl as rs
 from rewardspec.dsl_source import to_python
 from rewardspec.spec.text import dump_text
+from rewardspec.spec.writing import main_field
 from rewardspec.vocabulary import VOCABULARY, from_data, loads
 from tests.spec.spec_strategies import specs
 
@@ -85,6 +86,11 @@ def test_builders_give_the_spec_that_yaml_gives() -> None:
     )
     assert built == loads(OFFICE)
     assert run(to_python(built)) == built
+
+
+@pytest.mark.parametrize("word", VOCABULARY)
+def test_the_writer_knows_the_main_field_of_every_word(word: str) -> None:
+    assert main_field(VOCABULARY[word].model) == VOCABULARY[word].main
 
 
 @settings(max_examples=300)

@@ -1,0 +1,145 @@
+"""Builders of rewards that are learned from a ranking or from preferences; `rewardspec.dsl` has them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+from rewardspec.dsl_terms import Reward, Text, Weight, fields_given, term_of
+
+Margin: TypeAlias = "float | Mapping[str, float]"
+"""A number, or `{"std": x}` for standard deviations of the factor."""
+
+Combine: TypeAlias = "str | Mapping[str, Any]"
+"""A word, or what `uwo` and `nominal_worst` return."""
+
+
+def heron(
+    factors: Sequence[Mapping[str, Any]],
+    spread_over: Literal["store", "draw"] = "store",
+    emphasis: float = 1.0,
+    segment: int = 1,
+    inputs: Sequence[Text] | None = None,
+    model: Mapping[str, Any] | None = None,
+    fit: Mapping[str, Any] | None = None,
+    after: int = 1000,
+    every: int = 2000,
+    pairs: int = 500,
+    store: int = 100_000,
+    relabel: bool = True,
+    when_tied: Literal["keep", "stop"] = "keep",
+    *,
+    name: str | None = None,
+    weight: Weight | None = None,
+) -> Reward:
+    """Return a term that learns its reward from a ranking of factors, most important first.
+
+    Example:
+        >>> ranked = [factor("upright", "obs[0]", {"std": 1.0}), factor("effort", "-abs(action[0])")]
+        >>> heron(ranked, segment=25).terms[0]["heron"]["segment"]
+        25
+    """
+    fields: dict[str, Any] = {"factors": factors, "spread_over": spread_over, "emphasis": emphasis}
+    fields |= {"segment": segment, "inputs": inputs, "model": model, "fit": fit, "after": after}
+    fields |= {"every": every, "pairs": pairs, "store": store, "relabel": relabel, "when_tied": when_tied}
+    return term_of("heron", fields, name, weight)
+
+
+def preferences(
+    labels: Mapping[str, Any] | None = None,
+    statistic: Literal["partial_return", "regret"] = "partial_return",
+    segment: int = 25,
+    budget: int | None = None,
+    inputs: Sequence[Text] | None = None,
+    model: Mapping[str, Any] | None = None,
+    fit: Mapping[str, Any] | None = None,
+    after: int = 1000,
+    every: int = 2000,
+    pairs: int = 500,
+    store: int = 100_000,
+    relabel: bool = True,
+    when_tied: Literal["keep", "stop"] = "keep",
+    *,
+    name: str | None = None,
+    weight: Weight | None = None,
+) -> Reward:
+    """Return a term that learns its reward from which of two segments is preferred."""
+    fields: dict[str, Any] = {"labels": labels, "statistic": statistic, "segment": segment}
+    fields |= {"budget": budget, "inputs": inputs, "model": model, "fit": fit, "after": after}
+    fields |= {"every": every, "pairs": pairs, "store": store, "relabel": relabel, "when_tied": when_tied}
+    return term_of("preferences", fields, name, weight)
+
+
+def factor(name: str, value: Text, margin: Margin = 0.0) -> dict[str, Any]:
+    """Return a factor of a ranking; larger is better."""
+    return fields_given(name=name, value=value, margin=margin or None)
+
+
+# -- where labels come from ------------------------------------------------------------------------------
+
+
+def ranking(*ranking: Mapping[str, Any]) -> dict[str, Any]:
+    """Return labels by a ranking of factors, most important first."""
+    return fields_given(ranking=ranking)
+
+
+def teacher(
+    teacher: Text = "reward",
+    rationality: float | None = None,
+    myopia: float = 1.0,
+    mistakes: float = 0.0,
+    skip_below: float | None = None,
+    equal_within: float = 0.0,
+) -> dict[str, Any]:
+    """Return labels by a simulated teacher who sees a reward, with the faults of people."""
+    given = {"teacher": teacher, "rationality": rationality, "myopia": myopia, "mistakes": mistakes}
+    return fields_given(**given, skip_below=skip_below, equal_within=equal_within)
+
+
+def answers(file: str) -> dict[str, Any]:
+    """Return labels by people, from a file of answers."""
+    return fields_given(file=file)
+
+
+# -- the model -------------------------------------------------------------------------------------------
+
+
+def reward_model(
+    hidden: Sequence[int] = (64, 64),
+    activation: Literal["relu", "tanh"] = "relu",
+    ensemble: int = 1,
+    combine: Combine = "mean",
+    standardise: bool = True,
+) -> dict[str, Any]:
+    """Return an ensemble of small networks that give each step a number."""
+    given = {"hidden": hidden, "activation": activation, "ensemble": ensemble, "combine": combine}
+    return fields_given(**given, standardise=standardise)
+
+
+def uwo(uwo: float, ddof: Literal[0, 1] = 0) -> dict[str, Any]:
+    """Return how members combine: their mean minus a factor times their variance."""
+    return fields_given(uwo=uwo, ddof=ddof)
+
+
+def nominal_worst(nominal_worst: float, worst_over: Literal["step", "batch"] = "step") -> dict[str, Any]:
+    """Return how members combine: a nominal member, mixed with the worst one."""
+    return fields_given(nominal_worst=nominal_worst, worst_over=worst_over)
+
+
+def fit(
+    learning_rate: float = 1e-3,
+    batch_size: int = 64,
+    epochs: int = 10,
+    patience: int = 3,
+    held_out: float = 0.1,
+    weight_decay: float = 0.0,
+    centring: float = 0.0,
+    smoothing: float = 0.0,
+    flip_doubtful: float = 0.0,
+    adaptive_margin: bool = False,
+) -> dict[str, Any]:
+    """Return how a reward model is fitted to pairs."""
+    given = {"learning_rate": learning_rate, "batch_size": batch_size, "epochs": epochs, "patience": patience}
+    given |= {"held_out": held_out, "weight_decay": weight_decay, "centring": centring}
+    given |= {"smoothing": smoothing, "flip_doubtful": flip_doubtful, "adaptive_margin": adaptive_margin}
+    return fields_given(**given)
