@@ -53,7 +53,6 @@ class Questions:
             raise LearningError(Problem("wrong-answer", message, hints=("Name a file, as in labels.jsonl.",)))
         self._list = folder / f"{name}.questions.jsonl"
         self._inputs = folder / f"{name}.questions"
-        self._inputs.mkdir(parents=True, exist_ok=True)
         self.asked = sum(1 for _ in read_lines(self._list)) if self._list.exists() else 0
 
     @property
@@ -71,6 +70,7 @@ class Questions:
             b: `[N, L, D]` of the right ones.
             offset: `[N]` what is added to the difference of the statistics; nothing when None.
         """
+        self._inputs.mkdir(parents=True, exist_ok=True)
         for i in range(len(left)):
             number = self.asked
             extra = np.float32(0.0 if offset is None else offset[i])

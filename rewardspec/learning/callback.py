@@ -9,7 +9,9 @@ when it is drawn, since models change at refreshes only.
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 
+STORED = "stored_features.npz"
+"""Name of the file, in a checkpoint, of the features of what an off-policy agent has stored."""
+
 
 class LearnedRewardCallback(BaseCallback):
     """Feeds a `RewardLearner`, refreshes its models, and keeps the agent's rewards in step with them.
@@ -38,10 +43,10 @@ class LearnedRewardCallback(BaseCallback):
     `Monitor`, `DummyVecEnv`, `SubprocVecEnv` and observation wrappers may stand around them.
     """
 
-    def __init__(self, learner: RewardLearner) -> None:
+    def __init__(self, learner: RewardLearner, reports: Path | None = None) -> None:
         """See `RewardLearner.callback`."""
         super().__init__()
-        self.learner = learner
+        self.learner, self._reports = learner, reports
         self._relabels = any(settings_of(each.settings).relabel for each in learner.program.learned)
         self._features: npt.NDArray[np.float64] | None = None
         self._paid: npt.NDArray[np.float64] | None = None
@@ -98,6 +103,9 @@ class LearnedRewardCallback(BaseCallback):
             )
         for report in reports:
             self._log(report)
+        if self._reports is not None:
+            with self._reports.open("a", encoding="utf-8") as file:
+                file.writelines(f"{json.dumps(report)}\n" for report in reports)
         if not any(report.get("pairs") for report in reports):
             return
         self._share_models()
@@ -225,13 +233,24 @@ class LearnedRewardCallback(BaseCallback):
 
     # -- checkpoints ---------------------------------------------------------------------------------------
 
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return what belongs to the rewards that an agent has stored, for a checkpoint."""
-        if self._features is None or self._paid is None or isinstance(self.model, OnPolicyAlgorithm):
-            return {}
-        filled = self._buffer.buffer_size if self._buffer.full else self._buffer.pos
-        return {"features": self._features[:filled], "paid": self._paid[:filled]}
+    def save(self, folder: Path) -> None:
+        """Write the learner, and what belongs to the rewards that the agent has stored, for a checkpoint."""
+        self.learner.save(folder)
+        assert self._features is not None and self._paid is not None
+        if isinstance(self.model, OffPolicyAlgorithm):
+            filled = self._buffer.buffer_size if self._buffer.full else self._buffer.pos
+            stored = {"features": self._features[:filled], "paid": self._paid[:filled]}
+            np.savez(folder / STORED, allow_pickle=False, **stored)
 
-    def take_arrays(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take up what `arrays` gave; before training goes on."""
-        self._restored = dict(arrays)
+    def load(self, folder: Path) -> None:
+        """Go on from what `save` wrote; before training begins.
+
+        Raises:
+            LearningError: `broken-checkpoint` and the like.
+        """
+        self.learner.load(folder)
+        if (folder / STORED).exists():
+            with np.load(folder / STORED, allow_pickle=False) as file:
+                self._restored = {key: file[key] for key in file.files}
+        if self._reports is not None:
+            self._reports.write_text("".join(f"{json.dumps(report)}\n" for report in self.learner.reports))

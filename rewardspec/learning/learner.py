@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -55,6 +55,8 @@ class RewardLearner:
         reports: What every refresh came to, in order: plain data with `steps`, `name`, `refresh` and the numbers of
             `FitReport` and of the comparisons.
     """
+
+    models_file = MODELS
 
     def __init__(
         self, spec: SpecLike, *, seed: int = 0, folder: str | Path | None = None, store_on_disk: bool = False
@@ -140,11 +142,15 @@ class RewardLearner:
             )
         return self._split
 
-    def callback(self) -> LearnedRewardCallback:
-        """Return what `model.learn(callback=...)` of stable-baselines3 takes."""
+    def callback(self, reports: str | Path | None = None) -> LearnedRewardCallback:
+        """Return what `model.learn(callback=...)` of stable-baselines3 takes.
+
+        Args:
+            reports: JSON Lines file to which what every refresh came to is appended; none when not given.
+        """
         from rewardspec.learning.callback import LearnedRewardCallback
 
-        return LearnedRewardCallback(self)
+        return LearnedRewardCallback(self, None if reports is None else Path(reports))
 
     # -- learning --------------------------------------------------------------------------------------
 
@@ -301,9 +307,9 @@ class RewardLearner:
 
     # -- plain data --------------------------------------------------------------------------------------
 
-    def save_models(self, path: str | Path) -> None:
+    def save_models(self, target: str | Path | IO[bytes]) -> None:
         """Write the reward models to an `.npz` file, for `rewardspec.wrap(env, spec, learned=path)`."""
-        write_models(self.models, self.program.digest(), Path(path))
+        write_models(self.models, self.program.digest(), Path(target) if isinstance(target, str) else target)
 
     def load_models(self, source: str | Path | bytes) -> None:
         """Take up models that were learned for the same spec.

@@ -8,7 +8,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -171,10 +171,10 @@ class Ensemble:
         self.is_fitted, self._fast = bool(fitted), None
 
 
-def write_models(models: Mapping[str, Ensemble], digest: str, path: Path | io.BytesIO) -> None:
+def write_models(models: Mapping[str, Ensemble], digest: str, target: Path | IO[bytes]) -> None:
     """Write reward models as `.npz`: plain arrays, and the digest of the program that they belong to."""
     arrays = {f"{name}/{key}": a for name, model in models.items() for key, a in model.to_arrays().items()}
-    np.savez(path, allow_pickle=False, digest=np.array(json.dumps({"digest": digest})), **arrays)
+    np.savez(target, allow_pickle=False, digest=np.array(json.dumps({"digest": digest})), **arrays)
 
 
 def read_models(models: Mapping[str, Ensemble], digest: str, source: Path | bytes) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
@@ -22,6 +22,9 @@ from rewardspec.spec.model import Spec
 from rewardspec.training.observations import Encoded
 from rewardspec.wrappers.counterfactual import CounterfactualWrapper
 from rewardspec.wrappers.single import RewardSpecWrapper, wrap
+
+if TYPE_CHECKING:
+    from rewardspec.learning.learner import RewardLearner
 
 NETHACK = ("MiniHack-", "NetHack")
 """How the ids begin whose observations are chosen when the environment is made."""
@@ -114,6 +117,7 @@ class Episodes(gym.Wrapper[Any, Any, Any, Any]):
                 "task_return": self.own.total,
                 "success": success,
                 "terms": dict(info["rewardspec"]["return"]),
+                "measures": dict(info["rewardspec"].get("measures", {})),
             }
             if success is not None:
                 info["is_success"] = success
@@ -126,6 +130,7 @@ class Episodes(gym.Wrapper[Any, Any, Any, Any]):
             "number": self._number,
             "actions": [np.asarray(action).tolist() for action in self._actions],
             "run_state": self._run_state,
+            "paid": [self._total, self.paid.tally()],
         }
 
     def go_back_to(self, where: Mapping[str, Any]) -> None:
@@ -136,6 +141,9 @@ class Episodes(gym.Wrapper[Any, Any, Any, Any]):
         dtype = getattr(self.action_space, "dtype", None)
         for action in where["actions"]:
             self.step(np.asarray(action, dtype))
+        if "paid" in where:  # learned rewards were paid by the models of then
+            self._total = float(where["paid"][0])
+            self.paid.take_tally(where["paid"][1])
 
 
 def make_env(
@@ -146,6 +154,7 @@ def make_env(
     horizon: int | None = None,
     seen: bool = False,
     counterfactual: bool = False,
+    learner: RewardLearner | None = None,
 ) -> Episodes:
     """Return one environment to train on.
 
@@ -157,6 +166,7 @@ def make_env(
         seen: Whether it is to be watched: it renders pictures, and every step's `info["rewardspec"]` tells
             the details.
         counterfactual: Whether every step's info tells its counterfactual experience; not where it is seen.
+        learner: Who pays what is learned, where the spec leaves something to be.
 
     Raises:
         MissingExtraError: The environment's package is not installed.
@@ -175,11 +185,13 @@ def make_env(
     if horizon is not None and (env.spec is None or env.spec.max_episode_steps is None):
         env = gym.wrappers.TimeLimit(env, horizon)
     own = OwnScore(env)
-    paid = (
-        CounterfactualWrapper(own, program)
-        if counterfactual and not seen
-        else wrap(own, program, detail=seen)
-    )
+    paid: RewardSpecWrapper
+    if learner is not None:
+        paid = learner.wrap(own, detail=seen)
+    elif counterfactual and not seen:
+        paid = CounterfactualWrapper(own, program)
+    else:
+        paid = wrap(own, program, detail=seen)
     return Episodes(Encoded(paid), paid, own, success_of(env))
 
 

@@ -16,6 +16,7 @@ import gymnasium as gym
 
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import Problem, UnsupportedError, missing_extra
+from rewardspec.ir.program import Program
 from rewardspec.lowering import STRIDE
 from rewardspec.spec.model import Spec
 from rewardspec.training import checkpoint, display
@@ -28,11 +29,16 @@ from rewardspec.wrappers.counterfactual import CounterfactualWrapper
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
+    from rewardspec.learning.learner import RewardLearner
+
 CHECKPOINT_SECONDS = 30.0
 """Seconds between two checkpoints."""
 
 NAMED = ("rewardspec", "torch", "stable-baselines3", "gymnasium", "numpy", "minigrid", "minihack", "mujoco")
 """Packages whose versions a run notes, as far as they are installed."""
+
+REPORTS = "learned.jsonl"
+"""Name of the file, in a run's folder, that tells what every refresh of a reward model came to."""
 
 Show = Callable[[Row], None]
 """Called with every row of progress."""
@@ -88,11 +94,11 @@ def train(
     )
     program = compile_spec(spec)
     run = RunFolder(folder)
-    model, envs = build(spec, settings)  # before anything is written: what cannot be built leaves no folder
+    model, envs, learner = build(spec, settings, run.path)  # what cannot be built leaves no folder
     text = spec.to_yaml() if file is None else file.read_text()
     facts = {"settings": settings.to_data(), "digest": program.digest(), "versions": versions()}
     run.create(text, facts if by is None else {"agent": by, **facts})
-    return _run(run, spec, settings, model, envs, checkpoint_seconds, show)
+    return _run(run, spec, settings, (model, envs, learner), checkpoint_seconds, show)
 
 
 def resume(
@@ -123,8 +129,7 @@ def resume(
         _refuse_other(run, spec if isinstance(spec, Spec) else load(spec))
     if run.is_finished:
         return run
-    model, envs = build(own, settings)
-    return _run(run, own, settings, model, envs, checkpoint_seconds, show)
+    return _run(run, own, settings, build(own, settings, run.path), checkpoint_seconds, show)
 
 
 def load_agent(folder: str | Path, *, seen: bool = False) -> tuple[BaseAlgorithm, Episodes]:
@@ -144,7 +149,10 @@ def load_agent(folder: str | Path, *, seen: bool = False) -> tuple[BaseAlgorithm
     latest = run.latest()
     if latest is None:
         raise UnsupportedError(Problem("nothing-trained", f"the run in {run.path} has no checkpoint yet"))
-    env = make_env(spec, settings.env_id, settings.env_kwargs, seen=seen)
+    learner = _learner(compile_spec(spec), settings, run.path)
+    env = make_env(spec, settings.env_id, settings.env_kwargs, seen=seen, learner=learner)
+    if learner is not None:
+        learner.load_models(latest / learner.models_file)
     env.paid.load_run_state(checkpoint.run_state(latest))  # schedules and statistics as the agent knew them
     with _one_thread(), warnings.catch_warnings():
         warnings.filterwarnings(
@@ -194,9 +202,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def build(spec: Spec, settings: Settings) -> tuple[BaseAlgorithm, list[Episodes]]:
-    """Return an untrained agent and the environments that it is to train in."""
+Built = tuple["BaseAlgorithm", list[Episodes], "RewardLearner | None"]
+"""An agent, its environments, and who learns their rewards where something is to be learned."""
+
+
+def build(spec: Spec, settings: Settings, folder: Path | None = None) -> Built:
+    """Return an untrained agent, the environments that it is to train in, and the learner of their rewards."""
     program = compile_spec(spec)
+    learner = _learner(program, settings, folder)
     horizon = spec.env.horizon if spec.env is not None else None
     envs = [
         make_env(
@@ -205,6 +218,7 @@ def build(spec: Spec, settings: Settings) -> tuple[BaseAlgorithm, list[Episodes]
             settings.env_kwargs,
             horizon=horizon,
             counterfactual=settings.crm is not None,
+            learner=learner,
         )
         for _ in range(settings.n_envs)
     ]
@@ -212,7 +226,16 @@ def build(spec: Spec, settings: Settings) -> tuple[BaseAlgorithm, list[Episodes]
         if STRIDE in env.paid.params:  # schedules go by the steps of all environments together
             env.paid.set_param(STRIDE, settings.n_envs)
     with _one_thread():
-        return _agent(settings, envs), envs
+        return _agent(settings, envs), envs, learner
+
+
+def _learner(program: Program, settings: Settings, folder: Path | None) -> RewardLearner | None:
+    """Return who learns what a program leaves to be learned."""
+    if not program.learned:
+        return None
+    from rewardspec.learning.learner import RewardLearner
+
+    return RewardLearner(program, seed=settings.seed, folder=folder)
 
 
 def _agent(settings: Settings, envs: list[Episodes]) -> BaseAlgorithm:
@@ -282,14 +305,14 @@ def _run(
     run: RunFolder,
     spec: Spec,
     settings: Settings,
-    model: BaseAlgorithm,
-    envs: list[Episodes],
+    built: Built,
     checkpoint_seconds: float,
     show: Show | bool,
 ) -> RunFolder:
     """Train to the end, from the newest checkpoint where there is one."""
     from rewardspec.training.recorder import Recorder
 
+    model, envs, learner = built
     with contextlib.ExitStack() as stack:
         stack.enter_context(run.lock())
         stack.enter_context(_one_thread())
@@ -298,18 +321,24 @@ def _run(
         run.cut(done)
         if show is True:
             show = stack.enter_context(display.shown(spec.name, settings.steps, done=done))
-        recorder = Recorder(run, envs, checkpoint_seconds, show or None)
+        learning = learner.callback(run.path / REPORTS) if learner is not None else None
+        recorder = Recorder(run, envs, checkpoint_seconds, show or None, learning)
         if latest is not None:
+            if learning is not None:  # before the environments play their episodes again
+                learning.load(latest)
             recorder.take_up(checkpoint.load(model, envs, latest))
         model.set_logger(_logger(run, done))
         left = settings.steps - model.num_timesteps
         if left > 0:
             learn: Any = model.learn  # SB3 declares log_interval as int, and takes None for "never"
-            learn(left, callback=recorder, log_interval=None, reset_num_timesteps=latest is None)
+            callbacks = [recorder] if learning is None else [learning, recorder]
+            learn(left, callback=callbacks, log_interval=None, reset_num_timesteps=latest is None)
             recorder.save()
         model.logger.close()
         rows = run.rows()
         run.write_result({"algo": settings.algo, "seed": settings.seed, **(rows[-1] if rows else {})})
+        if learner is not None:
+            write_whole(run.path / learner.models_file, learner.save_models)
         write_whole(run.model, lambda file: model.save(cast(io.BufferedIOBase, file)))
     return run
 

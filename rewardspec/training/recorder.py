@@ -6,7 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 
@@ -14,6 +15,9 @@ from rewardspec.training import checkpoint
 from rewardspec.training.environments import Episodes
 from rewardspec.training.folder import Row, RunFolder
 from rewardspec.training.settings import WINDOW
+
+if TYPE_CHECKING:
+    from rewardspec.learning.callback import LearnedRewardCallback
 
 LEAST_ROW = 1000
 """Environment steps between two rows of progress, at least: DQN and SAC have rollouts of a few steps."""
@@ -61,6 +65,11 @@ class Tally:
                 for name in (latest[0]["terms"] if latest else ())
             },
         }
+        if latest and latest[0].get("measures"):
+            row["recent"]["measures"] = {
+                name: sum(episode["measures"][name] for episode in latest) / len(latest)
+                for name in latest[0]["measures"]
+            }
         row["seconds"] = round(seconds, 3)
         self.fresh = []
         return row
@@ -93,6 +102,7 @@ class Recorder(BaseCallback):
         envs: Sequence[Episodes],
         every: float,
         show: Callable[[Row], None] | None = None,
+        learning: LearnedRewardCallback | None = None,
     ) -> None:
         """Write to `folder`.
 
@@ -101,8 +111,10 @@ class Recorder(BaseCallback):
             envs: The environments that the agent trains in.
             every: Seconds between two checkpoints; 0 for one after every row.
             show: Called with every row.
+            learning: What learns rewards beside the agent; its state is part of every checkpoint.
         """
         super().__init__()
+        self._learning = learning
         self._folder, self._envs, self._every, self._show = folder, envs, every, show
         self._tally = Tally()
         self._written = 0
@@ -163,14 +175,20 @@ class Recorder(BaseCallback):
                 self.logger.record(f"rollout/{name}", recent[name])
         for term, paid in recent["terms"].items():
             self.logger.record(f"rollout/return/{term}", paid)
+        for name, mean in recent.get("measures", {}).items():
+            self.logger.record(f"rollout/measure/{name}", mean)
         self.model.dump_logs()  # both families of algorithms have it
 
     def save(self) -> None:
         """Write a checkpoint of the run as it is now."""
         begun = time.monotonic()
         notes = self.notes()
-        self._folder.save_checkpoint(
-            self.num_timesteps, lambda place: checkpoint.save(self.model, self._envs, notes, place)
-        )
+
+        def write(place: Path) -> None:
+            checkpoint.save(self.model, self._envs, notes, place)
+            if self._learning is not None:
+                self._learning.save(place)
+
+        self._folder.save_checkpoint(self.num_timesteps, write)
         self._saved = time.monotonic()
         self._pause = max(self._every, (self._saved - begun) / SHARE)

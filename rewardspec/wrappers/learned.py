@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -124,6 +125,14 @@ class LearnedRewardWrapper(RewardSpecWrapper):
             for i in range(c.measures.start, c.measures.stop)
         }
         return self._report(info, (*slots, *self._totals.tolist()), {**summary, "measures": measures})
+
+    def tally(self) -> list[float]:
+        """Return what each term has paid in the episode so far."""
+        return [float(total) for total in self._totals]
+
+    def take_tally(self, tally: Sequence[float]) -> None:
+        """Take up what `tally` gave: the models have changed since it was paid."""
+        self._totals[:] = tally
 
     def take_models(self, data: bytes) -> None:
         """Take up the models of a learner in another process, the bytes of their `.npz` file."""

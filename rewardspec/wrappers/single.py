@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -342,6 +342,13 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
     def run_state(self) -> dict[str, float]:
         """Return what outlives episodes (running statistics, counted steps, parameters), for a checkpoint."""
         return run_state.collect(self.program, self.state, self.params)
+
+    def tally(self) -> list[float]:
+        """Return what each term has paid in the episode so far."""
+        return [float(total) for total in self.state[len(self.program.machines) + len(self.program.folds) :]]
+
+    def take_tally(self, tally: Sequence[float]) -> None:
+        """Take up what `tally` gave, where playing an episode again need not pay the same."""
 
     def load_run_state(self, saved: Mapping[str, float]) -> None:
         """Take up what `run_state` gave."""

@@ -43,6 +43,39 @@ env: {id: Pendulum-v1}
 reward: "next_obs[0]"
 """
 
+RANKED = """
+name: ranked
+discount: 0.98
+env: {id: CartPole-v1}
+reward:
+  - heron:
+      factors:
+        - {name: upright, value: "-abs(next_obs[2])", margin: {std: 0.5}}
+        - {name: centred, value: "-abs(next_obs[0])"}
+      segment: 4
+      model: {hidden: [16], ensemble: 2}
+      pairs: 100
+      after: 300
+      every: 500
+    weight: {linear: {from: 2, to: 1, over: 500}}
+  - markov: 1
+"""
+
+PREFERRED = """
+name: preferred
+discount: 0.98
+env: {id: Pendulum-v1}
+reward:
+  - preferences:
+      labels: {teacher: reward, rationality: 1}
+      statistic: regret
+      segment: 10
+      model: {hidden: [16]}
+      pairs: 40
+      after: 200
+      every: 300
+"""
+
 SHORT: dict[str, dict[str, Any]] = {
     "ppo": {"n_steps": 32, "batch_size": 64, "n_epochs": 2},
     "a2c": {"n_steps": 8},
@@ -54,6 +87,9 @@ RUNS = [
     ("a2c", BALANCE, 3300, 4),
     ("dqn", BALANCE, 3300, 2),
     ("sac", SWING, 2100, 1),
+    ("ppo", RANKED, 3300, 8),
+    ("dqn", RANKED, 3300, 2),
+    ("sac", PREFERRED, 2100, 1),
 ]
 
 
@@ -79,7 +115,7 @@ def weights(run: RunFolder) -> dict[str, torch.Tensor]:
     return dict(model.policy.state_dict())
 
 
-@pytest.mark.parametrize(("algo", "text", "steps", "n_envs"), RUNS, ids=[run[0] for run in RUNS])
+@pytest.mark.parametrize(("algo", "text", "steps", "n_envs"), RUNS, ids=[f"{run[0]}-{loads(run[1]).name}" for run in RUNS])
 def test_a_resumed_run_is_the_run_that_was_never_stopped(
     tmp_path: Path, algo: str, text: str, steps: int, n_envs: int
 ) -> None:
