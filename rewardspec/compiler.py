@@ -74,6 +74,7 @@ def lower_spec(spec: Spec, vocabulary: Mapping[str, Kind] = VOCABULARY) -> Progr
         futures=tuple(draft.futures.items()),
         verdicts=tuple(draft.verdicts),
         learned=tuple(draft.learned.values()),
+        sets=tuple(draft.sets.values()),
         observe=spec.observe,
         labels=spec.env.labels if spec.env else None,
     )

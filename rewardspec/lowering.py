@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rewardspec.errors import FormulaError, Place, Problem, near_miss
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
-from rewardspec.ir.program import End, Fold, Learned, Machine, ParamValue, Proposition, Verdict
+from rewardspec.ir.program import End, Fold, Learned, Machine, ParamValue, Proposition, SetMemory, Verdict
 from rewardspec.ir.text import ROOTS, parse_expression, size_exceeds
 from rewardspec.spec.model import Exponential, Kind, Linear, Performance, Schedule, Spec, Term, Weight
+
+if TYPE_CHECKING:
+    from rewardspec.sets.family import SetFunction
 
 Path = tuple["str | int", ...]
 
@@ -44,6 +47,7 @@ class Draft:
     futures: dict[str, Expr] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     learned: dict[str, Learned] = field(default_factory=dict)
+    sets: dict[str, SetMemory] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     parts: int = 0
     """Parts of all expressions that were read."""
@@ -201,6 +205,12 @@ class Scope:
         name = self.unique("", self.draft.learned)
         self.draft.learned[name] = Learned(name, kind, inputs, tuple(measures), settings, self.at())
         return ir.Field("learned", (name,))
+
+    def grown(self, function: SetFunction, item: Expr, first: Expr | None, place: Place) -> Expr:
+        """Declare a set that grows by an item a step and return what the item adds; see `SetMemory`."""
+        name = self.unique("set", self.draft.sets)
+        self.draft.sets[name] = SetMemory(name, function, item, first, place=place)
+        return ir.Gain(name)
 
     def verdict(self, verdict: Verdict) -> None:
         """Declare how a formula's verdict is read from its machines; a second formula of one term is numbered."""

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.program import Program
+from rewardspec.sets.family import SetFunction
+from rewardspec.sets.information import LogDet
+from rewardspec.sets.modular import alone
 
 INF = math.inf
 
@@ -228,6 +231,7 @@ class Ranges:
 
     def __post_init__(self) -> None:
         self._folds = {fold.name: fold for fold in self.program.folds}
+        self._gains = {s.name: _gain_range(s.function) for s in self.program.sets}
         self._params = {param.name: param.initial for param in self.program.params}
         self._propositions = {p.name: p.expr for p in self.program.propositions}
         self._memories: dict[str, Interval] = {}
@@ -261,6 +265,8 @@ class Ranges:
                 return ANY if known is None else Interval(known, known)
             case ir.Memory(name, after):
                 return self._memory(name, after, assumed)
+            case ir.Gain(name):
+                return self._gains[name]
             case ir.StateTable(_, values) | ir.OutputTable(_, values):
                 numbers = [float(value) for value in values]
                 return Interval(min(numbers, default=0.0), max(numbers, default=0.0))
@@ -366,6 +372,12 @@ class Ranges:
         if not self._growing:  # inside another memory's rounds the result may still be too small
             self._memories[name] = value
         return value
+
+
+def _gain_range(function: SetFunction) -> Interval:
+    """Return between what the gains of a set function lie: an item gains most when it is alone, and least last."""
+    least = min(0.0, function.each) if isinstance(function, LogDet) else 0.0
+    return Interval(least, float(alone(function).max(initial=0.0)))
 
 
 def _combine(op: str, parts: list[Interval]) -> Interval:

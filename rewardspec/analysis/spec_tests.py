@@ -105,11 +105,14 @@ def decide_by_labels(program: Program) -> tuple[Program, tuple[str, ...]]:
         for p in program.propositions
     )
     folds = {f.name: f.update for f in program.folds}
+    added = {s.name: [e for e in (s.item, s.first) if e is not None] for s in program.sets}
     decided: dict[str, bool] = {}
 
     def is_decided(expr: ir.Expr) -> bool:
         for node in ir.walk(expr):
             if isinstance(node, ir.Field) and node.root not in ("terminated", "truncated", "label", "future"):
+                return False
+            if isinstance(node, ir.Gain) and not all(map(is_decided, added[node.set])):
                 return False
             if isinstance(node, ir.Memory):
                 if node.fold not in decided:
@@ -125,6 +128,7 @@ def decide_by_labels(program: Program) -> tuple[Program, tuple[str, ...]]:
             program,
             propositions=propositions,
             folds=tuple(f for f in program.folds if is_decided(f.update)),
+            sets=tuple(s for s in program.sets if all(map(is_decided, added[s.name]))),
             terms=tuple(t for t in program.terms if t.name not in undecided),
             ends=tuple(e for e in program.ends if is_decided(e.when)),
             futures=tuple((n, e) for n, e in program.futures if is_decided(e)),

@@ -17,7 +17,8 @@ from rewardspec.errors import Problem, UnsupportedError
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.layout import Layout
-from rewardspec.ir.program import Machine
+from rewardspec.ir.program import Machine, SetMemory
+from rewardspec.sets.family import Sets
 from rewardspec.transition import Outcome, Transition
 
 TABLED_CELLS = 1 << 16
@@ -25,7 +26,7 @@ TABLED_CELLS = 1 << 16
 
 Register = int
 ArrayState = tuple[Any, ...]
-"""Machine states `[B]` integer, folds `[B]`, then the episode's total of each term `[B]`."""
+"""Machine states `[B]` integer, folds `[B]`, the episode's total of each term `[B]`, what sets remember `[B, ...]`."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,15 @@ class ArrayProgram:
     fields: tuple[tuple[ir.Field, Register], ...]
     outputs: Outputs
     reusable: frozenset[Register]
+    sets: tuple[Sets, ...] = ()
     buffers: dict[Register, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def init(self) -> ArrayState:
         """Return the state at the start of a run."""
+        return (*self._start(), *(part for each in self.sets for part in each.start(self.batch)))
+
+    def _start(self) -> ArrayState:
+        """Return the numbers at the start of a run."""
         program, lib = self.layout.program, self.backend
         return (
             *(lib.full(self.batch, m.start, lib.state_type(len(m.states))) for m in program.machines),
@@ -62,11 +68,11 @@ class ArrayProgram:
     def reset(self, state: ArrayState, mask: Any) -> ArrayState:
         """Return the state with new episodes begun where `mask` (`[B]` bool) holds; run-scope folds are kept."""
         program, lib = self.layout.program, self.backend
-        fresh = self.init()
+        fresh = (*self._start(), *(part for each in self.sets for part in each.start(1)))
         first = len(program.machines)
         kept = {first + i for i, fold in enumerate(program.folds) if fold.scope == "run"}
         return tuple(
-            old if i in kept else lib.where(mask, new, old)
+            old if i in kept else lib.where(_spread(mask, old), new, old)
             for i, (old, new) in enumerate(zip(state, fresh, strict=True))
         )
 
@@ -100,6 +106,9 @@ class ArrayProgram:
             regs[register] = value
         for register, value in zip(self.outputs.state_inputs, state, strict=False):
             regs[register] = value
+        sets = self.outputs.set_inputs
+        for register, value in zip(sets, state[len(state) - len(sets) :], strict=True):
+            regs[register] = value
         for declared, register in self.fields:
             regs[register] = lib.read(declared, transition, self.batch)
         buffers = self.buffers
@@ -117,13 +126,14 @@ class ArrayProgram:
         out = self.outputs
         terms = tuple(regs[r] for r in out.terms)
         machines, folds = len(program.machines), len(program.folds)
-        totals = tuple(s + t for s, t in zip(state[machines + folds :], terms, strict=True))
-        news = (*(regs[r] for r in out.state_outputs), *totals)
+        totals = tuple(s + t for s, t in zip(state[machines + folds :], terms, strict=False))
+        grown = (regs[r] for r in out.set_outputs)
+        news = (*(regs[r] for r in out.state_outputs), *totals, *grown)
         reward = lib.total(terms, self.batch)
         if active is not None:
             run_scope = {machines + i for i, f in enumerate(program.folds) if f.scope == "run"}
             news = tuple(
-                new if i in run_scope else lib.where(active, new, old)
+                new if i in run_scope else lib.where(_spread(active, new), new, old)
                 for i, (new, old) in enumerate(zip(news, state, strict=True))
             )
             reward = lib.where(active, reward, lib.zeros(self.batch))
@@ -152,6 +162,8 @@ class Outputs:
     terms: tuple[Register, ...]
     terminated: Register
     truncated: Register
+    set_inputs: tuple[Register, ...] = ()
+    set_outputs: tuple[Register, ...] = ()
 
 
 def compile_array(
@@ -176,7 +188,8 @@ def compile_array(
         MissingExtraError: When torch is not installed.
     """
     backend = _backend(library, dtype, device)
-    return _Compiler(layout, batch, backend).compile()
+    sets = tuple(Sets(grown.function, library, device=device) for grown in layout.program.sets)
+    return _Compiler(layout, batch, backend, sets).compile()
 
 
 def _backend(library: str, dtype: str | None, device: str) -> Backend:
@@ -264,7 +277,8 @@ class Backend:
 class _Compiler:
     """Writes the tape, each expression once."""
 
-    def __init__(self, layout: Layout, batch: int, backend: Backend) -> None:
+    def __init__(self, layout: Layout, batch: int, backend: Backend, sets: tuple[Sets, ...]) -> None:
+        self.sets, self.grown = sets, dict[str, tuple[Register, tuple[Register, ...]]]()
         self.layout, self.program, self.batch, self.lib = layout, layout.program, batch, backend
         self.tape: list[Instruction] = []
         self.constants: dict[Register, Any] = {}
@@ -290,8 +304,14 @@ class _Compiler:
         for fold in program.folds:
             self.memories[fold.name] = self.fresh()
         state_inputs = (*(self.states[m.name, False] for m in program.machines), *self.memories.values())
+        parts = [len(sets.start(1)) for sets in self.sets]
+        set_inputs = {
+            s.name: [self.fresh() for _ in range(n)] for s, n in zip(program.sets, parts, strict=True)
+        }
         for machine in program.machines:
             self.step_machine(machine)
+        for grown, sets in zip(program.sets, self.sets, strict=True):
+            self.grow(grown, sets, set_inputs[grown.name])
         terms = tuple(self.batched(term.expr) for term in program.terms)
         folds = tuple(self.batched(fold.update) for fold in program.folds)
         terminated, truncated = self.ended("terminated"), self.ended("truncated")
@@ -301,6 +321,8 @@ class _Compiler:
             terms,
             terminated,
             truncated,
+            tuple(register for registers in set_inputs.values() for register in registers),
+            tuple(register for _, registers in self.grown.values() for register in registers),
         )
         # Results that leave the step, and what they may share memory with, must be fresh every time.
         leaving = {*outputs.state_outputs, *terms, terminated, truncated}
@@ -324,6 +346,7 @@ class _Compiler:
             tuple(self.fields.items()),
             outputs,
             reusable,
+            self.sets,
         )
 
     def fresh(self) -> Register:
@@ -345,6 +368,24 @@ class _Compiler:
             self.interned[key] = self.fresh()
             self.constants[self.interned[key]] = self.lib.constant(value)
         return self.interned[key]
+
+    # -- sets ------------------------------------------------------------------------------------
+
+    def grow(self, grown: SetMemory, sets: Sets, before: list[Register]) -> None:
+        """Emit what the step's item adds to a set, and the set with it."""
+        lib = self.lib
+
+        def advance(item: Any, first: Any, *state: Any) -> tuple[Any, ...]:
+            if grown.first is not None:
+                state = sets.add(state, lib.cast(first, lib.index_type))
+            gained, state = sets.advance(state, lib.cast(item, lib.index_type))
+            return (lib.as_float(gained), *state)
+
+        item = self.batched(grown.item)
+        first = item if grown.first is None else self.batched(grown.first)
+        made = self.emit(advance, item, first, *before)
+        parts = [self.emit(lambda x, i=i: x[i], made) for i in range(1 + len(before))]
+        self.grown[grown.name] = parts[0], tuple(parts[1:])
 
     # -- machines --------------------------------------------------------------------------------
 
@@ -461,6 +502,8 @@ class _Compiler:
                 if not after:
                     return self.memories[name]
                 return self.batched(next(f.update for f in self.program.folds if f.name == name))
+            case ir.Gain(name):
+                return self.grown[name][0]
             case ir.StateTable(machine, values, after):
                 return self.table(machine, values, "after" if after else "before")
             case ir.OutputTable(machine, values):
@@ -521,10 +564,17 @@ class _Compiler:
         return result
 
 
+def _spread(mask: Any, x: Any) -> Any:
+    """Return a mask `[B]` with as many axes as `x` `[B, ...]`."""
+    return mask.reshape(-1, *[1] * (x.ndim - 1)) if x.ndim > 1 else mask
+
+
 def _is_flat(expr: Expr) -> bool:
     """Return whether an expression's value may lack the batch axis."""
     return not any(
-        isinstance(node, ir.Field | ir.Memory | ir.StateTable | ir.OutputTable | ir.Ended | ir.Holds)
+        isinstance(
+            node, ir.Field | ir.Memory | ir.Gain | ir.StateTable | ir.OutputTable | ir.Ended | ir.Holds
+        )
         for node in ir.walk(expr)
     ) or any(isinstance(node, ir.Reduce) and node.axis == "B" for node in ir.walk(expr))
 

@@ -49,9 +49,13 @@ from rewardspec.backends.native_inputs import Inputs, Order
 from rewardspec.backends.native_text import NativeEmitter, batch_reductions, unpacked
 from rewardspec.backends.numpy_ops import numpy_backend
 from rewardspec.ir.layout import Layout
+from rewardspec.sets.refusal import refuse_sets
 from rewardspec.transition import Outcome, Transition
 
 ROW = ("row", "begin")
+
+NATIVE = "the compiled backend"
+INSTEAD = "Leave `backend` out: the usual ones can, on NumPy and torch."
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,14 @@ class NativeProgram:
     """
 
     layout: Layout
+
+    def __post_init__(self) -> None:
+        """Refuse programs that compiled loops cannot remember.
+
+        Raises:
+            UnsupportedError: `set-not-supported`.
+        """
+        refuse_sets(self.layout.program, NATIVE, INSTEAD)
 
     @cached_property
     def source(self) -> str:
@@ -276,7 +288,9 @@ def compile_native(
 
     Raises:
         MissingExtraError: When numba is not installed; at the first step.
+        UnsupportedError: `set-not-supported`.
     """
+    refuse_sets(layout.program, NATIVE, INSTEAD)
     return NativeBatch(layout, batch, numpy_backend(dtype))
 
 

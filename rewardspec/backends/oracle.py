@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from rewardspec.backends.oracle_sets import set_value
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.program import Program
+from rewardspec.sets.modular import Modular
 from rewardspec.transition import Outcome, Transition
 
 NAN, INFINITY = math.nan, math.inf
@@ -28,10 +30,16 @@ class OracleState:
     Attributes:
         machines: Per environment, machine state by machine name.
         folds: Per environment, value by fold name; values of run scope are equal in all.
+        sets: Per environment, the items of each set by its name.
     """
 
     machines: list[dict[str, int]]
     folds: list[dict[str, float]]
+    sets: list[dict[str, frozenset[int]]] = field(default_factory=list)
+
+    def held(self, name: str, b: int) -> frozenset[int]:
+        """Return the items of a set; a state that says nothing of sets has empty ones."""
+        return self.sets[b][name] if self.sets else frozenset()
 
 
 def init(program: Program, batch: int = 1) -> OracleState:
@@ -39,22 +47,25 @@ def init(program: Program, batch: int = 1) -> OracleState:
     return OracleState(
         [{m.name: m.start for m in program.machines} for _ in range(batch)],
         [{f.name: f.start for f in program.folds} for _ in range(batch)],
+        [{s.name: frozenset() for s in program.sets} for _ in range(batch)],
     )
 
 
 def reset(program: Program, state: OracleState, mask: Sequence[bool] | None = None) -> OracleState:
     """Return the state with new episodes begun where `mask` holds (everywhere when None)."""
-    machines, folds = [], []
+    machines, folds, sets = [], [], []
     for b in range(len(state.machines)):
         if mask is None or mask[b]:
             machines.append({m.name: m.start for m in program.machines})
+            sets.append({s.name: frozenset[int]() for s in program.sets})
             folds.append(
                 {f.name: f.start if f.scope == "episode" else state.folds[b][f.name] for f in program.folds}
             )
         else:
             machines.append(dict(state.machines[b]))
             folds.append(dict(state.folds[b]))
-    return OracleState(machines, folds)
+            sets.append({s.name: state.held(s.name, b) for s in program.sets})
+    return OracleState(machines, folds, sets)
 
 
 def step(
@@ -76,6 +87,7 @@ def step(
     after = OracleState(
         [{m.name: run.edge(m.name, b)[0] for m in program.machines} for b in range(len(transitions))],
         [{f.name: run.fold(f.name, b) for f in program.folds} for b in range(len(transitions))],
+        [{s.name: run.grown(s.name, b)[1] for s in program.sets} for b in range(len(transitions))],
     )
     outcomes = []
     for b in range(len(transitions)):
@@ -143,6 +155,24 @@ class _Step:
             self.folds[name, b] = float(self.value(declared.update, b))
         return self.folds[name, b]
 
+    def grown(self, name: str, b: int) -> tuple[frozenset[int], frozenset[int]]:
+        """Return a set before its item joins it, with the first one, and after."""
+        declared = next(s for s in self.program.sets if s.name == name)
+        before = self.state.held(name, b)
+        if declared.first is not None:
+            before = _with_item(before, self.value(declared.first, b), declared.function)
+        return before, _with_item(before, self.value(declared.item, b), declared.function)
+
+    def gain(self, name: str, b: int) -> float:
+        """Return what the item adds to the value of its set."""
+        function = next(s.function for s in self.program.sets if s.name == name)
+        before, after = self.grown(name, b)
+        if isinstance(function, Modular):  # no set: each item is paid alone, again and again
+            declared = next(s for s in self.program.sets if s.name == name)
+            alone = _with_item(frozenset(), self.value(declared.item, b), function.of)
+            return set_value(function.of, alone)
+        return set_value(function, after) - set_value(function, before)
+
     def holds(self, name: str, b: int) -> bool:
         return bool(self.value(next(p.expr for p in self.program.propositions if p.name == name), b))
 
@@ -167,6 +197,8 @@ class _Step:
                 return self.holds(name, b)
             case ir.Memory(name, after):
                 return self.fold(name, b) if after else self.state.folds[b][name]
+            case ir.Gain(name):
+                return self.gain(name, b)
             case ir.StateTable(machine, values, after):
                 u = self.edge(machine, b)[0] if after else self.state.machines[b][machine]
                 return values[u]
@@ -211,6 +243,13 @@ class _Step:
         raise TypeError(f"not an expression: {expr!r}")
 
 
+def constant_value(expr: Expr, names: dict[str, float]) -> float:
+    """Return the value of an expression over named numbers alone, which are read as fields of `info`."""
+    program = Program("", None, (), (), (), (), (), ())
+    transition = Transition(None, None, None, 0.0, False, False, names)
+    return float(_Step(program, init(program), [transition], {}).value(expr, 0))
+
+
 def true_propositions(program: Program, state: OracleState, transition: Transition) -> list[str]:
     """Return the propositions that hold on one environment's transition, in the order of declaration."""
     run = _Step(program, state, [transition], {p.name: p.initial for p in program.params})
@@ -235,6 +274,12 @@ def read_field(where: ir.Field, transition: Transition) -> Any:
         else:
             value = np.asarray(value)[tuple(i.slice if isinstance(i, ir.Span) else i for i in part)]
     return np.asarray(value).tolist()
+
+
+def _with_item(items: frozenset[int], item: Any, function: Any) -> frozenset[int]:
+    """Return a set with an item more; the same set where the item is none, or the set can hold no more."""
+    has_room = len(items) < getattr(function, "most", function.size)
+    return items | {int(item)} if has_room and 0 <= item < function.size else items
 
 
 def _flatten(value: Any) -> list[Any]:

@@ -100,6 +100,8 @@ def tabulate_program(layout: Layout) -> MachineTable:
     program = layout.program
     if program.folds:
         raise _unfit(f"'{program.folds[0].name}' is a number that is remembered from step to step", Place())
+    if program.sets:
+        raise _unfit(f"'{program.sets[0].name}' is a set that grows from step to step", program.sets[0].place)
     bits, count = list(split.bits), len(split.bits)
     sizes = [len(machine.states) for machine in program.machines]
     joint = int(np.prod(sizes, dtype=object)) if sizes else 1

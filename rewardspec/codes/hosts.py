@@ -103,6 +103,12 @@ HOSTS_ONLY: dict[str, Explanation] = {
         ">>> rewardspec.backends.array.load_backend('jax')",
         "Use 'numpy' or 'torch'.",
     ),
+    "set-not-supported": Explanation(
+        "A submodular term pays by what was visited, a set. The compiled backend, counterfactual experience and memory "
+        "in relabelled observations keep states and numbers only.",
+        ">>> wrap_vector(envs, 'coverage.yaml', backend='native')",
+        ">>> wrap_vector(envs, 'coverage.yaml')",
+    ),
     "unknown-device": Explanation(
         "The device does not exist here, or torch was built without it.",
         ">>> wrap_vector(envs, spec, device='cuda:7')",

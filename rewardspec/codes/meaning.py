@@ -161,6 +161,12 @@ MACHINES: dict[str, Explanation] = {
         "propositions: [lap]\nreward:\n  reward_machine:\n    start: u\n    counters: {laps: 0}\n    edges:\n"
         "      - {from: u, when: lap, count: {laps: laps + 1}}\n",
     ),
+    "unfit-set-function": Explanation(
+        "What a submodular term declares is no monotone set function with diminishing returns, or its tables do "
+        "not fit the cells: a negative weight, a kernel without noise, no horizon, a map of another size.",
+        "reward:\n  submodular:\n    coverage: {weight: i - 1}\n    cells: {counts: [4]}\n",
+        "reward:\n  submodular:\n    coverage: {weight: i + 1}\n    cells: {counts: [4]}\n",
+    ),
     "unknown-machine": Explanation(
         "A potential or a test names a machine that no term has. A machine has its term's name, which is "
         "the kind's where the term gives none.",

@@ -107,6 +107,16 @@ def _bind(program: Program, space_for: Callable[[Field], Any]) -> Layout:
             replace(f, update=shapes.scalar(f.update, Place(), problems, f"the memory '{f.name}'"))
             for f in program.folds
         ),
+        "sets": tuple(
+            replace(
+                s,
+                item=shapes.scalar(s.item, s.place, problems, f"the item of '{s.name}'"),
+                first=None
+                if s.first is None
+                else shapes.scalar(s.first, s.place, problems, f"the first item of '{s.name}'"),
+            )
+            for s in program.sets
+        ),
         "ends": tuple(
             replace(e, when=shapes.scalar(e.when, Place(), problems, "the condition of an end"))
             for e in program.ends

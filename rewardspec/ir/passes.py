@@ -28,6 +28,10 @@ def _rewrite(program: Program, change: Callable[[Expr], Expr]) -> Program:
         program,
         propositions=tuple(replace(p, expr=every(p.expr)) for p in program.propositions),
         folds=tuple(replace(f, update=every(f.update)) for f in program.folds),
+        sets=tuple(
+            replace(s, item=every(s.item), first=None if s.first is None else every(s.first))
+            for s in program.sets
+        ),
         ends=tuple(replace(e, when=every(e.when)) for e in program.ends),
         terms=tuple(replace(t, expr=every(t.expr)) for t in program.terms),
         futures=tuple((name, every(expr)) for name, expr in program.futures),
@@ -155,10 +159,12 @@ def minimise_machines(program: Program) -> Program:
 
 
 def drop_unread(program: Program) -> Program:
-    """Drop machines, folds and parameters that nothing reads: a fold that only folds like it read counts as unread."""
+    """Drop what nothing reads of machines, memory and parameters: a fold that only folds like it read is unread."""
     updates = {fold.name: fold.update for fold in program.folds}
-    todo = list(replace(program, folds=()).roots())
+    added = {s.name: [e for e in (s.item, s.first) if e is not None] for s in program.sets}
+    todo = list(replace(program, folds=(), sets=()).roots())
     folds: set[str] = set()
+    sets: set[str] = set()
     machines = {name for verdict in program.verdicts for name in verdict.machines}
     params: set[str] = set()
     while todo:
@@ -167,6 +173,9 @@ def drop_unread(program: Program) -> Program:
                 case ir.Memory(name) if name not in folds:
                     folds.add(name)
                     todo.append(updates[name])
+                case ir.Gain(name) if name not in sets:
+                    sets.add(name)
+                    todo.extend(added[name])
                 case ir.StateTable(name) | ir.OutputTable(name):
                     machines.add(name)
                 case ir.Param(name):
@@ -175,6 +184,7 @@ def drop_unread(program: Program) -> Program:
         program,
         machines=tuple(m for m in program.machines if m.name in machines),
         folds=tuple(f for f in program.folds if f.name in folds),
+        sets=tuple(s for s in program.sets if s.name in sets),
         params=tuple(p for p in program.params if p.name in params),
     )
 

@@ -4,7 +4,8 @@ The order of one step, fixed here and nowhere else:
 
 1. propositions are read on the transition; folds and machines still have their values from before it;
 2. every machine takes its edge on the label (or stays where no guard holds);
-3. folds take their next value; `Memory(after=True)` and `StateTable(after=True)` read the new ones;
+3. folds take their next value; `Memory(after=True)` and `StateTable(after=True)` read the new ones; sets take the
+   step's item, and `Gain` reads what it added;
 4. the ends are known: the environment's own flags, joined with the program's;
 5. every term pays; the reward is their sum.
 
@@ -15,10 +16,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rewardspec.errors import Place
 from rewardspec.ir.expr import Expr, Field, children, walk
+
+if TYPE_CHECKING:
+    from rewardspec.sets.family import SetFunction
 
 MAX_MACHINE_PROPOSITIONS = 62
 """A machine's label is one 64-bit integer."""
@@ -96,6 +100,30 @@ class Fold:
     observed: bool = True
     low: float = float("-inf")
     high: float = float("inf")
+
+
+@dataclass(frozen=True)
+class SetMemory:
+    """A set that grows by an item a step; `Gain(name)` reads what the item adds to the value of the set.
+
+    On each step `first` joins the set, unpaid, where there is one; then `item`, for the gain. An item is a whole number
+    below the size of the ground set, read on the transition alone; -1 is none. The set is empty at reset.
+
+    Attributes:
+        name: Unique in the program.
+        function: The set function; a frozen value that prints.
+        item: What is added.
+        first: The same read on the observation before the step: where an episode begins is in the set.
+        observed: Whether the agent must see a summary of the set for the task to stay Markov.
+        place: Where the spec declares it.
+    """
+
+    name: str
+    function: SetFunction
+    item: Expr
+    first: Expr | None = None
+    observed: bool = True
+    place: Place = field(default=Place(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -208,6 +236,7 @@ class Program:
         futures: Per `future` field, the expression whose value at the episode's last step it stands for.
         verdicts: One per formula.
         learned: What only a learner can pay, in the order of the terms.
+        sets: What was visited, in the order of the terms.
         observe: How memory is added to the observation.
         labels: Name of a ready-made labeller, None when there is none.
     """
@@ -223,6 +252,7 @@ class Program:
     futures: tuple[tuple[str, Expr], ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     learned: tuple[Learned, ...] = ()
+    sets: tuple[SetMemory, ...] = ()
     observe: Observe = "auto"
     labels: str | None = None
 
@@ -234,8 +264,10 @@ class Program:
     @property
     def has_memory(self) -> bool:
         """Whether the reward depends on more than the transition."""
-        return any(len(machine.states) > 1 for machine in self.machines) or any(
-            f.observed for f in self.folds
+        return (
+            any(len(machine.states) > 1 for machine in self.machines)
+            or any(fold.observed for fold in self.folds)
+            or any(grown.observed for grown in self.sets)
         )
 
     def machine(self, name: str) -> Machine:
@@ -247,6 +279,7 @@ class Program:
         return (
             *(p.expr for p in self.propositions),
             *(f.update for f in self.folds),
+            *(expr for s in self.sets for expr in (s.item, s.first) if expr is not None),
             *(e.when for e in self.ends),
             *(t.expr for t in self.terms),
             *(expr for _, expr in self.futures),

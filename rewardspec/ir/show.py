@@ -24,7 +24,7 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.machine import payment
 from rewardspec.ir.passes import simplify
-from rewardspec.ir.program import VERDICTS, Edge, Fold, Learned, Machine, Program, Term, Verdict
+from rewardspec.ir.program import VERDICTS, Edge, Fold, Learned, Machine, Program, SetMemory, Term, Verdict
 from rewardspec.ir.tolerance import SIGMOIDS, tolerance
 from rewardspec.logic.diagrams import TooLargeError
 from rewardspec.logic.guards import cubes_to_guard
@@ -170,6 +170,8 @@ class _Printer:
                 return name, _ATOM
             case ir.Memory(fold, after):
                 return fold + "'" * after, _ATOM
+            case ir.Gain(name):
+                return f"gain({name})", _ATOM
             case ir.StateTable() | ir.OutputTable():
                 return self.table(expr)
             case ir.Ended(how):
@@ -521,6 +523,7 @@ def show_program(program: Program) -> str:
         text = show_machine(machine, machines, machine.name in numbered)
         page.section(f"machine {machine.name}", [text])
     page.section("memory", (line for fold in program.folds for line in _show_fold(fold, machines)))
+    page.section("sets", (line for grown in program.sets for line in _show_set(grown, machines)))
     page.section("parameters", _aligned((p.name, f"= {show_number(p.initial)}") for p in program.params))
     page.section(
         "known at the end of the episode",
@@ -562,6 +565,15 @@ def _show_fold(fold: Fold, machines: Sequence[Machine]) -> Iterator[str]:
     hidden = "" if fold.observed else ", not observed"
     yield f"{fold.name}  = {show_number(fold.start)} at the start of the {since}{hidden}"
     yield f"{fold.name}' = {show_expr(fold.update, machines)}"
+
+
+def _show_set(grown: SetMemory, machines: Sequence[Machine]) -> Iterator[str]:
+    hidden = "" if grown.observed else ", not observed"
+    function = grown.function
+    yield f"{grown.name}  a set under {type(function).__name__} of {function.size} items{hidden}"
+    yield f"  item = {show_expr(grown.item, machines)}"
+    if grown.first is not None:
+        yield f"  first = {show_expr(grown.first, machines)}"
 
 
 def _show_learned(learned: Learned, machines: Sequence[Machine]) -> Iterator[str]:
@@ -612,6 +624,8 @@ def _legend(program: Program) -> Iterator[str]:
     nodes = [node for root in program.roots() for node in ir.walk(root)]
     if program.folds or any(isinstance(node, ir.StateTable) and node.after for node in nodes):
         yield "x' is the value of x after the step, x the one before it."
+    if program.sets:
+        yield "gain(x) is what the step's item adds to the value of the set x; it is in the set from then on."
     if any(isinstance(node, ir.OutputTable) for node in nodes):
         yield "m.pays is what the edge that machine m took on this step pays."
     if any(isinstance(node, ir.Ended) for node in nodes):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rewardspec.kinds import heron, ltl, markov, potential, preferences, reward_machine
+from rewardspec.kinds import heron, ltl, markov, potential, preferences, reward_machine, submodular
 from rewardspec.spec.model import Kind
 
 KINDS: dict[str, Kind] = {
@@ -12,4 +12,5 @@ KINDS: dict[str, Kind] = {
     "ltl": ltl.KIND,
     "heron": heron.KIND,
     "preferences": preferences.KIND,
+    "submodular": submodular.KIND,
 }

@@ -7,8 +7,6 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rewardspec.backends.torch_ops import torch_backend
-
 Array = Any
 """A NumPy array, or a torch tensor."""
 
@@ -117,6 +115,8 @@ class TorchArrays:
             MissingExtraError: When torch is not installed.
             UnsupportedError: `unknown-device`.
         """
+        from rewardspec.backends.torch_ops import torch_backend
+
         self.dtype = torch_backend(dtype, device).float_type
         import torch
 

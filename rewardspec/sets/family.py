@@ -14,6 +14,7 @@ not keep the sets, only what later gains depend on.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -156,6 +157,37 @@ class Sets:
         """Return the state as numbers from 0 to 1, `[B, m]`."""
         return self.function.summary(self._xp, self._tables, state)
 
+    @cached_property
+    def width(self) -> int:
+        """Numbers in a summary m."""
+        return int(self.summary(self.start(1)).shape[1])
+
     def _known(self, items: Array) -> Array:
         """Return the items with n, nothing, in place of negative ones."""
         return self._xp.where(items < 0, self._xp.full(items.shape, self.size, "int"), items)
+
+
+class Single:
+    """One set, for hosts of one environment: numbers in, a number out.
+
+    Attributes:
+        start: What an empty set remembers, arrays `[1, ...]`.
+    """
+
+    def __init__(self, function: SetFunction) -> None:
+        """Run the function for a batch of one."""
+        self._sets = Sets(function)
+        self.start = self._sets.start(1)
+
+    def advance(self, item: float, first: float, *state: Array) -> tuple[Any, ...]:
+        """Return the gain of an item, and what the set remembers then.
+
+        Args:
+            item: What joins the set and is paid for; below 0 for nothing.
+            first: What joins it before, unpaid; below 0 for nothing.
+            state: What the set remembers.
+        """
+        if first >= 0:
+            state = self._sets.add(state, np.array([int(first)]))
+        gained, state = self._sets.advance(state, np.array([int(item)]))
+        return (float(gained[0]), *state)

@@ -164,7 +164,8 @@ def entropy(kernel: npt.ArrayLike, noise: float, most: int | None = None) -> Log
         noise: Variance of a measurement.
         most: How many distinct items a set can hold; the horizon.
     """
-    return LogDet(kernel, noise, most, scale=0.5, each=0.5 * math.log(2 * math.pi * math.e * noise))
+    each = 0.5 * math.log(2 * math.pi * math.e * noise) if noise > 0 else 0.0
+    return LogDet(kernel, noise, most, scale=0.5, each=each)
 
 
 def diversity(kernel: npt.ArrayLike, most: int | None = None) -> LogDet:

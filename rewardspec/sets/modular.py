@@ -12,6 +12,11 @@ from rewardspec.sets.arrays import Array, Arrays
 from rewardspec.sets.family import SetFunction, Sets, State, Tables
 
 
+def alone(function: SetFunction) -> npt.NDArray[np.float64]:
+    """Return what each item is worth by itself, `[n]`: with diminishing returns it never gains more."""
+    return np.asarray(Sets(function).value(np.arange(function.size)[:, None]), np.float64)
+
+
 @dataclass(frozen=True)
 class Modular:
     """Sum of F({i}) over what is added, repeats paid again: no set function, but the baseline to compare one with.
@@ -31,7 +36,7 @@ class Modular:
 
     def tables(self) -> dict[str, npt.NDArray[Any]]:
         """Return F of each single item, and of nothing."""
-        return {"alone": np.append(Sets(self.of).value(np.arange(self.size)[:, None]), 0.0)}
+        return {"alone": np.append(alone(self.of), 0.0)}
 
     def start(self, xp: Arrays, t: Tables, batch: int) -> State:
         """Return `[B, 0]`: nothing is remembered."""

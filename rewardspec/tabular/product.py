@@ -280,6 +280,8 @@ def _refuse(program: Program) -> None:
     runs = [fold for fold in program.folds if fold.name in remembered and fold.scope == "run"]
     if runs:
         raise UnsupportedError(_unbounded(f"'{runs[0].name}' is a statistic of the whole run"))
+    if program.sets:
+        raise UnsupportedError(_unbounded(f"'{program.sets[0].name}' can be any set of what was visited"))
     for root in program.roots():
         for node in ir.walk(root):
             if isinstance(node, ir.Reduce) and node.axis == "B":

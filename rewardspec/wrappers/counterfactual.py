@@ -39,6 +39,7 @@ from rewardspec.ir.layout import Layout
 from rewardspec.ir.machine import uncovered
 from rewardspec.ir.passes import simplify
 from rewardspec.ir.program import Machine, Observe, Program
+from rewardspec.sets.refusal import refuse_sets
 from rewardspec.transition import Transition
 from rewardspec.wrappers.labelling import Label
 from rewardspec.wrappers.memory import KEY, Memory
@@ -124,7 +125,7 @@ def refuse_unreplayable(program: Program) -> None:
     """Raise when steps cannot be replayed from other machine states.
 
     Raises:
-        UnsupportedError: `needs-machine`, `memory-follows-machine`.
+        UnsupportedError: `needs-machine`, `memory-follows-machine`, `set-not-supported`.
     """
     if not any(len(machine.states) > 1 for machine in program.machines):
         hint = "Declare a `reward_machine` or an `ltl` term, or learn without counterfactuals."
@@ -133,6 +134,7 @@ def refuse_unreplayable(program: Program) -> None:
                 "needs-machine", f"the spec '{program.name}' has no machine to replay from", hints=(hint,)
             )
         )
+    refuse_sets(program, "counterfactual experience", "Learn without counterfactuals.")
     following = _following(program)
     if following:
         raise UnsupportedError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, get_args
 
 import numpy as np
@@ -12,6 +13,7 @@ from gymnasium import spaces
 
 from rewardspec.errors import Problem, UnsupportedError, list_names, near_miss
 from rewardspec.ir.program import Observe, Program
+from rewardspec.sets.family import Sets
 
 KEY = "rewardspec"
 """Key of the memory in a Dict observation."""
@@ -27,10 +29,12 @@ class Memory:
     Attributes:
         machines: Per machine with more than one state, its position in the state and its number of states.
         folds: Per observed fold, its position in the state and its bounds.
+        sets: Per observed set, its parts in the state, and its function for summaries of them.
     """
 
     machines: tuple[tuple[int, int], ...]
     folds: tuple[tuple[int, float, float], ...]
+    sets: tuple[tuple[slice, Sets], ...] = ()
 
     @staticmethod
     def of(program: Program) -> Memory:
@@ -38,21 +42,27 @@ class Memory:
         machines = tuple((i, len(m.states)) for i, m in enumerate(program.machines) if len(m.states) > 1)
         first = len(program.machines)
         folds = tuple((first + i, f.low, f.high) for i, f in enumerate(program.folds) if f.observed)
-        return Memory(machines, folds)
+        return Memory(machines, folds, tuple(_observed_sets(program)))
 
     def __bool__(self) -> bool:
-        return bool(self.machines or self.folds)
+        return bool(self.machines or self.folds or self.sets)
 
     @property
     def width(self) -> int:
         """Length of the memory as a vector with one-hot machine states."""
-        return sum(size for _, size in self.machines) + len(self.folds)
+        return sum(size for _, size in self.machines) + len(self.folds) + sum(self.set_widths)
+
+    @property
+    def set_widths(self) -> tuple[int, ...]:
+        """Length of each set's summary."""
+        return tuple(sets.width for _, sets in self.sets)
 
     def bounds(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return least and greatest values of the vector."""
         ones = sum(size for _, size in self.machines)
-        low = [0.0] * ones + [low for _, low, _ in self.folds]
-        high = [1.0] * ones + [high for _, _, high in self.folds]
+        last = sum(self.set_widths)
+        low = [0.0] * ones + [low for _, low, _ in self.folds] + [0.0] * last
+        high = [1.0] * ones + [high for _, _, high in self.folds] + [1.0] * last
         return np.array(low, np.float32), np.array(high, np.float32)
 
     def vector(self, state: Sequence[Any]) -> npt.NDArray[np.float32]:
@@ -72,6 +82,8 @@ class Memory:
             return lambda state: rows[state[position]].copy()
         first = head + sum(size for _, size in self.machines)
         folds = [(first + i, position) for i, (position, _, _) in enumerate(self.folds)]
+        ends = list(accumulate(self.set_widths, initial=first + len(self.folds)))
+        summaries = [(end, parts, sets) for end, (parts, sets) in zip(ends, self.sets, strict=False)]
         blank = np.zeros(head + self.width, dtype)
         starts = [head + sum(size for _, size in self.machines[:i]) for i in range(len(self.machines))]
         machines = [(start, position) for start, (position, _) in zip(starts, self.machines, strict=True)]
@@ -82,19 +94,21 @@ class Memory:
                 out[start + state[position]] = 1.0
             for offset, position in folds:
                 out[offset] = state[position]
+            for offset, parts, sets in summaries:
+                out[offset : offset + sets.width] = sets.summary(tuple(state[parts]))[0]
             return out
 
         return write
 
     def rows(self, head: int, dtype: npt.DTypeLike) -> list[npt.NDArray[Any]] | None:
         """Return `[head + width]` per machine state, ready to be copied; None but for one machine of usual size."""
-        if self.folds or len(self.machines) != 1 or self.width > MAX_ROWS:
+        if self.folds or self.sets or len(self.machines) != 1 or self.width > MAX_ROWS:
             return None
         return list(np.eye(self.width, head + self.width, head, dtype=dtype))
 
     def vectors(self, state: Sequence[Any]) -> npt.NDArray[np.float32]:
         """Return the memory of B environments as `[B, width]` float32; state slots are `[B]` arrays."""
-        batch = len(state[(self.machines or self.folds)[0][0]])
+        batch = len(state[0])
         out = np.zeros((batch, self.width), np.float32)
         rows, offset = np.arange(batch), 0
         for position, size in self.machines:
@@ -103,6 +117,9 @@ class Memory:
         for position, _, _ in self.folds:
             out[:, offset] = state[position]
             offset += 1
+        for parts, sets in self.sets:
+            out[:, offset : offset + sets.width] = sets.summary(tuple(state[parts]))
+            offset += sets.width
         return out
 
     def index(self, state: Sequence[Any]) -> Any:
@@ -117,6 +134,17 @@ class Memory:
     def joint_states(self) -> int:
         """Number of joint machine states."""
         return int(np.prod([size for _, size in self.machines], dtype=object)) if self.machines else 1
+
+
+def _observed_sets(program: Program) -> Iterator[tuple[slice, Sets]]:
+    """Yield the place of each observed set in a state, where sets come last, and its function on NumPy."""
+    first = len(program.machines) + len(program.folds) + len(program.terms)
+    for grown in program.sets:
+        sets = Sets(grown.function)
+        count = len(sets.start(1))
+        if grown.observed:
+            yield slice(first, first + count), sets
+        first += count
 
 
 @dataclass(frozen=True)
@@ -237,11 +265,11 @@ def _one_hot_discrete(memory: Memory, space: spaces.Discrete) -> Extension:
 
 
 def _indexed(memory: Memory, space: spaces.Space[Any]) -> Extension:
-    if memory.folds:
+    if memory.folds or memory.sets:
         raise UnsupportedError(
             Problem(
                 "observe-mode",
-                "`observe: index` cannot show memory that is a number (counters, sums)",
+                "`observe: index` cannot show memory that is numbers (counters, sums, what was visited)",
                 hints=("Use `observe: onehot` or `observe: dict`.",),
             )
         )

@@ -23,6 +23,7 @@ from rewardspec.errors import (
 )
 from rewardspec.ir.layout import Layout, space_of
 from rewardspec.ir.program import Observe, Term
+from rewardspec.sets.refusal import refuse_sets
 from rewardspec.transition import Transition
 from rewardspec.wrappers.labelling import ordered_labels
 from rewardspec.wrappers.memory import extension
@@ -317,6 +318,7 @@ def _with_memory(
     """Return the result with memory in its observations, as asked for."""
     if observe == "none" or data.obs is None or not data.length:
         return result
+    refuse_sets(relabeller.program, "the memory of relabelled observations", "Pass observe='none'.")
     extended = extension(relabeller.program, space or space_of(row_of(data.obs, 0)), observe)
     if extended is None:
         return result

@@ -34,7 +34,7 @@ class EndReport:
         self, info: dict[str, Any], state: State, summary: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Return the info with the totals; `summary` is what was told of the step before."""
-        totals = state[self._first :]
+        totals = state[self._first : self._first + len(self._names)]
         told = dict(summary) if summary is not None else inner_report(info)
         told["return"] = dict(zip(self._names, totals, strict=True))
         told["state"] = {name: states[u] for (name, states), u in zip(self._machines, state, strict=False)}

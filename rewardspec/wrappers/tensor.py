@@ -27,6 +27,7 @@ from rewardspec.errors import (
 from rewardspec.ir.layout import Layout, bind
 from rewardspec.ir.program import Observe
 from rewardspec.labels.environment import refuse_names
+from rewardspec.sets.family import Sets
 from rewardspec.transition import Outcome, Transition
 from rewardspec.wrappers import run_state
 from rewardspec.wrappers.memory import KEY, Extension, Memory, extension
@@ -150,7 +151,9 @@ class TensorWrapper:
         self._extend: Callable[[Any, ArrayState], Any] | None = None
         if added is not None:
             self.single_observation_space = added.space
-            self._extend = _extender(self.program, tenv.single_observation_space, added, self._array.backend)
+            self._extend = _extender(
+                self.program, tenv.single_observation_space, added, self._array.backend, device
+            )
         self.state: ArrayState = self._array.init()
         self._params: dict[str, Any] = {p.name: self._number(p.initial) for p in self.program.params}
         self._reads_obs = label is not None or any(f.root == "obs" for f in self.layout.shapes)
@@ -198,10 +201,11 @@ class TensorWrapper:
         self._notice(transition, outcome)
         ended = outcome.terminated | outcome.truncated
         names = [term.name for term in self.program.terms]
+        first = len(self.program.machines) + len(self.program.folds)
         infos = {
             "final_obs": self._extended(obs, news),
             "terms": dict(zip(names, outcome.terms, strict=True)),
-            "return": dict(zip(names, news[len(news) - len(names) :], strict=True)),
+            "return": dict(zip(names, news[first : first + len(names)], strict=True)),
         }
         self._keep(self._array.reset(news, ended))
         self._steps.copy_(torch.where(ended, torch.zeros_like(self._steps), self._steps + 1))
@@ -384,18 +388,23 @@ def tensors_of(tenv: Any) -> dict[str, Tensor]:
 
 
 def _extender(
-    program: Any, space: spaces.Space[Any], added: Extension, backend: Any
+    program: Any, space: spaces.Space[Any], added: Extension, backend: Any, device: str
 ) -> Callable[[Any, ArrayState], Any]:
     """Return `(obs, state) -> obs` with memory: one-hot states are rows of an identity matrix, gathered."""
     import torch
 
     memory = Memory.of(program)
     rows = {size: backend.constant(np.eye(size, dtype=np.float32)) for _, size in memory.machines}
+    on_device = [Sets(sets.function, "torch", device=device) for _, sets in memory.sets]
 
     def columns(state: ArrayState) -> list[Tensor]:
         """Return the parts of the memory, each `[B, size]`."""
         states = [rows[size].index_select(0, state[position]) for position, size in memory.machines]
-        return states + [state[position].to(torch.float32).unsqueeze(1) for position, _, _ in memory.folds]
+        numbers = [state[position].to(torch.float32).unsqueeze(1) for position, _, _ in memory.folds]
+        visited = [
+            on_device[i].summary(state[parts]).to(torch.float32) for i, (parts, _) in enumerate(memory.sets)
+        ]
+        return states + numbers + visited
 
     def joint(state: ArrayState) -> Tensor:
         index: Tensor = memory.index(state)

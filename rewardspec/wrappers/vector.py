@@ -328,7 +328,7 @@ class RewardSpecVectorWrapper(VectorWrapper):
         first = len(self.program.machines) + len(self.program.folds)
         totals = {
             term.name: np.where(ended, total, 0.0)
-            for term, total in zip(self.program.terms, self.state[first:], strict=True)
+            for term, total in zip(self.program.terms, self.state[first:], strict=False)
         }
         summary = infos["rewardspec"] if self._detail else {**self._standing(ended), **_inner(infos)}
         summary["return"], summary["_return"] = masked(totals, ended), ended

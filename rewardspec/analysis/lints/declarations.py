@@ -84,9 +84,9 @@ def lint_memory(subject: Subject) -> Iterator[Problem]:
     program = subject.program
     if subject.spec.observe != "none" or not program.has_memory:
         return
-    memory = [m.name for m in program.machines if len(m.states) > 1] + [
-        f.name for f in program.folds if f.observed
-    ]
+    memory = [m.name for m in program.machines if len(m.states) > 1]
+    memory += [f.name for f in program.folds if f.observed]
+    memory += [s.name for s in program.sets if s.observed]
     yield subject.finding(
         "memory-not-observed",
         "warning",
