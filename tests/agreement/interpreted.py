@@ -14,7 +14,7 @@ HELPERS: dict[str, Any] = {
     **{
         name: helper.py_func
         for name, helper in native_arithmetic.HELPERS.items()
-        if name in ("_least", "_greatest")
+        if name in ("_least", "_greatest", "_float_of")
     },
     **arithmetic.HELPERS,
 }
