@@ -6,7 +6,7 @@ from rewardspec.codes.explanation import Explanation
 
 HERON = "reward:\n  heron: {factors: [{name: speed, value: reward}]%s}\n"
 
-LEARNING: dict[str, Explanation] = {
+TERMS: dict[str, Explanation] = {
     "learned-in-memory": Explanation(
         "An operator that remembers (normalise, diff, once, gate, ...) stands around a learned term. The term's model "
         "changes while an agent trains, and what was remembered of its old rewards would not.",
@@ -33,3 +33,89 @@ LEARNING: dict[str, Explanation] = {
         ">>> SAC('MlpPolicy', env).learn(50_000, callback=learner.callback())",
     ),
 }
+
+LEARNERS: dict[str, Explanation] = {
+    "nothing-learned": Explanation(
+        "A learner is for specs with a term whose reward is learned (heron, preferences, ...), and this one has none.",
+        ">>> RewardLearner('cartpole.yaml')",
+        ">>> rewardspec.wrap(env, 'cartpole.yaml')",
+    ),
+    "nothing-wrapped": Explanation(
+        "The learner has wrapped no environment yet, so it does not know what its models are to see.",
+        ">>> PPO('MlpPolicy', env).learn(1000, callback=learner.callback())",
+        ">>> PPO('MlpPolicy', learner.wrap(env)).learn(1000, callback=learner.callback())",
+    ),
+    "no-inputs": Explanation(
+        "A reward model that names no inputs sees the numbers of observation and action, and there are none.",
+        ">>> learner.wrap(environment_whose_observation_is_a_text)",
+        "Name what it sees: `inputs: [info.speed]`.",
+    ),
+    "other-spaces": Explanation(
+        "All environments that one learner wraps have the same spaces: its models see them all.",
+        ">>> [learner.wrap(gym.make(name)) for name in ('CartPole-v1', 'Acrobot-v1')]",
+        "Make one learner for each.",
+    ),
+    "needs-folder": Explanation(
+        "Answers of people, and a store on disk, are files: the learner needs a folder for them.",
+        ">>> RewardLearner('answers.yaml')",
+        ">>> RewardLearner('answers.yaml', folder='runs/first')",
+    ),
+    "broken-features": Explanation(
+        "A number that a model would see, or that is compared, is not finite.",
+        ">>> learner.observe(features, ended)",
+        "Guard it in the spec, as in where(x > 0, log(x), 0).",
+    ),
+    "all-tied": Explanation(
+        "No pair of a refresh was decided, and the spec says `when_tied: stop`: the margins are too wide for what the "
+        "agent does, the factors are constant, or no episode is as long as a segment.",
+        "factors: [{name: speed, value: info.speed, margin: 100}]",
+        "factors: [{name: speed, value: info.speed, margin: {std: 0.5}}]",
+    ),
+    "wrong-answer": Explanation(
+        "A line of the file of answers is not JSON, answers a question that was never asked, or says something other "
+        "than left, right, equal or skip. A last line that was cut off is let pass.",
+        '{"id": 3, "answer": "lefft"}',
+        '{"id": 3, "answer": "left"}',
+    ),
+    "broken-model": Explanation(
+        "A file of reward models cannot be read, has another form than the spec says, or belongs to another spec.",
+        ">>> rewardspec.wrap(env, 'changed.yaml', learned='runs/first')",
+        ">>> rewardspec.wrap(env, 'runs/first/spec.yaml', learned='runs/first')",
+    ),
+    "broken-store": Explanation(
+        "The stored steps of a run do not fit: their files were cut off, or belong to a run with other environments.",
+        ">>> RewardLearner('heron.yaml', folder='runs/first', store_on_disk=True)",
+        ">>> RewardLearner('heron.yaml', folder='runs/second', store_on_disk=True)",
+    ),
+    "no-models": Explanation(
+        "The folder or file has no reward models: nothing was learned there, or the run is not finished.",
+        ">>> rewardspec.wrap(env, 'heron.yaml', learned='runs/empty')",
+        ">>> rewardspec.wrap(env, 'heron.yaml', learned='runs/first')",
+    ),
+    "other-environment": Explanation(
+        "The agent trains in environments that the learner did not wrap, so nobody tells it what happens there.",
+        ">>> PPO('MlpPolicy', env).learn(1000, callback=learner.callback())",
+        ">>> PPO('MlpPolicy', learner.wrap(env)).learn(1000, callback=learner.callback())",
+    ),
+    "normalised-reward": Explanation(
+        "VecNormalize divides rewards by statistics of what they were. A learned reward is paid anew when its model "
+        "changes, and what was divided cannot be.",
+        ">>> VecNormalize(venv)",
+        ">>> VecNormalize(venv, norm_reward=False)",
+    ),
+    "needs-vector": Explanation(
+        "The regret of a segment needs the agent's values at its ends, and these are asked for observations that are "
+        "one array.",
+        ">>> PPO('MultiInputPolicy', learner.wrap(env)).learn(1000, callback=learner.callback())",
+        ">>> PPO('MlpPolicy', FlattenObservation(learner.wrap(env))).learn(1000, callback=learner.callback())",
+    ),
+    "learned-counterfactuals": Explanation(
+        "Counterfactual experience pays a step as if a machine had been in another state; a learned reward was "
+        "recorded for the state in which it was.",
+        "$ rewardspec train heron.yaml --algo dqn --crm 1",
+        "$ rewardspec train heron.yaml --algo dqn",
+    ),
+}
+
+LEARNING: dict[str, Explanation] = {**TERMS, **LEARNERS}
+"""The codes of learned rewards."""

@@ -132,9 +132,10 @@ def split(layout: Layout) -> Split:
         f"{program.name}.learned", program.discount, (), (), (), program.params, rest, (), observe="none"
     )
     shapes = {field: () for field in second.fields()}
+    own = {field: shape for field, shape in layout.shapes.items() if field.root != "learned"}
     return Split(
         whole=layout,
-        layout=replace(layout, program=first),
+        layout=replace(layout, program=first, shapes=own),
         known=tuple(term.name for term in known),
         columns=tuple(columns),
         carried=tuple(carried.values()),
