@@ -26,6 +26,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from rewardspec.errors import Problem, UnsupportedError
 from rewardspec.learning.learner import settings_of
 from rewardspec.learning.models import write_models
+from rewardspec.learning.playing import pack
 
 if TYPE_CHECKING:
     from rewardspec.learning.learner import RewardLearner
@@ -74,7 +75,12 @@ class LearnedRewardCallback(BaseCallback):
         self._features[row] = features
         self._paid[row] = [step.paid for step in steps]
         self._row += 1
-        self.learner.observe(features, dones, self._ends(infos, dones) if self.learner.needs_values else None)
+        ends = self._ends(infos, dones) if self.learner.needs_values else None
+        played = None
+        if self.learner.asks_people:
+            actions = self.locals.get("clipped_actions", self.locals["actions"])
+            played = pack([step.seed for step in steps], actions)
+        self.learner.observe(features, dones, ends, played)
         if isinstance(self.model, OffPolicyAlgorithm):
             self._refresh(row)
         return True

@@ -15,6 +15,7 @@ from rewardspec.kinds.preferences import Answers, Preferences, Ranking
 from rewardspec.learning.answers import Questions
 from rewardspec.learning.features import Columns
 from rewardspec.learning.fitting import Pairs
+from rewardspec.learning.playing import is_playable, recipes
 from rewardspec.learning.ranking import compare, cycle_rate, margins_of
 from rewardspec.learning.teacher import label_pairs
 from rewardspec.learning.trajectories import Segments, TrajectoryStore
@@ -195,35 +196,55 @@ class Labelled:
         self._asked = int(saved["asked"])
 
 
-class ByPeople(Labelled):
-    """Pairs that people are asked about: questions are written at each refresh, answers read at each."""
+class ByPeople:
+    """Pairs that people are asked about: questions are written at each refresh, answers read at each.
+
+    What is drawn depends on what is stored and on how many were asked before, and on no other generator: a run that
+    was killed and goes on asks on where it was.
+
+    Attributes:
+        played: Where in the store what plays an episode again stands (see `playing.pack`); None where it is not there.
+    """
+
+    played: slice | None = None
 
     def __init__(self, columns: Columns, settings: Preferences, questions: Questions) -> None:
         """Ask by `questions`."""
-        super().__init__(columns, settings)
-        self._questions = questions
+        self._columns, self._settings, self._questions = columns, settings, questions
 
     def draw(self, store: TrajectoryStore, rng: np.random.Generator, gains: Gains | None = None) -> Drawn:
         """Write new questions, as long as not too many are open; return the pairs that were answered."""
         settings, inputs = self._settings, self._columns.inputs
         budget = settings.pairs if settings.budget is None else settings.budget - self._questions.asked
         number = min(settings.pairs - self._questions.open, max(budget, 0))
-        left, right = (store.draw(max(number, 0), settings.segment, rng) for _ in range(2))
+        left, right = self._draw(store, max(number, 0))
         offset = gains(left) - gains(right) if gains is not None and len(left) else None
-        self._questions.ask(left, right, store.take(left, inputs), store.take(right, inputs), offset)
-        pairs = self._questions.answered(settings.segment, inputs.stop - inputs.start)
-        facts = {"drawn": float(len(left)), "labels": float(len(pairs)), "open": float(self._questions.open)}
-        if settings.statistic != "regret":
-            pairs = Pairs(pairs.a, pairs.b, pairs.label)
-        return Drawn(pairs, facts)
+        played = None
+        if self.played is not None:
+            played = (recipes(store, left, self.played), recipes(store, right, self.played))
+        self._questions.ask(left, right, store.take(left, inputs), store.take(right, inputs), offset, played)
+        a, b, label, extra = self._questions.answered(settings.segment, inputs.stop - inputs.start)
+        facts = {"drawn": float(len(left)), "labels": float(len(label)), "open": float(self._questions.open)}
+        return Drawn(Pairs(a, b, label, extra if settings.statistic == "regret" else None), facts)
+
+    def _draw(self, store: TrajectoryStore, number: int) -> tuple[Segments, Segments]:
+        """Return pairs that are worth a person's time: both sides can be shown, and share no step."""
+        rng = np.random.default_rng((store.written, self._questions.asked))
+        length = self._settings.segment
+        left, right = (store.draw(4 * number, length, rng) for _ in range(2))
+        fit = (left.envs != right.envs) | (left.episodes != right.episodes)
+        fit |= np.abs(left.starts - right.starts) >= length
+        if self.played is not None:
+            fit &= is_playable(store, left, self.played) & is_playable(store, right, self.played)
+        kept = np.flatnonzero(fit)[:number]
+        return left.only(kept), right.only(kept)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        """Return how many questions were asked; they and their answers are files of the run."""
-        return {"asked": np.array(self._questions.asked)}
+        """Return nothing: questions and answers are files of the run, and stay."""
+        return {}
 
     def take_state(self, saved: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Forget questions that a stopped run asked after its checkpoint."""
-        self._questions.cut(int(saved["asked"]))
+        """Take up nothing."""
 
 
 def _no_pairs(store: TrajectoryStore, columns: Columns, segment: int) -> Pairs:

@@ -16,7 +16,7 @@ from rewardspec.ir.layout import Layout
 from rewardspec.ir.program import Program
 from rewardspec.kinds.preferences import Preferences
 from rewardspec.kinds.reward_model import Refreshing
-from rewardspec.learning.comparisons import Comparisons, Gains, comparisons_for
+from rewardspec.learning.comparisons import ByPeople, Comparisons, Gains, comparisons_for
 from rewardspec.learning.features import Columns, Split, split
 from rewardspec.learning.fitting import fit, held_losses
 from rewardspec.learning.models import MODELS, Ensemble, read_models, write_models
@@ -92,6 +92,7 @@ class RewardLearner:
         }
         self._refreshed: dict[str, int] = dict.fromkeys(self._next, 0)
         self.store: TrajectoryStore | None = None
+        self._ends = 0
         self._late: dict[str, npt.NDArray[Any]] | None = None
         self.reports: list[dict[str, Any]] = []
 
@@ -162,8 +163,17 @@ class RewardLearner:
             for each in self.program.learned
         )
 
+    @property
+    def asks_people(self) -> bool:
+        """Whether a learned part asks people, and needs to know how an episode is played again."""
+        return any(isinstance(source, ByPeople) for source in self._sources.values())
+
     def observe(
-        self, features: npt.ArrayLike, ended: npt.ArrayLike, ends: npt.ArrayLike | None = None
+        self,
+        features: npt.ArrayLike,
+        ended: npt.ArrayLike,
+        ends: npt.ArrayLike | None = None,
+        played: npt.ArrayLike | None = None,
     ) -> None:
         """Keep a step of every environment.
 
@@ -172,17 +182,27 @@ class RewardLearner:
             ended: `[B]` whether the step was the last of its episode.
             ends: `[B, 2 O + 1]` the agent's observation before the step, after it, and whether the step terminated;
                 where `needs_values`.
+            played: `[B, 2 + A]` what `playing.pack` makes of the episodes' seeds and of the actions; where
+                `asks_people`. Without it questions cannot be shown.
 
         Raises:
             LearningError: `broken-features` for numbers that are not finite.
         """
         rows = np.asarray(features, np.float32)
+        known = rows.shape[1]
+        if played is not None:
+            rows = np.concatenate([rows, np.asarray(played, np.float32)], axis=1)
+        extra = slice(known, rows.shape[1])
         if ends is not None:
             rows = np.concatenate([rows, np.asarray(ends, np.float32)], axis=1)
         if self.store is None:
             steps = max(settings_of(each.settings).store for each in self.program.learned)
             folder = self.folder / "store" if self._on_disk and self.folder is not None else None
             self.store = TrajectoryStore(steps, len(rows), rows.shape[1], folder)
+            self._ends = extra.stop
+            for source in self._sources.values():
+                if isinstance(source, ByPeople) and played is not None:
+                    source.played = extra
             if self._late is not None:
                 self.store.take_state(self._late)
                 self._late = None
@@ -244,7 +264,7 @@ class RewardLearner:
             **drawn.facts,
         }
         if not len(drawn.pairs):
-            if settings.when_tied == "stop":
+            if settings.when_tied == "stop" and not isinstance(self._sources[name], ByPeople):
                 raise self._all_tied(columns, settings, drawn.facts)
             return report | {"pairs": 0}
         if not model.is_fitted:
@@ -268,7 +288,7 @@ class RewardLearner:
 
     def _gains(self, values: Values) -> Gains:
         """Return how much value segments gained, by the agent's values of their ends."""
-        store, first = self.store, self.split.width
+        store, first = self.store, self._ends
         assert store is not None
         size = (store.features.shape[2] - first - 1) // 2
 

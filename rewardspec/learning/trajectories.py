@@ -36,6 +36,10 @@ class Segments:
         """Return N."""
         return len(self.envs)
 
+    def only(self, which: npt.NDArray[np.integer[Any]]) -> Segments:
+        """Return some of them."""
+        return Segments(self.rows[which], self.envs[which], self.starts[which], self.episodes[which])
+
 
 class TrajectoryStore:
     """The features of the latest steps of several environments that step together.

@@ -27,10 +27,12 @@ class LearnedStep(NamedTuple):
     Attributes:
         features: `[F]` numbers that models see, that learners compare, and that learned terms need besides.
         paid: What the learned terms paid on the step, summed.
+        seed: Seed of the episode's reset; None where it had none.
     """
 
     features: npt.NDArray[np.float64]
     paid: float
+    seed: int | None = None
 
 
 class LearnedRewardWrapper(RewardSpecWrapper):
@@ -57,6 +59,7 @@ class LearnedRewardWrapper(RewardSpecWrapper):
         """See `RewardLearner.wrap`."""
         self.learner = learner
         super().__init__(env, spec, label=label, observe=observe, detail=detail)
+        self._seed: int | None = None
         self._totals = np.zeros(len(self.program.terms))
         self._sums = np.zeros(self._split.width)
         names = (term.name for term in self._split.layout.program.terms[len(self._split.known) :])
@@ -74,6 +77,7 @@ class LearnedRewardWrapper(RewardSpecWrapper):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Reset the environment and begin a new episode of the program."""
+        self._seed = seed
         self._totals[:] = 0.0
         self._sums[:] = 0.0
         return super().reset(seed=seed, options=options)
@@ -90,7 +94,7 @@ class LearnedRewardWrapper(RewardSpecWrapper):
         terms = tuple(together[i] for i in split.order)
         self._totals += terms
         self._sums += features
-        info = {**taken.info, "learned": LearnedStep(features, float(sum(learned)))}
+        info = {**taken.info, "learned": LearnedStep(features, float(sum(learned)), self._seed)}
         next_obs = taken.next_obs
         if self._detail:
             described = self._describe((taken.before, taken.transition(self.layout)), None)
