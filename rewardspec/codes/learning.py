@@ -68,14 +68,14 @@ LEARNERS: dict[str, Explanation] = {
     "all-tied": Explanation(
         "No pair of a refresh was decided, and the spec says `when_tied: stop`: the margins are too wide for what the "
         "agent does, the factors are constant, or no episode is as long as a segment.",
-        "factors: [{name: speed, value: info.speed, margin: 100}]",
-        "factors: [{name: speed, value: info.speed, margin: {std: 0.5}}]",
+        ">>> learner.refresh(1000)  # factors: [{name: speed, value: info.speed, margin: 100}]",
+        ">>> learner.refresh(1000)  # factors: [{name: speed, value: info.speed, margin: {std: 0.5}}]",
     ),
     "wrong-answer": Explanation(
         "A line of the file of answers is not JSON, answers a question that was never asked, or says something other "
         "than left, right, equal or skip. A last line that was cut off is let pass.",
-        '{"id": 3, "answer": "lefft"}',
-        '{"id": 3, "answer": "left"}',
+        '$ echo \'{"id": 3, "answer": "lefft"}\' >> runs/first/answers.jsonl',
+        '$ echo \'{"id": 3, "answer": "left"}\' >> runs/first/answers.jsonl',
     ),
     "broken-model": Explanation(
         "A file of reward models cannot be read, has another form than the spec says, or belongs to another spec.",
