@@ -27,7 +27,8 @@ from rewardspec.backends.python_text import (
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.layout import Layout, Shape
-from rewardspec.ir.program import Machine
+from rewardspec.ir.program import Machine, SetMemory
+from rewardspec.sets.family import Single
 
 UNROLLED = 32
 """Vectors up to this size become separate scalars; longer ones stay NumPy arrays."""
@@ -88,6 +89,11 @@ class Emitter:
             *(f"f{i}" for i in range(len(self.program.folds))),
             *(f"s{i}" for i in range(len(self.program.terms))),
         ]
+        # What sets remember, a name for each part; `grown` has the names after the step.
+        self.sets = {s.name: (Single(s.function), f"m{i}_") for i, s in enumerate(self.program.sets)}
+        self.grown: dict[str, list[str]] = {}
+        for single, prefix in self.sets.values():
+            self.slots += [f"{prefix}{part}" for part in range(len(single.start))]
 
     # -- the step ---------------------------------------------------------------------------------
 
@@ -96,11 +102,25 @@ class Emitter:
         program = self.program
         for machine in program.machines:
             self.step_machine(machine)
+        for grown in program.sets:
+            self.value(ir.Gain(grown.name))
         terms = [self.named(self.value(term.expr), f"t{i}") for i, term in enumerate(program.terms)]
         folds = [self.name(self.value(fold.update), f"g{i}") for i, fold in enumerate(program.folds)]
         flags = {how: self.ended(how) for how in ("terminated", "truncated")}
         machines = [f"v{i}" for i in range(len(program.machines))]
-        return terms, [*machines, *folds, *(f"s{i} + {code}" for i, code in enumerate(terms))], flags
+        totals = [f"s{i} + {code}" for i, code in enumerate(terms)]
+        sets = [name for names in self.grown.values() for name in names]
+        return terms, [*machines, *folds, *totals, *sets], flags
+
+    def grow(self, grown: SetMemory) -> Value:
+        """Emit what the step's item adds to a set, and what is remembered of the set then; return the gain."""
+        single, prefix = self.sets[grown.name]
+        before = [f"{prefix}{part}" for part in range(len(single.start))]
+        self.grown[grown.name] = after = [f"n{name}" for name in before]
+        first = "-1" if grown.first is None else self.name(self.value(grown.first))
+        item, advance, gained = self.name(self.value(grown.item)), self.bound(single.advance), self.fresh()
+        self.emit(f"{', '.join([gained, *after])} = {advance}({', '.join([item, first, *before])})")
+        return Value(gained)
 
     def reward(self, terms: list[str]) -> str:
         """Return code for the sum of the terms, a float."""
@@ -303,6 +323,8 @@ class Emitter:
             case ir.Memory(name, after):
                 i = self.folds[name]
                 return self.value(self.program.folds[i].update) if after else Value(f"f{i}")
+            case ir.Gain(name):
+                return self.grow(next(s for s in self.program.sets if s.name == name))
             case ir.StateTable() | ir.OutputTable():
                 return self.table(expr)
             case ir.Ended(how):

@@ -117,7 +117,8 @@ class FusedEmitter(Emitter):
             self.known[self.payer.table] = Value("0.0")
         terms, news, flags = self.body()
         if self.payer is not None:
-            for slot in (self.machines[self.payer.machine.name], len(news) - len(terms) + self.payer.term):
+            first = len(self.program.machines) + len(self.program.folds)
+            for slot in (self.machines[self.payer.machine.name], first + self.payer.term):
                 news[slot] = self.slots[slot]
         self.check([terms[i] for i in self.others])
         return news, flags, conditions

@@ -33,6 +33,10 @@ def count_uses(program: Program) -> dict[Expr, int]:
         for child in ir.children(expr):
             visit(child)
 
+    for grown in program.sets:
+        for read in (grown.item, grown.first):
+            if read is not None:
+                visit(read)
     for machine in program.machines:
         for name in machine.propositions:
             visit(ir.Holds(name))
@@ -70,7 +74,7 @@ def is_float(expr: Expr) -> bool:
             return is_float(a) and is_float(b)
         case ir.Unary("neg", x):
             return is_float(x)
-        case ir.Call():
+        case ir.Call() | ir.Gain():
             return True
     return False
 

@@ -21,9 +21,10 @@ from rewardspec.backends.emitter import Emitter
 from rewardspec.backends.fused_text import fused_text
 from rewardspec.backends.python_text import PARTS, function_text, tuple_text
 from rewardspec.ir.layout import Layout
+from rewardspec.sets.family import Single
 
 State = tuple[Any, ...]
-"""Machine states, then folds, then the episode's total of each term."""
+"""Machine states, folds, the episode's total of each term, then what sets remember."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def compile_scalar(layout: Layout) -> ScalarProgram:
         *(m.start for m in program.machines),
         *(f.start for f in program.folds),
         *(0.0 for _ in program.terms),
+        *(part for grown in program.sets for part in Single(grown.function).start),
     )
     return ScalarProgram(layout, start)
 

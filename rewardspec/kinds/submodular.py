@@ -290,7 +290,9 @@ def _weights(weight: Any, grid: Grid, scope: Scope, *path: str) -> Floats:
         _refuse_large(grid)
         kernel = covariance(grid.centres(), weight.kernel, weight.lengthscale, weight.variance)
         drawn = sample(kernel, np.random.default_rng(weight.seed))
-        return np.round(np.maximum(drawn + weight.lift, 0.0), 9)  # the same on every machine
+        return np.asarray(
+            np.maximum(drawn + weight.lift, 0.0).round(9), np.float64
+        )  # the same on every machine
     if isinstance(weight, tuple):
         return np.array(weight, np.float64)
     axes = len(grid.counts)
