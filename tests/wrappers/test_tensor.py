@@ -308,6 +308,24 @@ def test_rewards_that_are_not_finite() -> None:
     venv.step(torch.ones(B))
     with pytest.raises(NonFiniteRewardError, match=r"next_obs\[0\] was NaN at step 1"):
         venv.check()
+    for _ in range(12):  # episodes end and begin: what was bad first is kept
+        venv.step(torch.ones(B))
+    venv.reset()
+    with pytest.raises(NonFiniteRewardError, match=r"next_obs\[0\] was NaN at step 1 of"):
+        venv.check()
+
+
+def test_a_total_that_was_not_finite_is_zero_in_the_next_episode() -> None:
+    venv = wrap_tensor(Line(), loads("reward: {markov: 'log(obs[0] + 0.25)', name: odd}"))
+    venv.reset()
+    assert not torch.isfinite(venv.step(torch.full((B,), 2))[4]["return"]["odd"][:2]).any()
+    assert not torch.isfinite(venv.state[-1][:2]).any()
+    ended = torch.zeros(B, dtype=torch.bool)
+    for _ in range(9):
+        _, _, terminated, truncated, _ = venv.step(torch.ones(B))
+        ended |= terminated | truncated
+    assert ended.all()
+    assert torch.isfinite(venv.state[-1]).all()
 
 
 def test_labels() -> None:
