@@ -180,7 +180,9 @@ class FusedEmitter(Emitter):
                 lines += [f"s{payer.term} += {payment}", f"paid += {payment}"]
             return lines
 
-        return trees_lines(slot, payer.trees, conditions, assignments)
+        if len(payer.trees) <= 2:  # asked once at most
+            return trees_lines(slot, payer.trees, conditions, assignments)
+        return [f"u = {slot}", *trees_lines("u", payer.trees, conditions, assignments)]
 
 
 def fused_text(layout: Layout, hooks: frozenset[str]) -> tuple[str, dict[str, Any]]:
@@ -222,12 +224,13 @@ def fused_text(layout: Layout, hooks: frozenset[str]) -> tuple[str, dict[str, An
     text = function_text(
         "def fused():",
         [
-            " = ".join(dict.fromkeys(["env_step", "obs", *kept, "None"])),
+            " = ".join(dict.fromkeys(["obs", *kept, "None"])),
             "def step(action):",
             f"    nonlocal {', '.join(kept)}",
             *(f"    {line}" for line in step),
             "def begin(new_env_step, state, new_steps, new_obs):",
-            f"    nonlocal {', '.join(['env_step', *kept])}",
+            "    global env_step",  # as `params` and the hooks: what never changes in a step costs nothing there
+            f"    nonlocal {', '.join(kept)}",
             "    env_step, steps = new_env_step, float(new_steps)",
             *(["    obs = new_obs"] if "remember" in hooks else []),
             *(f"    {line}" for line in unpack),
