@@ -43,7 +43,7 @@ from rewardspec.spec.model import (
     one_or_many,
 )
 from rewardspec.spec.schema import json_schema
-from rewardspec.spec.wording import models_in
+from rewardspec.spec.unions import first_key, models_in
 from rewardspec.spec.writing import takes
 from rewardspec.vocabulary import VOCABULARY
 
@@ -215,7 +215,7 @@ def _sort_of_branch(annotation: Any) -> str:
     is_mapping = isinstance(annotation, type) and issubclass(annotation, BaseModel)
     if not is_mapping or annotation in (Term, Schedule):
         return _sort_of(annotation)
-    return f"mapping with `{_first_key(annotation)}`"
+    return f"mapping with `{first_key(annotation)}`"
 
 
 def words(kinds: dict[str, Kind]) -> Iterator[str]:
@@ -244,7 +244,7 @@ def _keys_inside(
     for name, info in model.model_fields.items():
         held = [inner for inner in models_in(info.annotation) if inner not in (Term, Schedule)]
         for inner in held:
-            what = f"Keys of `{path}{name}`" + (f" with `{_first_key(inner)}`" if _is_union(info) else "")
+            what = f"Keys of `{path}{name}`" + (f" with `{first_key(inner)}`" if _is_union(info) else "")
             if inner in shown:
                 yield f"{what}: as under `{shown[inner]}`."
                 yield ""
@@ -259,11 +259,6 @@ def _keys_inside(
 
 def _is_union(info: Any) -> bool:
     return typing.get_origin(info.annotation) in (typing.Union, types.UnionType)
-
-
-def _first_key(model: type[BaseModel]) -> str:
-    name, info = next(iter(model.model_fields.items()))
-    return info.alias or name
 
 
 def _paragraphs(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
@@ -62,21 +62,31 @@ class Heron(Refreshing):
         "that factor counts levels; 1 for none.",
     )
 
-    @model_validator(mode="after")
-    def _check_names(self) -> Heron:
-        names = [factor.name for factor in self.factors]
-        double = next((name for name in names if names.count(name) > 1), None)
-        if double is not None:
-            raise ValueError(f"the factor '{double}' is ranked twice; a ranking names each factor once")
-        return self
+
+def lower_factors(factors: tuple[Factor, ...], scope: Scope, *path: str) -> tuple[tuple[str, Expr], ...]:
+    """Return the named values of a ranking that stands at a path of a term; note a factor that is ranked twice."""
+    seen: set[str] = set()
+    for i, factor in enumerate(factors):
+        if factor.name in seen:
+            scope.problem(
+                "duplicate-name",
+                f"the factor '{factor.name}' is ranked twice",
+                *path,
+                i,
+                "name",
+                hints=(
+                    "A ranking names each factor once; two factors of one rank are one factor, their sum.",
+                ),
+            )
+        seen.add(factor.name)
+    return tuple(
+        (factor.name, scope.expression(factor.value, *path, i, "value")) for i, factor in enumerate(factors)
+    )
 
 
 def lower(term: Heron, scope: Scope) -> Expr:
     """Return what the model will say, times the emphasis."""
-    measures = tuple(
-        (factor.name, scope.expression(factor.value, "factors", i, "value"))
-        for i, factor in enumerate(term.factors)
-    )
+    measures = lower_factors(term.factors, scope, "factors")
     warn_ensemble(term, scope)
     said = scope.learned("heron", lower_inputs(term, scope), measures, term)
     if term.emphasis == 1.0:

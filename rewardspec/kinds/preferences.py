@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from rewardspec.ir.expr import Expr
-from rewardspec.kinds.heron import Factor
+from rewardspec.kinds.heron import Factor, lower_factors
 from rewardspec.kinds.reward_model import Refreshing, Share, lower_inputs, warn_ensemble
 from rewardspec.lowering import Scope
 from rewardspec.spec.model import ExpressionText, Kind, Model, Number, Whole
@@ -70,7 +70,8 @@ class Preferences(Refreshing):
     """
 
     labels: Ranking | Teacher | Answers = Field(
-        Teacher.model_validate({}), description="Where labels come from: a ranking, a simulated teacher, or a file."
+        Teacher.model_validate({}),
+        description="Where labels come from: a ranking, a simulated teacher, or a file.",
     )
     statistic: Literal["partial_return", "regret"] = Field(
         "partial_return", description="What of a segment is thought to be preferred."
@@ -80,23 +81,12 @@ class Preferences(Refreshing):
         None, description="Labels of the whole run, at most; no limit when not given."
     )
 
-    @model_validator(mode="after")
-    def _check_names(self) -> Preferences:
-        if isinstance(self.labels, Ranking):
-            names = [factor.name for factor in self.labels.ranking]
-            if len(set(names)) < len(names):
-                raise ValueError("a ranking names each factor once")
-        return self
-
 
 def lower(term: Preferences, scope: Scope) -> Expr:
     """Return what the model will say."""
     measures: tuple[tuple[str, Expr], ...] = ()
     if isinstance(term.labels, Ranking):
-        measures = tuple(
-            (factor.name, scope.expression(factor.value, "labels", "ranking", i, "value"))
-            for i, factor in enumerate(term.labels.ranking)
-        )
+        measures = lower_factors(term.labels.ranking, scope, "labels", "ranking")
     elif isinstance(term.labels, Teacher):
         measures = (("teacher", scope.expression(term.labels.teacher, "labels", "teacher")),)
     if term.statistic == "regret":

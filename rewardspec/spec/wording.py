@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -14,6 +13,7 @@ from pydantic_core import ErrorDetails
 from rewardspec.errors import list_names, near_miss
 from rewardspec.spec.document import Path
 from rewardspec.spec.scalars import short
+from rewardspec.spec.unions import begins_with, choose_branches, first_key, locate, models_in
 
 MAX_FINDINGS = 200
 """Findings of one model that are looked at; a list may hold a million bad items."""
@@ -84,6 +84,7 @@ class _Field:
     path: Path
     word: str
     options: tuple[str, ...]
+    chosen: Mapping[Path, tuple[type[BaseModel], ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -113,8 +114,9 @@ def word_findings(
     """
     grouped: dict[Path, list[ErrorDetails]] = {}
     details = error.errors(include_url=False, include_input=True)
-    for detail in itertools.islice(details, MAX_FINDINGS):
-        location = tuple(part for part in detail["loc"] if not _is_branch(part))
+    located = [locate(detail, model) for detail in itertools.islice(details, MAX_FINDINGS)]
+    meant = choose_branches(located)
+    for location, detail in ((one.location, one.detail) for one in meant.complaints):
         if detail["type"] == "missing":  # it is the value around it that lacks something
             grouped.setdefault((*location[:-1], "\0missing", location[-1]), []).append(detail)
         else:
@@ -124,20 +126,23 @@ def word_findings(
         if location in inner and all(_is_consequence(detail) for detail in found):
             continue
         if "\0missing" in location:
-            yield _word_missing(location[:-2], location[-1], model, written, word)
+            if _is_misspelt(str(location[-1]), location[:-2], grouped):
+                continue
+            yield _word_missing(location[:-2], location[-1], model, written, word, meant.models)
             continue
-        field = _Field(model, location, written(location), word, tuple(options))
-        yield _word_group(found, field)
-
-
-def _is_branch(part: str | int) -> bool:
-    """Tell whether a part of pydantic's location names a branch of a union or a validator, not a key."""
-    return isinstance(part, str) and (
-        part in ("float", "int", "str", "bool", "Schedule", "constrained-str", "none")
-        or part.startswith(
-            ("tuple[", "dict[", "list[", "function-", "literal[", "nullable[", "constrained-", "lax-or")
+        yield _word_group(
+            found, _Field(model, location, written(location), word, tuple(options), meant.models)
         )
+
+
+def _is_misspelt(key: str, owner: Path, grouped: Mapping[Path, list[ErrorDetails]]) -> bool:
+    """Tell whether a key is missing only because it is misspelt: an unknown key beside it is close to it."""
+    unknown = (
+        str(location[-1])
+        for location, found in grouped.items()
+        if location[:-1] == owner and any(detail["type"] == "extra_forbidden" for detail in found)
     )
+    return any(near_miss(name, [key]) or _SAID_ELSEWHERE.get(name) == key for name in unknown)
 
 
 def _is_consequence(detail: ErrorDetails) -> bool:
@@ -172,15 +177,26 @@ def _number(value: int | float) -> str:
 
 
 def _word_missing(
-    owner: Path, key: str | int, model: type[BaseModel], written: Callable[[Path], Path], word: str
+    owner: Path,
+    key: str | int,
+    model: type[BaseModel],
+    written: Callable[[Path], Path],
+    word: str,
+    chosen: Mapping[Path, tuple[type[BaseModel], ...]],
 ) -> Finding:
     path = written(owner)
     name = _Field(model, owner, path, word, ()).name
+    if len(branches := chosen.get(owner, ())) > 1:
+        keys = [first_key(branch) for branch in branches]
+        hints = tuple(
+            hint for branch, key in zip(branches, keys, strict=True) for hint in _meaning(branch, key, key)
+        )
+        return Finding("missing-key", f"{name} needs one of the keys {list_names(keys)}", path, hints)
     if isinstance(key, int):
         return Finding("wrong-value", f"{name} needs {key + 1} values or more, not {key}", path)
     if word and not owner and written((key,))[-1] == word:  # `ltl:` with nothing after it
         return Finding("missing-key", f"'{word}' has no value", written((key,)), _meaning(model, key, word))
-    inner = _model_at(model, (*owner, key))
+    inner = next(iter(_models_at(model, (*owner, key), chosen)), None)
     return Finding(
         "missing-key", f"the key '{key}' is missing", path, _meaning(inner, key, key) if inner else ()
     )
@@ -199,11 +215,14 @@ def _meaning(model: type[BaseModel], key: str, word: str) -> tuple[str, ...]:
 def _word_group(found: list[ErrorDetails], field: _Field) -> Finding:
     """Return one finding for all that pydantic says of one value; branches of a union each say something."""
     telling = [detail for detail in found if detail["type"] not in _WANTED]
+    mappings = [key for branch in field.chosen.get(field.location, ()) for key in begins_with(branch)]
     if telling:
-        return _word_detail(telling[0], field)
+        return _word_detail(telling[0], field, mappings)
     value = found[0].get("input")
     wanted = list(dict.fromkeys(_WANTED[detail["type"]] for detail in found))
     hints: tuple[str, ...] = ()
+    if mappings:
+        hints = (f"A mapping here has the key {_or(mappings)}.",)
     if "text" in wanted and isinstance(value, int | float) and not isinstance(value, bool):
         hints = (f"Quote it if it is meant as text: '{_number(value)}'.",)
     elif "text" in wanted and isinstance(value, list | dict):
@@ -214,7 +233,12 @@ def _word_group(found: list[ErrorDetails], field: _Field) -> Finding:
     return Finding("wrong-type", message, field.path, hints)
 
 
-def _word_detail(detail: ErrorDetails, field: _Field) -> Finding:
+def _or(keys: Sequence[str]) -> str:
+    *most, last = [f"'{key}'" for key in keys]
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _word_detail(detail: ErrorDetails, field: _Field, mappings: Sequence[str] = ()) -> Finding:
     kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
     if kind in ("extra_forbidden", "invalid_key"):
         return _word_unknown_key(field)
@@ -227,11 +251,12 @@ def _word_detail(detail: ErrorDetails, field: _Field) -> Finding:
     if kind in ("literal_error", "enum"):
         allowed = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
         close = near_miss(value, allowed.split(", ")) if isinstance(value, str) else ""
+        besides = f"; or a mapping with {_or(mappings)}" if mappings else ""
         return Finding(
             "wrong-value",
             f"{field.name} cannot be {kind_of(value)}",
             field.path,
-            (f"One of: {allowed}.{close}",),
+            (f"One of: {allowed}{besides}.{close}",),
         )
     if kind in _BOUNDS:
         key, relation = _BOUNDS[kind]
@@ -252,36 +277,43 @@ def _word_detail(detail: ErrorDetails, field: _Field) -> Finding:
 
 
 def _word_unknown_key(field: _Field) -> Finding:
-    owner = _model_at(field.model, field.location)
-    known = [info.alias or key for key, info in owner.model_fields.items()] if owner else []
+    owners = _models_at(field.model, field.location, field.chosen)
+    known = [info.alias or key for owner in owners for key, info in owner.model_fields.items()]
     if len(field.location) == 1:
         known += field.options
     name = short(str(field.path[-1]))
     meant = _SAID_ELSEWHERE.get(name)
     guess = f" Did you mean '{meant}'?" if meant in known else near_miss(name, known)
+    if not guess and (around := _holder_of(name, owners)):
+        guess = f" '{name}' is a key of '{around}'."
     hints = (f"Keys here: {list_names(known, 30)}.{guess}",) if known else ()
     return Finding("unknown-key", f"unknown key '{name}'", field.path, hints, at_key=True)
 
 
-def _model_at(model: type[BaseModel], location: Path) -> type[BaseModel] | None:
-    """Return the model whose field the last part of a location names."""
-    current: type[BaseModel] = model
-    for part in location[:-1]:
+def _holder_of(key: str, owners: Iterable[type[BaseModel]]) -> str:
+    """Return the field of a model that holds a mapping with a key, empty where none does."""
+    for owner in owners:
+        for name, info in owner.model_fields.items():
+            for inner in models_in(info.annotation):
+                if key in inner.model_fields and inner is not owner:
+                    return info.alias or name
+    return ""
+
+
+def _models_at(
+    model: type[BaseModel], location: Path, chosen: Mapping[Path, tuple[type[BaseModel], ...]]
+) -> tuple[type[BaseModel], ...]:
+    """Return the models whose field the last part of a location names: one, or branches that are all likely."""
+    current: tuple[type[BaseModel], ...] = (model,)
+    for end, part in enumerate(location[:-1], start=1):
         if isinstance(part, int):
             continue
-        info = next((f for name, f in current.model_fields.items() if part in (name, f.alias)), None)
+        fields = (item for one in current for item in one.model_fields.items())
+        info = next((f for name, f in fields if part in (name, f.alias)), None)
         if info is None:  # a key of a free mapping, such as a signal's name
             continue
-        inner = next(models_in(info.annotation), None)
-        if inner is None:
-            return None
+        inner = chosen.get(location[:end]) or tuple(itertools.islice(models_in(info.annotation), 1))
+        if not inner:
+            return ()
         current = inner
     return current
-
-
-def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Yield the models that an annotation speaks of, from left to right."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in typing.get_args(annotation):
-        yield from models_in(part)
