@@ -8,7 +8,7 @@ stored steps can be paid anew whenever a model has changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rewardspec.backends.array import ArrayProgram, compile_array
+from rewardspec.backends.scalar import ScalarProgram, compile_scalar
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.layout import Layout
@@ -65,6 +66,26 @@ class Split:
         """For each term of the spec, its position in the known terms followed by the learned ones."""
         names = (*self.known, *(term.name for term in self.residual.program.terms))
         return tuple(names.index(term.name) for term in self.whole.program.terms)
+
+    @cached_property
+    def _single(self) -> ScalarProgram:
+        return compile_scalar(self.residual)
+
+    def pay_one(
+        self, features: Sequence[float], said: Mapping[str, float], params: Sequence[float]
+    ) -> tuple[float, ...]:
+        """Return what each learned term pays for one step.
+
+        Args:
+            features: F features of the step.
+            said: Per learned part, what its model says.
+            params: Value of every parameter of the program, in its order.
+        """
+        first = self.width - len(self.carried)
+        future = {name: features[first + i] for i, name in enumerate(self.carried)} | dict(said)
+        program = self._single
+        nothing = (None, None, None, 0.0, False, False, {}, ())
+        return program.advance_terms(program.start, *nothing, params, future)[4]
 
     def pay(self, features: Floats, said: Mapping[str, Floats], params: Mapping[str, float]) -> Floats:
         """Return what each learned term pays for stored steps.

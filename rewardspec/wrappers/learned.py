@@ -110,15 +110,14 @@ class LearnedRewardWrapper(RewardSpecWrapper):
     def _term_names(self) -> tuple[str, ...]:
         return tuple(term.name for term in self.program.terms)
 
-    def _pay(self, features: npt.NDArray[np.float64]) -> list[float]:
+    def _pay(self, features: npt.NDArray[np.float64]) -> tuple[float, ...]:
         """Return what each learned term pays on one step."""
         models = self.learner.models
         said = {
-            c.learned.name: np.array([models[c.learned.name].reward_of_one(features[c.inputs])])
+            c.learned.name: models[c.learned.name].reward_of_one(features[c.inputs])
             for c in self._split.columns
         }
-        paid = self._split.pay(features[None], said, self.params)
-        return [float(value) for value in paid[:, 0]]
+        return self._split.pay_one(features.tolist(), said, self._params)
 
     def _report_end(self, info: dict[str, Any], steps: int) -> dict[str, Any]:
         slots = self.state[: len(self.program.machines) + len(self.program.folds)]
