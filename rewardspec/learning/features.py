@@ -84,8 +84,9 @@ class Split:
         first = self.width - len(self.carried)
         future = {name: features[first + i] for i, name in enumerate(self.carried)} | dict(said)
         program = self._single
-        nothing = (None, None, None, 0.0, False, False, {}, ())
-        return program.advance_terms(program.start, *nothing, params, future)[4]
+        nothing: tuple[Any, ...] = (None, None, None, 0.0, False, False, {}, ())
+        terms: tuple[float, ...] = program.advance_terms(program.start, *nothing, params, future)[4]
+        return terms
 
     def pay(self, features: Floats, said: Mapping[str, Floats], params: Mapping[str, float]) -> Floats:
         """Return what each learned term pays for stored steps.
