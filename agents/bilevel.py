@@ -32,7 +32,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.func import grad, jvp
+from torch.func import grad, jvp, vjp
 
 Outer = Any
 """What the outer loop moves: a tensor, or dicts and tuples of them."""
@@ -57,10 +57,10 @@ def curvature(objective: Callable[[Tensor], Tensor], theta: Tensor) -> Times:
         >>> times(torch.tensor([1.0, 1.0]))
         tensor([-12., -48.])
     """
-    slope = grad(objective)
+    _, back = vjp(grad(objective), theta)  # H is symmetric: v^T H is as good, and what is passed forward is kept
 
     def times(v: Tensor) -> Tensor:
-        product: Tensor = jvp(slope, (theta,), (v,))[1]
+        product: Tensor = back(v)[0]
         return product
 
     return times

@@ -1,0 +1,314 @@
+"""Is BARFI never much worse than the primary reward alone, and better when a hint is good? Hints of all sorts.
+
+Learners of a cell run side by side in one batch, each a seed of its own. `steps` are episodes of each learner.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.plots import Band, curves
+from benchmarks.records import Cell, Row, Setting, provenance
+
+TAGS = ("hints", "bilevel")
+STEPS = 1000
+SEEDS = 1
+SMOKE_STEPS = 30
+ROW = 30
+"""Episodes that a row sums up."""
+
+LAST = 7
+"""Rows at the end, 210 episodes, that a figure is about."""
+
+MAZE = "rewardspec/MazeWorld-v0"
+BOUNDS = {
+    "low": (-2.4, -3.5, -0.2095, -3.5),
+    "high": (2.4, 3.5, 0.2095, 3.5),
+}
+
+
+def _strides(pays: str) -> str:
+    """Return the sum of a payment over the strides of an action, 0 on an episode's last step."""
+    parts = []
+    for i in range(1, 5):
+        at = pays.replace("X", f"(obs[0] + {i} * dx)").replace("Y", f"(obs[1] + {i} * dy)")
+        parts.append(f"where(moved > {0.045 * i - 0.02:.3f}, {at}, 0)")
+    return f"where(terminated or truncated, 0, sum([{', '.join(parts)}]))"
+
+
+MAZE_SIGNALS = {
+    "dx": "0.045 * sign(next_obs[0] - obs[0])",
+    "dy": "0.045 * sign(next_obs[1] - obs[1])",
+    "moved": "abs(next_obs[0] - obs[0]) + abs(next_obs[1] - obs[1])",
+}
+MAZE_HINTS = {
+    # As released: the distance along y is a constant by a slip (`code_distance`).
+    "good": _strides("-((X - 0.87) ** 2 + 0.0144)"),
+    "good, true distance": _strides("-((X - 0.87) ** 2 + (Y - 0.87) ** 2)"),
+    # A potential that has nothing to do with the task: what it pays on the way adds up to nothing.
+    "useless": "20 * (sin(9 * next_obs[0]) * sin(9 * next_obs[1]) - sin(9 * obs[0]) * sin(9 * obs[1]))",
+    "harmful": _strides("50 * where(X >= 0.4 and X <= 0.6 and Y >= 0.4 and Y <= 0.6, 1, 0)"),
+    "adversarial": "where(terminated or truncated, 0, 10 * ((next_obs[0] - 0.87) ** 2 + (next_obs[1] - 0.87) ** 2))",
+}
+AGREES = "(0.1 * obs[2] + 0.5 * (obs[2] - before) > 0) == (action == 1)"
+
+
+def _controller(right: float, wrong: float) -> dict[str, Any]:
+    """Return a term that compares the action with a PD controller on the pole's angle, whose last value it keeps."""
+    pays = f"where(terminated or truncated, 0, where({AGREES}, {right}, {wrong}))"
+    edge = {"from": "play", "reward": pays, "count": {"before": "obs[2]"}}
+    return {"reward_machine": {"start": "play", "counters": {"before": 0}, "edges": [edge]}}
+
+
+HINTS: dict[str, dict[str, Any]] = {
+    "maze": {name: {"markov": text} for name, text in MAZE_HINTS.items()},
+    "cartpole": {"good": _controller(5, -1), "harmful": _controller(-5, 1)},
+    "mountain_car": {
+        "bang-bang": {
+            "markov": "where(terminated or truncated, 0, where(next_obs[1] < 0 and action == 0 or next_obs[1] > 0 and "
+            "action == 2, 1, -1))"
+        },
+        "velocity": {"markov": "where(terminated or truncated, 0, 10 * abs(next_obs[1]))"},
+    },
+}
+
+
+def spec_of(world: str, hint: str) -> dict[str, Any]:
+    """Return the spec of a world with a hint, as data."""
+    envs: dict[str, Any] = {
+        "maze": {"id": MAZE, "horizon": 49},
+        "cartpole": {"id": "CartPole-v1", "horizon": 500},
+        "mountain_car": {"id": "MountainCar-v0", "kwargs": {"max_episode_steps": 2000}, "horizon": 2000},
+    }
+    primary = "where(next_obs[0] >= 0.5, 1, 0)" if world == "mountain_car" else "reward"
+    return {
+        "rewardspec": 1,
+        "name": f"{world}-{hint}".replace(" ", "-").replace(",", ""),
+        "discount": 0.99,
+        "observe": "none",
+        "env": envs[world],
+        **({"signals": MAZE_SIGNALS} if world == "maze" else {}),
+        "reward": [{"markov": primary, "name": "primary"}, {**HINTS[world][hint], "name": "hint"}],
+    }
+
+
+GRID: dict[str, dict[str, Any]] = {
+    "maze": {"learnt": ("bias", "auxiliary"), "learners": 10},
+    "cartpole": {
+        **BOUNDS,
+        "learning_rate": 0.004,
+        "blend_rate": 0.004,
+        "gamma_rate": 0.004,
+        "learners": 5,
+    },
+    "mountain_car": {
+        "low": (-1.2, -0.07),
+        "high": (0.5, 0.07),
+        "features": "tiles(5, 4)",
+        "learning_rate": 0.0625,
+        "blend_rate": 0.0156,
+        "gamma_rate": 0.0156,
+        "warm_up": 50,
+        "buffer_size": 50,
+        "learners": 3,
+    },
+}
+METHODS: dict[str, dict[str, Any]] = {
+    "BARFI": {},
+    "BARFI, no warm-up": {"warm_up": 0},
+    "first order": {"solve": "first_order"},
+    "conjugate gradient": {"solve": "conjugate_gradient", "terms": 10},
+    "unrolled": {"solve": "unrolled"},
+    "unrolled, no warm-up": {"solve": "unrolled", "warm_up": 0},
+    "sum": {"method": "sum"},
+    "sum, replay": {"method": "sum", "replay": True},
+    "primary": {"method": "primary"},
+    "primary, replay": {"method": "primary", "replay": True},
+    "potential": {"method": "potential"},
+}
+"""What differs from the world's settings. Baselines take a step a round on the episodes just played, as the released
+ones do, or with `replay` as many steps on stored episodes as BARFI does."""
+
+
+def _setting(world: str, hint: str, method: str, **more: Any) -> Setting:
+    extra = " ".join(f"{key}={value}" for key, value in more.items() if key not in ("steps", "learners"))
+    name = f"{world}: {hint}: {method}" + (f" ({extra})" if extra else "")
+    return {"name": name, "world": world, "hint": hint, "method": method, **more}
+
+
+FAST = {"learning_rate": 0.005}
+ON_POLICY = ("sum", "primary", "potential")
+SETTINGS: list[Setting] = [
+    *(
+        _setting("maze", hint, method, **(FAST if method in ON_POLICY else {}))
+        for hint in ("good", "useless", "harmful", "adversarial")
+        for method in METHODS
+        if not (method.startswith("primary") and hint != "good")  # a hint makes no difference to it
+    ),
+    _setting("maze", "harmful", "sum", steps=2000),
+    _setting("maze", "harmful", "sum", steps=2000, **FAST),
+    _setting("maze", "harmful", "BARFI", steps=2000, **FAST),
+    _setting("maze", "good", "BARFI", steps=2000, **FAST),
+    _setting("maze", "good, true distance", "BARFI"),
+    *(
+        _setting("cartpole", hint, method, steps=600)
+        for hint in ("good", "harmful")
+        for method in ("BARFI", "BARFI, no warm-up", "sum, replay", "primary, replay")
+        if not (method.startswith("primary") and hint != "good")
+    ),
+    *(
+        _setting("mountain_car", hint, method, steps=300)
+        for hint in ("bang-bang", "velocity")
+        for method in ("BARFI", "BARFI, no warm-up", "sum, replay", "primary, replay")
+        if not (method.startswith("primary") and hint != "bang-bang")
+    ),
+]
+BEST = {"maze": 99.2, "cartpole": 500.0, "mountain_car": 1.0}
+
+
+def run(setting: Setting, seed: int) -> list[Row]:
+    """Train the learners of a cell."""
+    import torch
+
+    from agents.barfi import Args, Barfi
+    from agents.device import Tasks
+    from rewardspec import compile_spec, from_data
+
+    torch.set_num_threads(1)
+    known = ("name", "world", "hint", "method", "steps")
+    chosen = {**GRID[setting["world"]], **METHODS[setting["method"]]}
+    chosen |= {key: value for key, value in setting.items() if key not in known}
+    args = Args(**chosen, episodes=setting["steps"], seed=seed, primary="primary", quiet=True)
+    spec = from_data(spec_of(setting["world"], setting["hint"]))
+    assert spec.env is not None and spec.env.id is not None
+    tasks = Tasks({"task": spec}, {"task": compile_spec(spec)}, 0.99, "", spec.env.id, spec.env.kwargs)
+    agent = Barfi(args, tasks)
+    rows: list[Row] = []
+    each = ROW // args.n_envs
+    for i in range(1, args.episodes // args.n_envs + 1):
+        agent.round()
+        if i % each == 0:
+            told = agent.progress()
+            returns = torch.stack(list(agent.returns)[-each:]).mean((0, 2))
+            kept = ("length", "spread", "hint/hint", "gamma", "weight/primary", "weight/hint", "signal")
+            numbers = {
+                name: round(float(told[name] or 0.0), 4) for name in kept if told.get(name) is not None
+            }
+            rows.append(
+                {"episodes": i * args.n_envs, "returns": [round(x, 3) for x in returns.tolist()], **numbers}
+            )
+    return rows
+
+
+def last(rows: Sequence[Row]) -> list[float]:
+    """Return each learner's mean primary return at the end."""
+    return np.mean([row["returns"] for row in rows[-LAST:]], axis=0).tolist() if rows else []
+
+
+def score(rows: Sequence[Row]) -> float:
+    """Return the learners' mean primary return at the end, where 1 is the best that is known."""
+    best = next(b for b in (1.0, 99.2, 500.0) if not rows or max(max(r["returns"]) for r in rows) <= b + 0.5)
+    return max(0.0, min(1.0, statistics.fmean(last(rows) or [0.0]) / best))
+
+
+def interval(values: Sequence[float], draws: int = 2000) -> tuple[float, float]:
+    """Return where the mean lies with 95 % (bootstrap over learners).
+
+    Example:
+        >>> interval([1.0, 1.0])
+        (1.0, 1.0)
+    """
+    drawn = np.random.default_rng(0).choice(list(values), (draws, len(values))).mean(1)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _cell(rows: Sequence[Row], form: str) -> str:
+    ends = last(rows)
+    low, high = interval(ends)
+    span = f"{low:{form}} to {high:{form}}"
+    return f"{statistics.fmean(ends):{form}} ({span}; least {min(ends):{form}})"
+
+
+def _table(cells: Sequence[Cell], world: str, form: str, first: int) -> list[str]:
+    """Return a table of method x hint: at the end, and the mean of the first episodes."""
+    mine = [cell for cell in cells if cell.setting["world"] == world and not _is_extra(cell.setting)]
+    hints = list(dict.fromkeys(cell.setting["hint"] for cell in mine))
+    lines = ["| method | " + " | ".join(hints) + " |", "| --- |" + " --- |" * len(hints)]
+    for method in METHODS:
+        found = {c.setting["hint"]: c for c in mine if c.setting["method"] == method}
+        if not found:
+            continue
+        said = []
+        for hint in hints:
+            if hint in found:
+                rows = found[hint].rows
+                early = np.mean([row["returns"] for row in rows[: first // ROW]])
+                said.append(f"{_cell(rows, form)}; early {early:{form}}")
+            else:
+                said.append("the same" if method.startswith("primary") else "")
+        lines.append(f"| {method} | " + " | ".join(said) + " |")
+    return lines
+
+
+def _is_extra(setting: Setting) -> bool:
+    """Whether a setting is one of those with other rates or lengths than its table's."""
+    normal = FAST if setting["method"] in ON_POLICY else {}
+    other = setting["world"] == "maze" and (setting["steps"] == 2000 or "true" in setting["hint"])
+    return other or {k: v for k, v in setting.items() if k == "learning_rate"} != (
+        normal if setting["world"] == "maze" else {}
+    )
+
+
+def report(cells: Sequence[Cell], folder: Path) -> str:
+    """Return the page, and draw the curves into its folder."""
+    lines = [
+        "# BARFI: hints of all sorts, and a loop that finds out which to trust",
+        "",
+        "<!-- Made by `python -m benchmarks report barfi` -->",
+        "",
+        "Mean undiscounted primary return of the last 210 training episodes; in brackets the 95 % interval of the mean"
+        " over learners and the worst learner; then the mean of the first 150 episodes (`early`). Methods are those of"
+        " `agents/barfi.py`. `replay`: the baseline takes as many steps on stored episodes as BARFI's policy does;"
+        " without, one step per three episodes at the higher rate, as the released baselines do.",
+    ]
+    for world, form, title in (
+        ("maze", ".1f", "MazeWorld: 1000 episodes, 10 learners, best 99.2, a timeout -4.9"),
+        ("cartpole", ".0f", "CartPole with a PD controller as hint: 600 episodes, 5 learners, best 500"),
+        ("mountain_car", ".2f", "Sparse MountainCar, 2000 steps: 300 episodes, 3 learners, best 1"),
+    ):
+        mine = [cell for cell in cells if cell.setting["world"] == world]
+        if not mine:
+            continue
+        lines += ["", f"## {title}", "", *_table(cells, world, form, 150)]
+        extra = [cell for cell in mine if _is_extra(cell.setting)]
+        if extra:
+            lines += [
+                "",
+                "Other rates and lengths:",
+                "",
+                "| setting | episodes | at the end | each learner |",
+                "| --- | --- | --- | --- |",
+            ]
+            for cell in extra:
+                each = ", ".join(f"{value:{form}}" for value in sorted(last(cell.rows)))
+                lines.append(f"| {cell.name} | {cell.setting['steps']} | {_cell(cell.rows, form)} | {each} |")
+        for hint in dict.fromkeys(c.setting["hint"] for c in mine if not _is_extra(c.setting)):
+            bands = []
+            for cell in mine:
+                short = cell.setting["method"] in ("BARFI", "BARFI, no warm-up", "sum, replay", "sum")
+                if cell.setting["hint"] == hint and short and not _is_extra(cell.setting):
+                    seeds = zip(*[row["returns"] for row in cell.rows], strict=True)
+                    steps = [row["episodes"] for row in cell.rows]
+                    bands.append(
+                        Band(cell.setting["method"], [list(zip(steps, s, strict=True)) for s in seeds])
+                    )
+            name = f"barfi-{world}-{hint}.svg"
+            curves(folder / name, bands, "episodes", "primary return", f"{world}: {hint} hint")
+            lines += ["", f"![{world}, {hint} hint]({name})"]
+    return "\n".join([*lines, "", provenance(cells)]) + "\n"
