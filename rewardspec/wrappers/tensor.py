@@ -31,7 +31,8 @@ from rewardspec.transition import Outcome, Transition
 from rewardspec.wrappers import run_state
 from rewardspec.wrappers.memory import KEY, Extension, Memory, extension
 from rewardspec.wrappers.run_state import check_param
-from rewardspec.wrappers.single import SpecLike, as_program, refuse_episode_scope, show_field
+from rewardspec.wrappers.single import SpecLike, as_program, refuse_episode_scope
+from rewardspec.wrappers.step_errors import show_field
 
 if TYPE_CHECKING:
     from torch import Tensor
