@@ -181,6 +181,8 @@ FORMULAS = st.sampled_from(
     ]
 )
 INFINITE = st.sampled_from(["G F a & G F b", "G !c", "F a & G !c & G F b", "G(a -> F b)", "F a"])
+PARITY = INFINITE | st.sampled_from(["F G a", "G F a -> G F b", "(F G a | G F b) & G !c", "F G a & G F b"])
+"""Some have no deterministic Buechi automaton; then `parity` is the scheme, named or not."""
 
 
 @st.composite
@@ -248,6 +250,12 @@ def _leaf_terms() -> st.SearchStrategy[dict[str, Any]]:
             lambda f, s, r: {"ltl": f, "semantics": "infinite", "scheme": s, "reject": r},
             INFINITE,
             st.sampled_from(["frontier", "every_visit"]),
+            NUMBERS,
+        ),
+        st.builds(
+            lambda f, s, r: {"ltl": f, "semantics": "infinite", "reject": r, **s},
+            PARITY,
+            st.sampled_from([{"scheme": "parity"}, {"scheme": "parity", "accept": 0.5, "progress": 0.5}, {}]),
             NUMBERS,
         ),
         st.builds(

@@ -157,7 +157,7 @@ def fields_of(word: str, term: st.SearchStrategy[Any]) -> st.SearchStrategy[dict
         )
         | some(
             {"formula": TEXTS, "semantics": st.just("infinite")},
-            scheme=st.sampled_from(["frontier", "every_visit"]),
+            scheme=st.sampled_from(["frontier", "every_visit", "parity"]),
         ),
         "heron": some(
             {"factors": FACTORS},
