@@ -33,6 +33,7 @@ FORMS: dict[str, str] = {
     "ltl, infinite": "discount: 0.9\nreward: {ltl: G F a & G F b, semantics: infinite}",
     "heron": "reward: {heron: {factors: [{name: high, value: x}, {name: thrift, value: -action}]}}",
     "preferences": "reward: {preferences: {labels: {teacher: x}}}",
+    "submodular": "reward: {submodular: {coverage: {}, cells: {of: x, counts: [4], low: [-2]}}}",
     "sum": "reward: {sum: [x, 1]}",
     "product": "reward: {product: [x, 2]}",
     "min": "reward: {min: [x, 0.1]}",

@@ -37,6 +37,7 @@ from rewardspec.dsl_learned import ranking as ranking
 from rewardspec.dsl_learned import reward_model as reward_model
 from rewardspec.dsl_learned import teacher as teacher
 from rewardspec.dsl_learned import uwo as uwo
+from rewardspec.dsl_sets import submodular as submodular
 from rewardspec.dsl_terms import (
     Reward,
     Text,

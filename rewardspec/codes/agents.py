@@ -42,6 +42,12 @@ AGENTS: dict[str, Explanation] = {
         "$ python -m agents.ppo_torch --specs office/  # one of them: `normalise: {of: reward}`",
         "$ python -m agents.ppo_torch --spec office/normalised.yaml",
     ),
+    "not-plannable": Explanation(
+        "Greedy and beam search walk a finite world without chance, for as many steps as an episode has, and add up "
+        "the gains of one set.",
+        "$ python -m agents.planners --spec examples/specs/office_coffee.yaml",
+        "$ python -m agents.planners --spec examples/specs/field_coverage.yaml",
+    ),
     "no-batch-form": Explanation(
         "An agent that lives on the device needs its environments there: written in torch, or finite, so that their "
         "table can be stepped. This environment is neither.",

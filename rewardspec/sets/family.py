@@ -158,6 +158,11 @@ class Sets:
         return self.function.summary(self._xp, self._tables, state)
 
     @cached_property
+    def parts(self) -> int:
+        """Number of arrays in a state."""
+        return len(self.start(1))
+
+    @cached_property
     def width(self) -> int:
         """Numbers in a summary m."""
         return int(self.summary(self.start(1)).shape[1])

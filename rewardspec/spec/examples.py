@@ -37,6 +37,11 @@ preferences:
   segment: 25
   budget: 1000
 """,
+    "submodular": """\
+submodular:
+  coverage: {radius: 1, metric: disc, weight: 1 + x}
+  cells: {of: 'next_obs[0:2]', counts: [20, 20], low: [-5, -5], size: 0.5}
+""",
     "sum": """\
 sum:
   - markov: next_obs[0]

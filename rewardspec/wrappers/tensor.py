@@ -27,11 +27,13 @@ from rewardspec.errors import (
 from rewardspec.ir.layout import Layout, bind
 from rewardspec.ir.program import Observe
 from rewardspec.labels.environment import refuse_names
+from rewardspec.sets.family import Sets
 from rewardspec.transition import Outcome, Transition
 from rewardspec.wrappers import run_state
 from rewardspec.wrappers.memory import KEY, Extension, Memory, extension
+from rewardspec.wrappers.refusals import refuse_episode_scope, refuse_learned
 from rewardspec.wrappers.run_state import check_param
-from rewardspec.wrappers.single import SpecLike, as_program, refuse_episode_scope
+from rewardspec.wrappers.single import SpecLike, as_program
 from rewardspec.wrappers.step_errors import show_field
 
 if TYPE_CHECKING:
@@ -136,8 +138,9 @@ class TensorWrapper:
         program = as_program(spec)
         refuse_episode_scope(program)
         self.env, self.num_envs, self.device = tenv, tenv.num_envs, torch.device(device)
-        self.layout: Layout = bind(program, tenv.single_observation_space, tenv.single_action_space)
-        self.program = self.layout.program
+        bound = bind(program, tenv.single_observation_space, tenv.single_action_space)
+        self.program = bound.program
+        self.layout: Layout = self._bound(bound)
         label = label or _own_labels(self.layout, tenv)
         _refuse_labels(self.layout, label)
         self._label, self._torch = label, torch
@@ -148,7 +151,9 @@ class TensorWrapper:
         self._extend: Callable[[Any, ArrayState], Any] | None = None
         if added is not None:
             self.single_observation_space = added.space
-            self._extend = _extender(self.program, tenv.single_observation_space, added, self._array.backend)
+            self._extend = _extender(
+                self.program, tenv.single_observation_space, added, self._array.backend, device
+            )
         self.state: ArrayState = self._array.init()
         self._params: dict[str, Any] = {p.name: self._number(p.initial) for p in self.program.params}
         self._reads_obs = label is not None or any(f.root == "obs" for f in self.layout.shapes)
@@ -159,6 +164,11 @@ class TensorWrapper:
         # stays at that step of the episode. One small number for each environment: every step writes it.
         self._read = tuple(f for f in self.layout.shapes if f.root in ("obs", "action", "next_obs", "reward"))
         self._broken = torch.zeros(self.num_envs, dtype=torch.int16, device=self.device)
+
+    def _bound(self, layout: Layout) -> Layout:
+        """Return the layout that steps are compiled from."""
+        refuse_learned(layout.program)
+        return layout
 
     def _number(self, value: float) -> Tensor:
         return self._torch.tensor(value, dtype=self._array.backend.float_type, device=self.device)
@@ -194,10 +204,11 @@ class TensorWrapper:
         going = ended.to(self._torch.int32) - 1
         self._notice(transition, outcome, going)
         names = [term.name for term in self.program.terms]
+        first = len(self.program.machines) + len(self.program.folds)
         infos = {
             "final_obs": self._extended(obs, news),
             "terms": dict(zip(names, outcome.terms, strict=True)),
-            "return": dict(zip(names, news[len(news) - len(names) :], strict=True)),
+            "return": dict(zip(names, news[first : first + len(names)], strict=True)),
         }
         self._keep(self._begun(news, ended, going))
         obs = self.env.reset(ended)
@@ -248,9 +259,13 @@ class TensorWrapper:
             begun.append(torch.where(ended, machine.start, u) if machine.start else u * ~ended)
         for fold, value in zip(program.folds, state[machines:], strict=False):
             begun.append(value if fold.scope == "run" else torch.where(ended, fold.start, value))
-        for total in state[machines + folds :]:
+        sets = machines + folds + len(program.terms)
+        for total in state[machines + folds : sets]:
             bits = torch.int64 if total.dtype == torch.float64 else torch.int32
             begun.append((total.view(bits) & going).view(total.dtype))
+        for grown in self._array.sets:
+            begun += grown.reset(state[sets : sets + grown.parts], ended)
+            sets += grown.parts
         return tuple(begun)
 
     def _keep(self, news: ArrayState) -> None:
@@ -412,18 +427,23 @@ def tensors_of(tenv: Any) -> dict[str, Tensor]:
 
 
 def _extender(
-    program: Any, space: spaces.Space[Any], added: Extension, backend: Any
+    program: Any, space: spaces.Space[Any], added: Extension, backend: Any, device: str
 ) -> Callable[[Any, ArrayState], Any]:
     """Return `(obs, state) -> obs` with memory: one-hot states are rows of an identity matrix, gathered."""
     import torch
 
     memory = Memory.of(program)
     rows = {size: backend.constant(np.eye(size, dtype=np.float32)) for _, size in memory.machines}
+    on_device = [Sets(sets.function, "torch", device=device) for _, sets in memory.sets]
 
     def columns(state: ArrayState) -> list[Tensor]:
         """Return the parts of the memory, each `[B, size]`."""
         states = [rows[size].index_select(0, state[position]) for position, size in memory.machines]
-        return states + [state[position].to(torch.float32).unsqueeze(1) for position, _, _ in memory.folds]
+        numbers = [state[position].to(torch.float32).unsqueeze(1) for position, _, _ in memory.folds]
+        visited = [
+            on_device[i].summary(state[parts]).to(torch.float32) for i, (parts, _) in enumerate(memory.sets)
+        ]
+        return states + numbers + visited
 
     def joint(state: ArrayState) -> Tensor:
         index: Tensor = memory.index(state)

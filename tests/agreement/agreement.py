@@ -11,9 +11,11 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import pytest
 
 from rewardspec.backends import array, decisions, emitter, native, native_text, oracle, scalar
 from rewardspec.compiler import compile_spec
+from rewardspec.errors import UnsupportedError
 from rewardspec.ir.layout import Layout, bind
 from rewardspec.transition import Outcome, Transition
 from rewardspec.vocabulary import from_data
@@ -48,7 +50,11 @@ def check_agreement(
         check_fused(layout, steps, backends)
         check_array(layout, steps, backends, "numpy")
         with mock.patch.object(backends.native, "load", interpreted.load):
-            check_native(layout, steps, backends)
+            if layout.program.sets:  # it remembers no sets, and says so
+                with pytest.raises(UnsupportedError, match="set-not-supported"):
+                    check_native(layout, steps, backends)
+            else:
+                check_native(layout, steps, backends)
         if torch:
             check_array(layout, steps, backends, "torch")
 
@@ -158,11 +164,13 @@ def check_scalar(layout: Layout, steps: list[worlds.Batch], backends: Backends) 
                 strict=False,
             ):
                 same(f"{where}, memory {name}", slot, value)
+            first = len(program.machines) + len(program.folds)
             for i, paid in enumerate(expected.terms):
                 sums[i] += paid
-                same(f"{where}, total of {program.terms[i].name}", state[-len(sums) + i], sums[i])
+                same(f"{where}, total of {program.terms[i].name}", state[first + i], sums[i])
             for left, right in zip(state_plain, state, strict=True):
-                same(f"{where}, state of both functions", left, right)
+                for one, other in zip(np.ravel(left), np.ravel(right), strict=True):  # sets remember arrays
+                    same(f"{where}, state of both functions", float(one), float(other))
             if expected.terminated or expected.truncated:
                 state, reference = compiled.reset(state), oracle.reset(program, reference)
                 sums = [0.0] * len(program.terms)
@@ -258,17 +266,20 @@ def leaves_of(layout: Layout, root: str, value: Any) -> Any:
 def step_active(program: Any, state: Any, rows: list[Transition], active: Any) -> tuple[Any, list[Outcome]]:
     """Step the oracle on the active environments; the others keep what belongs to the episode."""
     chosen = [b for b in range(len(rows)) if active[b]]
-    part = oracle.OracleState([state.machines[b] for b in chosen], [state.folds[b] for b in chosen])
+    part = oracle.OracleState(
+        [state.machines[b] for b in chosen], [state.folds[b] for b in chosen], [state.sets[b] for b in chosen]
+    )
     after, outcomes = oracle.step(program, part, [rows[b] for b in chosen])
-    machines, folds = list(state.machines), [dict(f) for f in state.folds]
+    machines, folds, sets = list(state.machines), [dict(f) for f in state.folds], list(state.sets)
     results: list[Any] = [None] * len(rows)
     for i, b in enumerate(chosen):
-        machines[b], folds[b], results[b] = after.machines[i], after.folds[i], outcomes[i]
+        machines[b], folds[b], sets[b] = after.machines[i], after.folds[i], after.sets[i]
+        results[b] = outcomes[i]
     for fold in program.folds:  # what belongs to the run is shared by all
         if fold.scope == "run":
             for values in folds:
                 values[fold.name] = after.folds[0][fold.name]
-    return oracle.OracleState(machines, folds), results
+    return oracle.OracleState(machines, folds, sets), results
 
 
 def compare(where: str, got: Outcome, expected: Outcome, program: Any, tolerance: float = 1e-9) -> None:

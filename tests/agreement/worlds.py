@@ -235,6 +235,16 @@ SCHEDULES = st.one_of(
 )
 
 
+SET_FUNCTIONS = st.sampled_from(
+    [
+        {"coverage": {"radius": 1, "metric": "diamond", "weight": "1 + i"}},
+        {"facility": {"reach": 2}},
+        {"collection": {"map": ["ab", "a.", "bb"], "caps": {"a": 1, "b": 2}}},
+        {"information": {"lengthscale": 2, "noise": 0.5, "horizon": 3}},
+    ]
+)
+
+
 def _leaf_terms() -> st.SearchStrategy[dict[str, Any]]:
     return st.one_of(
         st.builds(lambda e: {"markov": e}, EXPRESSIONS),
@@ -263,6 +273,19 @@ def _leaf_terms() -> st.SearchStrategy[dict[str, Any]]:
             st.sampled_from(["-norm(obs.x)", "obs.x[0] * 2", "obs.n", "-abs(obs.far[0,0,0])"]),
         ),
         st.builds(lambda c, v: {"once": c, "value": v}, CONDITIONS, EXPRESSIONS),
+        st.builds(
+            lambda f, at, start, pay: {
+                "submodular": {
+                    **f,
+                    "cells": {"of": at, "counts": [3, 2], "low": [-3, -1], "size": 2, "start": start},
+                },
+                "pay": pay,
+            },
+            SET_FUNCTIONS,
+            st.sampled_from(["next_obs.x[0:2]", "[next_obs.x[3], info.k]"]),
+            st.booleans(),
+            st.sampled_from(["gain", "alone"]),
+        ),
         st.builds(
             lambda c, h, v: {"end": {"when": c, "how": h, "value": v}},
             CONDITIONS,

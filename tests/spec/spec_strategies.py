@@ -129,6 +129,16 @@ def one_of_two(
     return some(left, **optional) | some(right, **optional)
 
 
+COVERAGES = some({}, radius=st.integers(0, 3), metric=st.sampled_from(["square", "disc"]), weight=EXPRESSIONS)
+PROCESSES = some({"lengthscale": POSITIVE, "noise": POSITIVE}, known=st.lists(st.integers(0, 5), max_size=2))
+CELLS = some(
+    {"counts": st.lists(st.integers(1, 9), min_size=1, max_size=3)},
+    of=EXPRESSIONS,
+    size=POSITIVE,
+    start=st.booleans(),
+)
+
+
 def fields_of(word: str, term: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     """Draw the fields of a kind or operator."""
     terms = st.lists(term, min_size=1, max_size=3)
@@ -176,6 +186,11 @@ def fields_of(word: str, term: st.SearchStrategy[Any]) -> st.SearchStrategy[dict
             statistic=st.sampled_from(["partial_return", "regret"]),
             budget=COUNTS,
             **REFRESHING,
+        ),
+        "submodular": one_of_two(
+            {"coverage": COVERAGES, "cells": CELLS},
+            {"information": PROCESSES, "cells": CELLS},
+            pay=st.sampled_from(["gain", "alone"]),
         ),
         "sum": some({"terms": terms}),
         "product": some({"terms": terms}),
