@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from rewardspec.cli import checking, looking, starting, training
+from rewardspec.cli import checking, labelling, looking, starting, training
 from rewardspec.cli.printing import say_error
 from rewardspec.errors import RewardSpecError
 
@@ -68,6 +68,7 @@ for command in (
     looking.explain,
     training.train,
     training.watch,
+    labelling.label,
     starting.convert,
     checking.schema,
 ):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from rewardspec.codes.agents import AGENTS
 from rewardspec.codes.explanation import Explanation
 from rewardspec.codes.hosts import HOSTS
+from rewardspec.codes.labelling import LABELLING
 from rewardspec.codes.learning import LEARNING
 from rewardspec.codes.lints import LINT_CODES
 from rewardspec.codes.meaning import MEANING
@@ -15,5 +16,5 @@ from rewardspec.codes.reading import READING
 
 __all__ = ["CODES", "Explanation"]
 
-CODES: dict[str, Explanation] = {**READING, **MEANING, **HOSTS, **AGENTS, **LEARNING, **LINT_CODES}
+CODES: dict[str, Explanation] = {**READING, **MEANING, **HOSTS, **AGENTS, **LEARNING, **LABELLING, **LINT_CODES}
 """Every code, by its name."""

@@ -25,21 +25,23 @@ LARGE = 24_000
 """Bytes of a PNG picture above which it is stored as JPEG."""
 
 
-def page(title: str, body: str, *, script: str = "") -> str:
+def page(title: str, body: str, *, script: str = "", style: str = "", policy: str = POLICY) -> str:
     """Return a whole HTML page.
 
     Args:
         title: Its title, as text.
         body: Its content, as HTML.
         script: JavaScript, run when the content is there.
+        style: CSS of this page, besides that of all.
+        policy: What the browser lets the page load.
     """
     from rewardspec.analysis.draw import LIT_CSS
 
-    style = LIT_CSS + _read("page.css")
+    style = LIT_CSS + _read("page.css") + style
     code = f"<script>\n{script}\n</script>\n" if script else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{text(title)}</title>\n<style>\n{style}\n</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n"
@@ -78,6 +80,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def script_of(name: str) -> str:
     """Return a JavaScript file of this package."""
+    return _read(name)
+
+
+def style_of(name: str) -> str:
+    """Return a CSS file of this package."""
     return _read(name)
 
 

@@ -139,10 +139,10 @@ def _play(model: BaseAlgorithm, env: Episodes, seed: int | None, deterministic: 
     made = env.unwrapped.spec
     env_id = made.id if made is not None else type(env.unwrapped).__name__
     success = info.get("episode", {}).get("success")
-    return Episode(program, env_id, tuple(steps), tuple(_crop(pictures)), bool(terminated), success)
+    return Episode(program, env_id, tuple(steps), tuple(crop(pictures)), bool(terminated), success)
 
 
-def _crop(pictures: list[Picture | None]) -> list[Picture | None]:
+def crop(pictures: list[Picture | None]) -> list[Picture | None]:
     """Cut off the border that is black on all pictures: NetHack's map is mostly unused."""
     shown = [picture for picture in pictures if picture is not None]
     if not shown or len({picture.shape for picture in shown}) > 1:
