@@ -27,7 +27,6 @@ class EndReport:
         self._program = program
         self._first = len(program.machines) + len(program.folds)
         self._names = tuple(term.name for term in program.terms)
-        self._keys = tuple(f"return/{name}" for name in self._names)
         self._machines = tuple((machine.name, machine.states) for machine in program.machines)
 
     def __call__(
@@ -41,8 +40,26 @@ class EndReport:
         if self._program.verdicts:
             told["verdict"] = verdicts(self._program, state)
         info = {**info, "rewardspec": told}  # a new one: an environment may hand out the same again and again
-        info.update(zip(self._keys, totals, strict=True))
+        add_totals(info, told["return"])
         return info
+
+
+def add_totals(info: dict[str, Any], totals: Mapping[str, Any], prefix: str = "return/") -> None:
+    """Put totals by term into an info, as `return/<term>`.
+
+    Where wrappers are nested, that is the outermost one's that has a term of the name; what a wrapper inside it put
+    there is kept as `return/inner/<term>`, that of one further inside as `return/inner/inner/<term>`.
+
+    Example:
+        >>> info = {"return/goal": 1.0, "return/cost": -0.5}
+        >>> add_totals(info, {"goal": 7.0})
+        >>> info
+        {'return/goal': 7.0, 'return/cost': -0.5, 'return/inner/goal': 1.0}
+    """
+    for name, total in totals.items():
+        if prefix + name in info:
+            add_totals(info, {f"inner/{name}": info[prefix + name]}, prefix)
+        info[prefix + name] = total
 
 
 def inner_report(info: Mapping[str, Any]) -> dict[str, Any]:

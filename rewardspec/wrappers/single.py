@@ -79,7 +79,8 @@ def wrap(
 
     Returns:
         The wrapped environment. On the last step of an episode `info["rewardspec"]["return"]` holds the total of each
-        term, and `info["return/<term>"]` the same for `Monitor(info_keywords=...)`.
+        term, and `info["return/<term>"]` the same for `Monitor(info_keywords=...)`. Where an environment that is
+        wrapped already has a term of the same name, its total is `info["return/inner/<term>"]` then.
 
     Raises:
         SpecError: When the spec is wrong.

@@ -31,6 +31,7 @@ from rewardspec.transition import Outcome, Transition
 from rewardspec.wrappers import run_state
 from rewardspec.wrappers.memory import extension
 from rewardspec.wrappers.refusals import refuse_backend, refuse_episode_scope, refuse_learned
+from rewardspec.wrappers.reports import add_totals
 from rewardspec.wrappers.rows import (
     Bools,
     masked,
@@ -333,8 +334,8 @@ class RewardSpecVectorWrapper(VectorWrapper):
         summary = infos["rewardspec"] if self._detail else {**self._standing(ended), **_inner(infos)}
         summary["return"], summary["_return"] = masked(totals, ended), ended
         infos = {**infos, "rewardspec": summary, "_rewardspec": ended}
-        for name, total in totals.items():
-            infos[f"return/{name}"], infos[f"_return/{name}"] = total, ended
+        add_totals(infos, totals)
+        add_totals(infos, dict.fromkeys(totals, ended), "_return/")
         return infos
 
     def _describe(self, outcome: Outcome | None) -> dict[str, Any]:

@@ -400,6 +400,28 @@ def test_nested() -> None:
     check_env(wrap(wrap(Walk(), memory()), memory()), skip_render_check=True)
 
 
+def test_totals_of_nested_wrappers_with_equal_names_are_all_told() -> None:
+    """The outermost has `return/<term>`; each further inside is found one `inner/` deeper."""
+    layers = [
+        loads(f"{{name: n, reward: [{{markov: {reward}, name: same}}, {{markov: 1, name: {own}}}]}}")
+        for reward, own in (("1", "first"), ("10", "second"), ("100", "third"))
+    ]
+    env: gym.Env[Any, Any] = Walk()
+    for layer in layers:
+        env = wrap(env, layer)
+    steps = len(episode(env)) - 1
+    told = episode(env)[-1][-1]
+    assert {key: total / steps for key, total in told.items() if key.startswith("return/")} == {
+        "return/same": 100.0,
+        "return/inner/same": 10.0,
+        "return/inner/inner/same": 1.0,
+        "return/first": 1.0,
+        "return/second": 1.0,
+        "return/third": 1.0,
+    }
+    assert told["rewardspec"]["inner"]["inner"]["return"]["same"] == steps
+
+
 ONCE = "{propositions: {r: reward > 0}, reward: [{once: r}]}"
 
 

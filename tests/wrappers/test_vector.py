@@ -449,3 +449,15 @@ def test_other_environments_are_refused() -> None:
     for other in (Walk(), DummyVecEnv([Walk])):
         with pytest.raises(UnsupportedError, match="not-a-vector-environment"):
             wrap_vector(other, memory())  # type: ignore[arg-type]
+
+
+def test_totals_of_nested_wrappers_with_equal_names_are_all_told() -> None:
+    """As for one environment; masks included."""
+    inner, outer = (loads(f"{{name: n, reward: [{{markov: {x}, name: same}}]}}") for x in ("1", "10"))
+    said = play(wrap_vector(sync(lambda: wrap(Walk(), inner), AutoresetMode.NEXT_STEP), outer))
+    ends = [infos for *_, infos in said if "rewardspec" in infos]
+    assert len(ends) >= 3
+    for infos in ends:
+        np.testing.assert_array_equal(infos["return/same"], 10.0 * infos["return/inner/same"])
+        np.testing.assert_array_equal(infos["_return/same"], infos["_return/inner/same"])
+        np.testing.assert_array_equal(infos["return/inner/same"] > 0, infos["_return/inner/same"])
