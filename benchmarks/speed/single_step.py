@@ -99,8 +99,9 @@ def _measure(kind: Literal["random", "smooth"], settings: Settings) -> list[Resu
             "a spec / TransformReward",
             2.5,
             "C1",
-            "TransformReward itself costs a third of what it did on the machine of the goal; Python's arithmetic does"
-            " not get cheaper in that proportion (random: one mispredicted branch in two)",
+            "of some 215 ns, calling on takes 50, `tolist` 50, the dense term 36, the machine 26 (42 where"
+            " no branch can be foreseen), totals, checks and the counter 30; where code lies in memory moves the ratio"
+            " by 5 % from one process to the next",
         ),
         over_transform("spec, one-hot", "a spec that shows its state / TransformReward"),
         over_transform("if-else closure", "the same by hand, unchecked / TransformReward"),
