@@ -39,6 +39,7 @@ NOT_CODES = {
     "lax-or",
     "toro-icarte",
     "constrained-str",
+    "same-origin",
 }
 """Other words with a hyphen that stand in the package."""
 

@@ -42,6 +42,11 @@ class Interval:
         return self.low == self.high
 
     @property
+    def width(self) -> float:
+        """How far its ends are apart."""
+        return self.high - self.low
+
+    @property
     def magnitude(self) -> float:
         """The largest absolute value."""
         return max(abs(self.low), abs(self.high))

@@ -9,6 +9,7 @@ from typing import Any
 
 from rewardspec.analysis.columns import align
 from rewardspec.analysis.recorded import KEYS, RecordedError, find_unreadable, transition_of
+from rewardspec.analysis.subject import is_learned
 from rewardspec.backends import oracle
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import Problem, SpecError, list_names, near_miss
@@ -54,6 +55,7 @@ class TestResult:
         differences: What differs from what the test expects, one line each; empty when it passed.
         rows: The steps.
         undecided: Terms that a trace of labels does not decide, since they read more of the transition.
+        learned: Terms whose payments are learned while an agent trains: no test of a spec decides them.
     """
 
     __test__ = False  # not a test class of pytest's
@@ -62,6 +64,7 @@ class TestResult:
     differences: tuple[str, ...]
     rows: tuple[Row, ...]
     undecided: tuple[str, ...] = ()
+    learned: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -93,6 +96,17 @@ def run_tests(spec: Spec, program: Program | None = None, only: str = "") -> tup
     if problems:
         raise SpecError(problems)
     return tuple(results)
+
+
+def decide_without_learner(program: Program) -> tuple[Program, tuple[str, ...]]:
+    """Return the part of a program that is paid without a learner, and the names of the terms that are learned.
+
+    Only terms may depend on what a learned model says, so nothing else changes.
+    """
+    learned = tuple(term.name for term in program.terms if is_learned(term.expr))
+    return replace(
+        program, terms=tuple(t for t in program.terms if t.name not in learned), learned=()
+    ), learned
 
 
 def decide_by_labels(program: Program) -> tuple[Program, tuple[str, ...]]:
@@ -148,10 +162,10 @@ def _only_memory(expr: ir.Expr) -> bool:
 class _Run:
     def __init__(self, spec: Spec, program: Program, test: TestSpec, index: int) -> None:
         self.spec, self.test, self.index = spec, test, index
-        self.program = program
+        self.program, self.learned = decide_without_learner(program)
         self.undecided: tuple[str, ...] = ()
         if test.trace is not None:
-            self.program, self.undecided = decide_by_labels(program)
+            self.program, self.undecided = decide_by_labels(self.program)
 
     def fail(self, code: str, message: str, *path: str | int, hint: str = "") -> SpecError:
         place = self.spec.place(("tests", self.index, *path))
@@ -168,7 +182,8 @@ class _Run:
             program = bind_to_values(program, transitions[0]).program
         outcomes = oracle.run_episode(program, transitions)
         rows = self.rows(program, transitions, outcomes)
-        return TestResult(self.test.name, tuple(self.compare(program, rows)), tuple(rows), self.undecided)
+        differences = tuple(self.compare(program, rows))
+        return TestResult(self.test.name, differences, tuple(rows), self.undecided, self.learned)
 
     # -- what goes in ----------------------------------------------------------------------------
 
@@ -226,6 +241,14 @@ class _Run:
         terms = [t.name for t in self.program.terms]
         if isinstance(expected, Mapping):
             for name in expected:
+                if name in self.learned:
+                    raise self.fail(
+                        "undecided-term",
+                        f"what '{name}' pays is learned while an agent trains, so no test decides it",
+                        "return",
+                        name,
+                        hint="Leave the term out: the test is about the others then.",
+                    )
                 if name in self.undecided:
                     raise self.fail(
                         "undecided-term",
@@ -362,6 +385,9 @@ def show_result(result: TestResult) -> list[str]:
     if result.undecided:
         verb = "is" if len(result.undecided) == 1 else "are"
         lines.append(f"{list_names(result.undecided)} {verb} not decided by propositions, and not counted")
+    if result.learned:
+        verb = "is" if len(result.learned) == 1 else "are"
+        lines.append(f"{list_names(result.learned)} {verb} learned while an agent trains, and not counted")
     return lines if result.differences else lines[1:]
 
 

@@ -173,6 +173,11 @@ def is_change(expr: Expr) -> bool:
     return False
 
 
+def is_learned(expr: Expr) -> bool:
+    """Say whether an expression reads what a learned model says, which has no range that could be declared."""
+    return any(isinstance(node, ir.Field) and node.root == "learned" for node in ir.walk(expr))
+
+
 def steps_worth(discount: float | None, horizon: int | None) -> float:
     """Return 1 + discount + discount^2 + ... over the steps of an episode.
 

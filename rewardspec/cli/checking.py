@@ -12,7 +12,7 @@ import typer
 
 from rewardspec.cli.arguments import SpecPaths, read_spec
 from rewardspec.cli.printing import STYLES, Part, count, problem_data, say, say_problem, write
-from rewardspec.errors import Problem, RewardSpecError, Severity
+from rewardspec.errors import Problem, RewardSpecError, Severity, list_names
 
 if TYPE_CHECKING:
     from rewardspec.analysis.probe import EnvReport
@@ -223,7 +223,8 @@ def _say_result(path: Path, result: TestResult, verbose: bool) -> None:
     from rewardspec.analysis.spec_tests import show_result
 
     if result.passed:
-        say(("passed", "green"), f"  {path}: {result.name}")
+        untested = f"  (learned, and not tested: {list_names(result.learned)})" if result.learned else ""
+        say(("passed", "green"), f"  {path}: {result.name}{untested}")
     else:
         say(("FAILED", STYLES["error"]), f"  {path}: {result.name}")
     if verbose or not result.passed:
@@ -247,6 +248,7 @@ def _result_data(path: Path, result: TestResult) -> dict[str, Any]:
         "passed": result.passed,
         "differences": list(result.differences),
         "undecided": list(result.undecided),
+        "learned": list(result.learned),
         "steps": [
             {
                 "true": list(row.label),

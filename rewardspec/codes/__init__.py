@@ -16,5 +16,13 @@ from rewardspec.codes.reading import READING
 
 __all__ = ["CODES", "Explanation"]
 
-CODES: dict[str, Explanation] = {**READING, **MEANING, **HOSTS, **AGENTS, **LEARNING, **LABELLING, **LINT_CODES}
+CODES: dict[str, Explanation] = {
+    **READING,
+    **MEANING,
+    **HOSTS,
+    **AGENTS,
+    **LEARNING,
+    **LABELLING,
+    **LINT_CODES,
+}
 """Every code, by its name."""

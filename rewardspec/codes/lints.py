@@ -11,6 +11,7 @@ from rewardspec.codes.lint_declarations import DECLARATIONS
 from rewardspec.codes.lint_environment import ENVIRONMENT
 from rewardspec.codes.lint_formulas import FORMULAS
 from rewardspec.codes.lint_incentives import INCENTIVES
+from rewardspec.codes.lint_learned import LEARNED
 from rewardspec.codes.lint_machines import MACHINES
 
 LINT_CODES: dict[str, Explanation] = {
@@ -18,6 +19,7 @@ LINT_CODES: dict[str, Explanation] = {
     **MACHINES,
     **COMPOSITION,
     **INCENTIVES,
+    **LEARNED,
     **DECLARATIONS,
     **ENVIRONMENT,
 }

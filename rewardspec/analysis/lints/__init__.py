@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from rewardspec.analysis.lints import composition, declarations, formulas, incentives, machines, numbers
+from rewardspec.analysis.lints import (
+    composition,
+    declarations,
+    formulas,
+    incentives,
+    learned,
+    machines,
+    numbers,
+)
 from rewardspec.analysis.subject import Subject
 from rewardspec.errors import Problem
 
@@ -26,6 +34,11 @@ LINTS: tuple[Lint, ...] = (
     incentives.lint_goal,
     incentives.lint_scales,
     incentives.lint_potential_terms,
+    learned.lint_ensembles,
+    learned.lint_segments,
+    learned.lint_rankings,
+    learned.lint_emphasis,
+    learned.lint_teachers,
     numbers.lint_finite,
     numbers.lint_ends,
     declarations.lint_unread,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rewardspec.analysis.economy import economy
-from rewardspec.analysis.subject import Subject
+from rewardspec.analysis.subject import Subject, is_learned
 from rewardspec.errors import Problem, list_names, near_miss
 from rewardspec.ir import expr as ir
 from rewardspec.kinds.ltl import Ltl
@@ -109,9 +109,10 @@ def lint_missing(subject: Subject) -> Iterator[Problem]:
             missing["env.horizon"] = "whether waiting or failing beats the goal"
         if spec.discount is None:
             missing["discount"] = "what the goal is worth when it is far away"
-    if wealth.best_goal is None and wealth.dense and (env is None or env.ends_early is None):
+    known = [dense for dense in wealth.dense if not is_learned(subject.paid[dense.path])]
+    if wealth.best_goal is None and known and (env is None or env.ends_early is None):
         missing["env.ends_early"] = "whether a reward on every step is an incentive to live on or to end"
-    unbounded = [dense.term for dense in wealth.dense if not dense.each.is_bounded]
+    unbounded = [dense.term for dense in known if not dense.each.is_bounded]
     reads_reward = any(
         isinstance(node, ir.Field) and node.root == "reward"
         for root in subject.paid.values()
@@ -133,8 +134,8 @@ def lint_missing(subject: Subject) -> Iterator[Problem]:
 
 
 def lint_tests(subject: Subject) -> Iterator[Problem]:
-    """Yield a spec without tests."""
-    if not subject.spec.tests:
+    """Yield a spec without tests; of one that is learned as a whole there is nothing to test."""
+    if not subject.spec.tests and not all(is_learned(term.expr) for term in subject.program.terms):
         yield subject.finding(
             "no-tests",
             "info",
