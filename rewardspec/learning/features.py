@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +88,21 @@ class Split:
         nothing: tuple[Any, ...] = (None, None, None, 0.0, False, False, {}, ())
         terms: tuple[float, ...] = program.advance_terms(program.start, *nothing, params, future)[4]
         return terms
+
+    def pay_tensor(self, features: Any, said: Mapping[str, Any], params: Mapping[str, Any]) -> Any:
+        """Do the same as `pay` in torch, on the device of the features: `[N, F]` -> `[K, N]`."""
+        import torch
+
+        number = len(features)
+        first = self.width - len(self.carried)
+        future = {name: features[:, first + i] for i, name in enumerate(self.carried)} | dict(said)
+        dtype: Literal["float32", "float64"] = "float64" if features.dtype == torch.float64 else "float32"
+        run = compile_array(self.residual, number, "torch", dtype=dtype, device=str(features.device))
+        zeros = torch.zeros(number, dtype=features.dtype, device=features.device)
+        flags = torch.zeros(number, dtype=torch.bool, device=features.device)
+        transition = Transition(reward=zeros, terminated=flags, truncated=flags, future=future)
+        _, outcome = run.step(run.init(), transition, params)
+        return torch.stack([paid.expand(number) for paid in outcome.terms])
 
     def pay(self, features: Floats, said: Mapping[str, Floats], params: Mapping[str, float]) -> Floats:
         """Return what each learned term pays for stored steps.

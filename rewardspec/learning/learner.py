@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -19,7 +20,14 @@ from rewardspec.kinds.reward_model import Refreshing
 from rewardspec.learning.comparisons import ByPeople, Comparisons, Gains, comparisons_for
 from rewardspec.learning.features import Columns, Split, split
 from rewardspec.learning.fitting import fit, held_losses
-from rewardspec.learning.models import MODELS, Ensemble, read_models, write_models
+from rewardspec.learning.models import (
+    MODELS,
+    Ensemble,
+    models_from_arrays,
+    models_to_arrays,
+    read_models,
+    write_models,
+)
 from rewardspec.learning.trajectories import Segments, TrajectoryStore
 from rewardspec.wrappers.learned import LearnedRewardWrapper, learned_from
 from rewardspec.wrappers.single import SpecLike, as_program
@@ -28,6 +36,9 @@ if TYPE_CHECKING:
     from rewardspec.learning.callback import LearnedRewardCallback
 
 Floats = npt.NDArray[np.float32]
+
+STATE = "learner.npz"
+"""Name of the file, in a checkpoint, of all that a learner needs besides its models."""
 
 SETTLED_ON = 20_000
 """Stored steps, the latest, over which outputs are standardised."""
@@ -109,6 +120,17 @@ class RewardLearner:
             MismatchError: The environment lacks what the spec reads, or differs from one wrapped before.
         """
         return LearnedRewardWrapper(env, self.program, learner=self, **options)
+
+    def wrap_tensor(self, tenv: Any, **options: Any) -> Any:
+        """Return environments on a device that pay by the present models; see `LearnedTensorWrapper`.
+
+        Args:
+            tenv: The environments, as `rewardspec.wrap_tensor` takes them.
+            options: `device`, `dtype`, `label` and `observe`, likewise.
+        """
+        from rewardspec.wrappers.learned_tensor import LearnedTensorWrapper
+
+        return LearnedTensorWrapper(tenv, self, **options)
 
     def bind(self, layout: Layout) -> Split:
         """Return the split of a layout; the first one decides the models' form."""
@@ -325,6 +347,19 @@ class RewardLearner:
         paid: npt.NDArray[np.float64] = self.split.pay(rows, self.say(rows), values).sum(0)
         return paid
 
+    def pay_tensor(self, features: Any, params: Mapping[str, Any]) -> Any:
+        """Return `[K, N]` what each learned term pays for `[N, F]` features, a tensor on any device.
+
+        Args:
+            features: `[N, F]`.
+            params: Value of every parameter of the program.
+        """
+        said = {
+            c.learned.name: self.models[c.learned.name].reward_tensor(features[:, c.inputs])
+            for c in self.split.columns
+        }
+        return self.split.pay_tensor(features, said, params)
+
     # -- plain data --------------------------------------------------------------------------------------
 
     def save_models(self, target: str | Path | IO[bytes]) -> None:
@@ -339,22 +374,50 @@ class RewardLearner:
         """
         read_models(self.models, self.program.digest(), source if isinstance(source, bytes) else Path(source))
 
-    def save(self, folder: Path) -> None:
-        """Write all that the learner needs to go on, for a checkpoint."""
-        self.save_models(folder / MODELS)
-        arrays: dict[str, npt.NDArray[Any]] = {}
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all that the learner needs to go on, as plain arrays."""
+        arrays = models_to_arrays(self.models, self.program.digest())
         if self.store is not None:
             arrays |= {f"store/{key}": array for key, array in self.store.state().items()}
         for name, source in self._sources.items():
             arrays |= {f"source/{name}/{key}": array for key, array in source.state().items()}
-        np.savez(folder / "learner.npz", allow_pickle=False, **arrays)
-        state = {
+        rest = {
             "random": self._rng.bit_generator.state,
             "next": self._next,
             "refreshed": self._refreshed,
             "reports": self.reports,
         }
-        (folder / "learner.json").write_text(json.dumps(state))
+        return arrays | {"rest": np.array(json.dumps(rest))}
+
+    def take_state(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go on from what `state` gave.
+
+        Raises:
+            LearningError: `broken-model`, `broken-store`, `broken-checkpoint`.
+        """
+        models_from_arrays(self.models, self.program.digest(), arrays)
+        try:
+            rest = json.loads(str(arrays["rest"]))
+            self._rng.bit_generator.state = rest["random"]
+            self._next, self._refreshed = dict(rest["next"]), dict(rest["refreshed"])
+            self.reports = list(rest["reports"])
+            for name, source in self._sources.items():
+                own = _under(f"source/{name}/", arrays)
+                if own:
+                    source.take_state(own)
+        except (ValueError, KeyError, TypeError) as error:
+            problem = Problem("broken-checkpoint", f"the learner's state cannot be read: {error}")
+            raise LearningError(problem) from error
+        self._late = _under("store/", arrays) or None
+        if self.store is not None and self._late is not None:
+            self.store.take_state(self._late)
+            self._late = None
+
+    def save(self, folder: Path) -> None:
+        """Write the models, and all else that the learner needs to go on, for a checkpoint."""
+        self.save_models(folder / MODELS)
+        arrays: Any = self.state()
+        np.savez(folder / STATE, allow_pickle=False, **arrays)
 
     def load(self, folder: Path) -> None:
         """Go on from what `save` wrote.
@@ -362,25 +425,12 @@ class RewardLearner:
         Raises:
             LearningError: `broken-model`, `broken-store`, `broken-checkpoint`.
         """
-        self.load_models(folder / MODELS)
         try:
-            state = json.loads((folder / "learner.json").read_text())
-            with np.load(folder / "learner.npz", allow_pickle=False) as file:
+            with np.load(folder / STATE, allow_pickle=False) as file:
                 arrays = {key: file[key] for key in file.files}
-            self._rng.bit_generator.state = state["random"]
-            self._next, self._refreshed = dict(state["next"]), dict(state["refreshed"])
-            self.reports = list(state["reports"])
-            for name, source in self._sources.items():
-                own = _under(f"source/{name}/", arrays)
-                if own:
-                    source.take_state(own)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            problem = Problem("broken-checkpoint", f"{folder} cannot be read: {error}")
-            raise LearningError(problem) from error
-        self._late = _under("store/", arrays) or None
-        if self.store is not None and self._late is not None:
-            self.store.take_state(self._late)
-            self._late = None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise LearningError(Problem("broken-checkpoint", f"{folder} cannot be read: {error}")) from error
+        self.take_state(arrays)
 
 
 def wrap_learned(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,7 +76,7 @@ class Ensemble:
         x = x.expand(self.form.ensemble, *x.shape) if x.ndim == 2 else x
         last = len(self.weights) - 2
         for i in range(0, len(self.weights), 2):
-            x = torch.baddbmm(self.weights[i + 1], x, self.weights[i])
+            x = torch.baddbmm(self.weights[i + 1].to(x.device), x, self.weights[i].to(x.device))
             if i < last:
                 x = torch.relu(x) if self.form.activation == "relu" else torch.tanh(x)
         scores: torch.Tensor = x.squeeze(-1)
@@ -97,6 +96,16 @@ class Ensemble:
         if not self.is_fitted:
             return np.zeros(len(np.asarray(inputs)))
         combined: npt.NDArray[np.float64] = self._combined(self.members(inputs)).astype(np.float64)
+        return combined
+
+    def reward_tensor(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return `[N]` rewards for `[N, D]` inputs on their device: 0 before the first refresh."""
+        if not self.is_fitted:
+            return torch.zeros(len(inputs), dtype=inputs.dtype, device=inputs.device)
+        with torch.no_grad():
+            scores = self.scores(inputs.float())
+            mean, scale = (torch.from_numpy(part).to(scores)[:, None] for part in (self.mean, self.scale))
+            combined: torch.Tensor = self._combined((scores - mean) / scale).to(inputs.dtype)
         return combined
 
     def reward_of_one(self, inputs: npt.ArrayLike) -> float:
@@ -171,10 +180,41 @@ class Ensemble:
         self.is_fitted, self._fast = bool(fitted), None
 
 
+def models_to_arrays(models: Mapping[str, Ensemble], digest: str) -> dict[str, npt.NDArray[Any]]:
+    """Return reward models as plain arrays, with the digest of the program that they belong to."""
+    arrays = {
+        f"model/{name}/{key}": array
+        for name, model in models.items()
+        for key, array in model.to_arrays().items()
+    }
+    return {"digest": np.array(digest), **arrays}
+
+
+def models_from_arrays(
+    models: Mapping[str, Ensemble],
+    digest: str,
+    arrays: Mapping[str, npt.NDArray[Any]],
+    name: str = "what was saved",
+) -> None:
+    """Take up what `models_to_arrays` gave.
+
+    Raises:
+        LearningError: `broken-model`.
+    """
+    if str(arrays.get("digest")) != digest:
+        hint = "Take the spec from the run that the models were learned in."
+        problem = Problem("broken-model", f"{name} was learned for another spec", hints=(hint,))
+        raise LearningError(problem)
+    for model in models:
+        start = f"model/{model}/"
+        own = {key[len(start) :]: array for key, array in arrays.items() if key.startswith(start)}
+        models[model].take_arrays(own)
+
+
 def write_models(models: Mapping[str, Ensemble], digest: str, target: Path | IO[bytes]) -> None:
-    """Write reward models as `.npz`: plain arrays, and the digest of the program that they belong to."""
-    arrays = {f"{name}/{key}": a for name, model in models.items() for key, a in model.to_arrays().items()}
-    np.savez(target, allow_pickle=False, digest=np.array(json.dumps({"digest": digest})), **arrays)
+    """Write reward models as `.npz`."""
+    arrays: Any = models_to_arrays(models, digest)
+    np.savez(target, allow_pickle=False, **arrays)
 
 
 def read_models(models: Mapping[str, Ensemble], digest: str, source: Path | bytes) -> None:
@@ -183,18 +223,10 @@ def read_models(models: Mapping[str, Ensemble], digest: str, source: Path | byte
     Raises:
         LearningError: `broken-model`.
     """
-    name = str(source) if isinstance(source, Path) else "the reward models"
+    name = str(source) if isinstance(source, Path) else "what another process sent"
     try:
         with np.load(io.BytesIO(source) if isinstance(source, bytes) else source, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-        written = json.loads(str(arrays.pop("digest")))["digest"]
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise LearningError(Problem("broken-model", f"{name} cannot be read: {error}")) from error
-    if written != digest:
-        hint = "Take the spec from the run that the models were learned in."
-        problem = Problem("broken-model", f"{name} was learned for another spec", hints=(hint,))
-        raise LearningError(problem)
-    for model in models:
-        start = f"{model}/"
-        own = {key[len(start) :]: array for key, array in arrays.items() if key.startswith(start)}
-        models[model].take_arrays(own)
+    models_from_arrays(models, digest, arrays, name)

@@ -346,7 +346,8 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
 
     def tally(self) -> list[float]:
         """Return what each term has paid in the episode so far."""
-        return [float(total) for total in self.state[len(self.program.machines) + len(self.program.folds) :]]
+        first = len(self.program.machines) + len(self.program.folds)
+        return [float(total) for total in self.state[first : first + len(self.program.terms)]]
 
     def take_tally(self, tally: Sequence[float]) -> None:
         """Take up what `tally` gave, where playing an episode again need not pay the same."""

@@ -203,7 +203,7 @@ class TensorWrapper:
         ended = outcome.terminated | outcome.truncated
         going = ended.to(self._torch.int32) - 1
         self._notice(transition, outcome, going)
-        names = [term.name for term in self.program.terms]
+        names = [term.name for term in self.layout.program.terms]
         first = len(self.program.machines) + len(self.program.folds)
         infos = {
             "final_obs": self._extended(obs, news),
@@ -259,7 +259,7 @@ class TensorWrapper:
             begun.append(torch.where(ended, machine.start, u) if machine.start else u * ~ended)
         for fold, value in zip(program.folds, state[machines:], strict=False):
             begun.append(value if fold.scope == "run" else torch.where(ended, fold.start, value))
-        sets = machines + folds + len(program.terms)
+        sets = machines + folds + len(self.layout.program.terms)
         for total in state[machines + folds : sets]:
             bits = torch.int64 if total.dtype == torch.float64 else torch.int32
             begun.append((total.view(bits) & going).view(total.dtype))
@@ -298,7 +298,7 @@ class TensorWrapper:
         if not broken.any():
             return
         row = int(np.flatnonzero(broken == broken.max())[-1])
-        which, step, terms = int(broken[row]) - 1, int(self._steps[row]), self.program.terms
+        which, step, terms = int(broken[row]) - 1, int(self._steps[row]), self.layout.program.terms
         if which >= len(terms):
             field = self._read[which - len(terms)]
             text = f"environment {row}: {show_field(field)} was NaN at step {step} of the episode"

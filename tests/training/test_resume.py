@@ -310,7 +310,7 @@ def test_build_and_read_run_agree(tmp_path: Path) -> None:
     read, settings = read_run(run)
     assert isinstance(read, Spec)
     assert read == spec
-    model, envs = build(read, settings)
+    model, envs, _ = build(read, settings)
     assert len(envs) == 2
     assert model.gamma == 0.98
 
