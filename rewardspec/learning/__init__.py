@@ -1,0 +1,1 @@
+"""Rewards that are learnt: from preferences, from order, from returns."""
