@@ -104,6 +104,7 @@ to_double = _function("PyFloat_AsDouble", types.float64, types.intp)
 from_double = _function("PyFloat_FromDouble", types.intp, types.float64)
 error_set = _function("PyErr_Occurred", types.intp)
 clear_error = _function("PyErr_Clear", types.void)
+call_none = _function("PyObject_CallNoArgs", types.intp, types.intp)
 is_true = _function("PyObject_IsTrue", types.int32, types.intp)
 
 

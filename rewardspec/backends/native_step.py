@@ -17,11 +17,13 @@ from __future__ import annotations
 import copy
 import ctypes
 import math
+import struct
 from array import array
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from gymnasium import spaces
 
 from rewardspec.backends.arithmetic import NotFiniteError
@@ -30,6 +32,9 @@ from rewardspec.backends.native_cache import import_numba, load_callback
 from rewardspec.backends.native_text import extra_fields, leaves
 from rewardspec.backends.scalar import FusedStep, ScalarProgram, State
 from rewardspec.ir.layout import Layout, Shape
+
+if TYPE_CHECKING:
+    from rewardspec.wrappers.memory import Memory
 
 HEAD = 10
 """Words of the cell before the state: see `_Cell`."""
@@ -69,6 +74,7 @@ def fuse_native(
     explain: Callable[..., Exception],
     report: Callable[[dict[str, Any], State], dict[str, Any]],
     extend: Callable[[Any, State], Any] | None = None,
+    appended: tuple[Memory, npt.DTypeLike] | None = None,
 ) -> FusedStep:
     """Return a program's step fused with the environment's, as `scalar.fuse` does, in machine code.
 
@@ -80,6 +86,8 @@ def fuse_native(
         explain: As in `scalar.fuse`.
         report: As in `scalar.fuse`.
         extend: As in `scalar.fuse`.
+        appended: Where all that `extend` does is to append memory, one-hot, to an observation `[n]` (see
+            `can_append`): that memory, and the type of the extended observation. The C function then does it.
 
     Raises:
         MissingExtraError: When numba is not installed.
@@ -115,12 +123,20 @@ def fuse_native(
             next_obs = extend(next_obs, state)
         return next_obs, paid, ended, cut, info
 
+    def conclude(result: Any) -> Any:
+        """Put what is told at an episode's end into the info."""
+        next_obs, paid, ended, cut, info = result
+        return next_obs, paid, ended, cut, report(info, cell.state())
+
     def loosely(action: Any) -> Any:
         """Take the action by name."""
         return step(action)
 
-    callback = load_callback(NativeProgram(layout).source + step_text(layout, spaces_, extend is not None))
-    owned = [cell.words, None, slow, finish, loosely, params, callback]
+    blank = None if appended is None else np.zeros(spaces_[0].shape[0] + appended[0].width, appended[1])
+    text = step_text(layout, spaces_, extend is not None, None if appended is None else appended[0], blank)
+    callback = load_callback(NativeProgram(layout).source + text)
+    last = finish if blank is None else conclude
+    owned = [cell.words, None, slow, last, loosely, None if blank is None else blank.copy, params, callback]
     step = _callable(callback.address, owned)
 
     def begin(env_step: Callable[[Any], Any], state: State, steps: int, obs: Any) -> None:
@@ -128,6 +144,15 @@ def fuse_native(
         cell.write(state, steps, obs)
 
     return FusedStep(step, begin, cell.read)
+
+
+def can_append(space: Any) -> bool:
+    """Return whether the C function can append memory to observations of a space."""
+    return (
+        isinstance(space, spaces.Box)
+        and len(space.shape) == 1
+        and np.dtype(space.dtype) in [np.dtype(name) for name in _PLAIN]
+    )
 
 
 class _Cell:
@@ -141,6 +166,8 @@ class _Cell:
     def __init__(self, layout: Layout, params: array[float], spaces_: tuple[Any, Any]) -> None:
         program = layout.program
         self.machines, self.floats = len(program.machines), len(program.folds) + len(program.terms)
+        # The whole state, over the room for next machine states: an episode's end reads it and a reset writes it.
+        self.packed = struct.Struct(f"={self.machines}q{8 * self.machines}x{self.floats}d")
         self.shape = tuple(spaces_[0].shape or ()) if leaves(layout, "obs") else None
         self.kind = np.dtype(spaces_[0].dtype)
         self.odd: Any = None  # an observation before the step that is not what its space says
@@ -153,15 +180,11 @@ class _Cell:
         kinds = [id(np.dtype(np.dtype(space.dtype).str)) if space.shape else 0 for space in spaces_]
         self.words[:7] = [id(np.ndarray), id(tuple), id(True), *kinds, 0, params.buffer_info()[0]]
         first = HEAD + 2 * self.machines
-        self.memory = slice(first, first + self.floats)
         self.before = slice(first + 2 * self.floats, None)
 
     def state(self) -> State:
         """Return the state as the scalar backend has it."""
-        return (
-            *self.integers[HEAD : HEAD + self.machines].tolist(),
-            *self.numbers[self.memory].tolist(),
-        )
+        return self.packed.unpack_from(self.integers, 8 * HEAD)
 
     def read(self) -> tuple[State, int, Any]:
         """Return the state, the steps of the episode, and the observation before the next one."""
@@ -180,10 +203,7 @@ class _Cell:
             except (TypeError, ValueError):
                 self.odd = copy.deepcopy(obs)
                 self.numbers[self.before.start] = math.nan  # so that the next step looks closer
-        for i, u in enumerate(state[: self.machines], HEAD):
-            self.integers[i] = u
-        for i, value in enumerate(state[self.machines :], self.memory.start):
-            self.numbers[i] = value
+        self.packed.pack_into(self.integers, 8 * HEAD, *state)
         self.integers[5] = steps
 
 
@@ -214,8 +234,18 @@ def _callable(address: int, owned: list[Any]) -> Callable[[Any], Any]:
 # -- the text ---------------------------------------------------------------------------------------
 
 
-def step_text(layout: Layout, spaces_: tuple[Any, Any], extends: bool) -> str:
-    """Return the text of the C function, which stands behind that of `row`."""
+def step_text(
+    layout: Layout, spaces_: tuple[Any, Any], extends: bool, memory: Memory | None = None, blank: Any = None
+) -> str:
+    """Return the text of the C function, which stands behind that of `row`.
+
+    Args:
+        layout: The program.
+        spaces_: The environment's observation and action space.
+        extends: Whether memory enters the observation.
+        memory: Where it is appended one-hot to a vector, that memory; then `blank` is an extended observation.
+        blank: Array `[n + width]`.
+    """
     program = layout.program
     machines, floats = len(program.machines), len(program.folds) + len(program.terms)
     observation, action = spaces_
@@ -225,8 +255,9 @@ def step_text(layout: Layout, spaces_: tuple[Any, Any], extends: bool) -> str:
         places[name] = at
         at += size
     reads = {field.root for field in layout.shapes}
+    looks = blank is not None or "next_obs" in reads or "obs" in reads
     lines = [
-        *_read("next_obs", "c.tuple_item(result, 0)", observation, 3, "next_obs" in reads or "obs" in reads),
+        *_read("next_obs", "c.tuple_item(result, 0)", observation, 3, looks),
         *_read("action", "acted", action, 4, "action" in reads),
         *(_number("reward", "c.tuple_item(result, 1)") if "reward" in reads else ["reward = 0.0"]),
         "terminated, truncated = c.is_true(c.tuple_item(result, 2)), c.is_true(c.tuple_item(result, 3))",
@@ -262,7 +293,38 @@ def step_text(layout: Layout, spaces_: tuple[Any, Any], extends: bool) -> str:
     text += (
         "    if c.word(result + 8) != c.word(cell + 8) or c.tuple_size(result) != 5:\n        return False\n"
     )
-    return text + "".join(f"    {line}\n" for line in lines) + STEP.format(always=extends)
+    text += "".join(f"    {line}\n" for line in lines)
+    append = (
+        ""
+        if memory is None
+        else "".join(f"    {line}\n" for line in _append(observation, memory, blank, places, machines))
+    )
+    return text + STEP.format(append=append, always=extends and memory is None)
+
+
+def _append(space: Any, memory: Memory, blank: Any, places: dict[str, int], machines: int) -> list[str]:
+    """Return the statements that put a new observation, with memory, in place of the environment's."""
+    head = space.shape[0]
+    lines = [
+        "made = c.call_none(c.list_item(this, 5))",
+        "if made == 0:",
+        "    c.decrease(result)",
+        "    return 0",
+        f"given = c.carray(c.pointer(c.word(c.tuple_item(result, 0) + c.DATA), c.{np.dtype(space.dtype)}), ({head},))",
+        f"shown = c.carray(c.pointer(c.word(made + c.DATA), c.{blank.dtype}), ({len(blank)},))",
+        f"for k in range({head}):",
+        "    shown[k] = given[k]",
+    ]
+    at = head
+    for position, size in memory.machines:
+        lines.append(
+            f"shown[{at} + min(max(c.word(cell + {8 * (places['u'] + position)}), 0), {size - 1})] = 1.0"
+        )
+        at += size
+    for position, _, _ in memory.folds:
+        lines.append(f"shown[{at}] = {_words(places['f'] + position - machines, 1, 'float64')}[0]")
+        at += 1
+    return [*lines, "c.tuple_put(result, 0, made)"]
 
 
 def _words(place: int, size: int, kind: str) -> str:
@@ -366,7 +428,7 @@ def step(this, arguments, count, names):
         if cut == 2.0:
             c.increase(truth)
             c.tuple_put(result, 3, truth)
-    if {always} or over != 0.0 or cut != 0.0:
+{append}    if {always} or over != 0.0 or cut != 0.0:
         final = c.call_one(c.list_item(this, 3), result)
         c.decrease(result)
         return final

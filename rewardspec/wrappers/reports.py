@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rewardspec.backends.scalar import State
@@ -24,24 +24,48 @@ class EndReport:
     """Puts an episode's totals into its last step's info, where loggers look. What it needs is looked up once."""
 
     def __init__(self, program: Program) -> None:
-        self._program = program
-        self._first = len(program.machines) + len(program.folds)
-        self._names = tuple(term.name for term in program.terms)
-        self._machines = tuple((machine.name, machine.states) for machine in program.machines)
+        self._program, self._has_verdicts = program, bool(program.verdicts)
+        self._told = _teller(program)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be made anew where it is copied or unpickled."""
+        return EndReport, (self._program,)
 
     def __call__(
         self, info: dict[str, Any], state: State, summary: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Return the info with the totals; `summary` is what was told of the step before."""
-        totals = state[self._first : self._first + len(self._names)]
         told = dict(summary) if summary is not None else inner_report(info)
-        told["return"] = dict(zip(self._names, totals, strict=True))
-        told["state"] = {name: states[u] for (name, states), u in zip(self._machines, state, strict=False)}
-        if self._program.verdicts:
+        told["return"], told["state"], flat = self._told(state)
+        if self._has_verdicts:
             told["verdict"] = verdicts(self._program, state)
         info = {**info, "rewardspec": told}  # a new one: an environment may hand out the same again and again
-        add_totals(info, told["return"])
+        if flat.keys().isdisjoint(info):
+            info.update(flat)
+        else:
+            add_totals(info, told["return"])
         return info
+
+
+def _teller(program: Program) -> Callable[[State], tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
+    """Return a function from the state to totals by term, machine states' names, and totals by `return/<term>`.
+
+    It is generated, with all names bound and none in the text: loops over the terms take five times as long, and with
+    episodes of 20 steps that is a fiftieth of CartPole's step.
+    """
+    first = len(program.machines) + len(program.folds)
+    known: dict[str, Any] = {"__builtins__": {}}
+    parts: list[list[str]] = [[], [], []]
+    for i, term in enumerate(program.terms):
+        known |= {f"t{i}": term.name, f"r{i}": f"return/{term.name}"}
+        parts[0].append(f"t{i}: state[{first + i}]")
+        parts[2].append(f"r{i}: state[{first + i}]")
+    for i, machine in enumerate(program.machines):
+        known |= {f"m{i}": machine.name, f"s{i}": machine.states}
+        parts[1].append(f"m{i}: s{i}[state[{i}]]")
+    text = ", ".join(f"{{{', '.join(part)}}}" for part in parts)
+    made: Callable[[State], Any] = eval(f"lambda state: ({text})", known)  # our own text
+    return made
 
 
 def add_totals(info: dict[str, Any], totals: Mapping[str, Any], prefix: str = "return/") -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from rewardspec.backends import oracle
 from rewardspec.backends.arithmetic import NotFiniteError
-from rewardspec.backends.native_step import can_step, fuse_native
+from rewardspec.backends.native_step import can_append, can_step, fuse_native
 from rewardspec.backends.scalar import FusedStep, State, compile_scalar, fuse
 from rewardspec.compiler import compile_spec
 from rewardspec.ir.layout import Layout, bind
@@ -24,7 +24,7 @@ from rewardspec.transition import Transition
 from rewardspec.vocabulary import from_data, load
 from rewardspec.wrappers import reports, run_state
 from rewardspec.wrappers.labelling import Label, labels_for
-from rewardspec.wrappers.memory import extension
+from rewardspec.wrappers.memory import Memory, extension
 from rewardspec.wrappers.refusals import refuse_backend, refuse_episode_scope, refuse_learned, refuse_other
 from rewardspec.wrappers.reports import EndReport, inner_report
 from rewardspec.wrappers.run_state import check_param
@@ -248,7 +248,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         if self._native:
             return fuse_native(
                 self.layout, self._params, self._scalar, self._spaces,
-                explain=explain, report=self._report, extend=extend,
+                explain=explain, report=self._report, extend=extend, appended=self._appended,
             )  # fmt: skip
         return fuse(
             self.layout,
@@ -259,6 +259,13 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
             remember=copied if self._reads_obs else None,
             extend=extend,
         )
+
+    @property
+    def _appended(self) -> tuple[Memory, Any] | None:
+        """The memory that is appended to a vector, with the type of the whole; None where it enters otherwise."""
+        if self._extension is None or self._extension.mode != "onehot" or not can_append(self._spaces[0]):
+            return None
+        return Memory.of(self.program), self._extension.space.dtype
 
     @property
     def _spaces(self) -> tuple[Any, Any]:

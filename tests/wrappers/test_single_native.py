@@ -106,6 +106,49 @@ def test_it_pays_ends_and_remembers_as_generated_python_does(observe: Any) -> No
             scalar.reset(), native.reset()
 
 
+SHOWN = """
+name: shown
+discount: 0.9
+propositions: {high: "next_obs[0] > 3", low: "next_obs[1] < 2"}
+reward:
+  - name: counted
+    reward_machine:
+      start: u
+      counters: {n: 0}
+      propositions: {rare: n < 5}
+      edges: [{from: u, to: v, when: high and rare, reward: 1, count: {n: n + 1}}, {from: v, to: u, when: low}]
+  - name: plain
+    reward_machine:
+      start: a
+      edges: [{from: a, to: b, when: low}, {from: b, to: c, when: high, reward: 2}, {from: c, to: a, when: low}]
+"""
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32, np.float64])
+def test_memory_is_appended_in_machine_code(kind: Any) -> None:
+    space, rng = spaces.Box(0, 9, (2,), kind), np.random.default_rng(1)
+    results = [(rng.integers(0, 9, 2).astype(kind), 0.0, False, t % 7 == 6, {}) for t in range(40)]
+    given = [result[0].copy() for result in results]
+    envs = []
+    for backend in ("scalar", "native"):
+        env = Script(results)
+        env.observation_space = space
+        envs.append(rewardspec.wrap(env, loads(SHOWN), backend=backend, observe="onehot"))
+        envs[-1].reset()
+    scalar, native = envs
+    kept = []
+    for _ in range(40):
+        a, b = scalar.step(0), native.step(0)
+        same(a, b)
+        assert native.observation_space.contains(b[0])
+        kept.append((b[0], b[0].copy()))
+        if b[3]:
+            scalar.reset(), native.reset()
+    assert len({tuple(obs[2:].tolist()) for obs, _ in kept}) > 6  # machine states, and the counter's number
+    assert all(np.array_equal(obs, then) for obs, then in kept)  # an array of its own for every step
+    assert all(np.array_equal(result[0], obs) for result, obs in zip(results, given, strict=True))
+
+
 ODD = {
     "float64 observation": (np.array([0.7, 0.1]), 1.0, False, False, {}),
     "reversed observation": (np.array([0.1, 0.7], np.float32)[::-1], 1.0, False, False, {}),
