@@ -26,6 +26,7 @@ from envs.batches import batch, refuse_device
 from rewardspec import Program, Spec, compile_spec, load
 from rewardspec.analysis.check import check_discount
 from rewardspec.errors import MismatchError, Problem, UnsupportedError, list_names
+from rewardspec.learning.learner import RewardLearner
 from rewardspec.training.folder import RunFolder
 from rewardspec.wrappers.stacked import StackedWrapper, wrap_stacked
 from rewardspec.wrappers.tensor import TensorWrapper, tensors_of, wrap_tensor
@@ -116,9 +117,15 @@ def _matching(specs: Path) -> list[Path]:
 
 
 def make_worlds(
-    tasks: Tasks, num_envs: int, device: str, seed: int, *, stacked: bool = False
+    tasks: Tasks,
+    num_envs: int,
+    device: str,
+    seed: int,
+    *,
+    stacked: bool = False,
+    learner: RewardLearner | None = None,
 ) -> TensorWrapper | StackedWrapper:
-    """Return the environments on the device: with one program, or with a stack of several (or of one).
+    """Return the environments on the device: with one program, with a stack of several (or of one), or with a learner.
 
     Raises:
         UnsupportedError: `unknown-device`, `no-batch-form`, `unfit-stack`.
@@ -126,6 +133,9 @@ def make_worlds(
     """
     refuse_device(device)
     envs = batch(tasks.env_id, num_envs, device, seed, **tasks.arguments)
+    if learner is not None:
+        worlds: TensorWrapper = learner.wrap_tensor(envs, device=device)
+        return worlds
     if stacked or len(tasks.specs) > 1:
         return wrap_stacked(envs, tasks.specs, device=device)
     return wrap_tensor(envs, next(iter(tasks.specs.values())), device=device)

@@ -24,6 +24,11 @@ from agents.device import (
     to_arrays,
 )
 from agents.recording import recording
+from rewardspec.errors import Problem, UnsupportedError
+from rewardspec.learning.learner import RewardLearner
+
+LEARNER = "learner."
+"""How the names of a learner's arrays begin in a checkpoint."""
 
 
 class Resident:
@@ -36,9 +41,12 @@ class Resident:
         gamma: The discount.
         names: Names of the specs.
         worlds: The environments with their specs.
+        learner: Learns what the spec leaves to be learned; None where that is nothing.
         memory: All that changes in training besides the worlds: tensors that keep their addresses.
         steps: Environment steps of an iteration, over all environments.
     """
+
+    learns_rewards = False
 
     def __init__(self, args: Any, tasks: Tasks, *, stacked: bool = False) -> None:
         """Make the worlds, with nothing played.
@@ -51,7 +59,10 @@ class Resident:
         if args.compile:
             refuse_compiling(args.device)
         self.args, self.gamma, self.names, device = args, tasks.gamma, tuple(tasks.specs), args.device
-        self.worlds: Any = make_worlds(tasks, args.n_envs, device, args.seed, stacked=stacked)
+        self.learner = learner_of(args, tasks, self.learns_rewards)
+        self.worlds: Any = make_worlds(
+            tasks, args.n_envs, device, args.seed, stacked=stacked, learner=self.learner
+        )
         many, batch = len(self.names), args.n_envs
         self.memory: Memory = {
             "return": torch.zeros(batch, device=device),
@@ -156,7 +167,12 @@ def train_resident(
         name, args, program, steps=iterations * each, spec_text=tasks.text, console=console
     ) as run:
         if run.arrays:
-            saved = from_arrays(run.arrays, args.device)
+            own = {name: part for name, part in run.arrays.items() if not name.startswith(LEARNER)}
+            if agent.learner is not None:
+                agent.learner.take_state(
+                    {n[len(LEARNER) :]: a for n, a in run.arrays.items() if n not in own}
+                )
+            saved = from_arrays(own, args.device)
             set_numbers_state(args.device, saved.pop("numbers"))
             agent.restore(saved)
         else:
@@ -170,10 +186,44 @@ def train_resident(
                 run.log(done * each, agent.progress())
                 if run.is_due or done == iterations:
                     state = agent.state() | {"numbers": numbers_state(args.device)}
-                    run.save(done * each, to_arrays(state), {})
+                    run.save(done * each, to_arrays(state) | learner_arrays(agent.learner), {})
+        if agent.learner is not None:
+            agent.learner.save_models(run.folder.path / agent.learner.models_file)
         result = agent.evaluate(tasks)
         run.finish(result)
     return result
+
+
+def learner_of(args: Any, tasks: Tasks, learns: bool) -> RewardLearner | None:
+    """Return who learns what a spec leaves to be learned; None where that is nothing.
+
+    Args:
+        args: The agent's arguments.
+        tasks: What is learned.
+        learns: Whether the agent pays what it has taken anew.
+
+    Raises:
+        UnsupportedError: `unfit-algorithm` where it does not, or steps are captured or compiled.
+    """
+    if not any(program.learned for program in tasks.programs.values()) or len(tasks.specs) > 1:
+        return None  # a stack refuses learned parts itself
+    text, hint = None, "Train with stable-baselines3: rewardspec train SPEC."
+    learner = RewardLearner(next(iter(tasks.programs.values())), seed=args.seed)
+    if not learns:
+        text = "this agent's replay buffer cannot be paid anew when a learned reward has changed"
+    elif learner.needs_values or learner.asks_people:
+        text = "regrets and people's answers are for agents of stable-baselines3"
+    elif args.cuda_graphs or args.compile:
+        text = "a learned reward is fitted in Python, between steps that are neither captured nor compiled"
+        hint = "Leave --cuda-graphs and --compile out."
+    if text is not None:
+        raise UnsupportedError(Problem("unfit-algorithm", text, hints=(hint,)))
+    return learner
+
+
+def learner_arrays(learner: RewardLearner | None) -> dict[str, Any]:
+    """Return a learner's state for a checkpoint."""
+    return {} if learner is None else {f"{LEARNER}{name}": part for name, part in learner.state().items()}
 
 
 # -- the command line ----------------------------------------------------------------------------------------
@@ -219,6 +269,7 @@ def returns_of(
     seed: int,
     *,
     stacked: bool = False,
+    learner: RewardLearner | None = None,
     episodes: int = 64,
     limit: int = 2000,
 ) -> dict[str, float]:
@@ -230,12 +281,13 @@ def returns_of(
         device: Torch device.
         seed: Seeds the environments.
         stacked: As for `make_worlds`.
+        learner: Likewise: it pays as it has learned.
         episodes: How many, rounded up so that each spec has as many.
         limit: Steps after which an episode counts as it is.
     """
     many = len(tasks.specs)
     count = -(-episodes // many) * many
-    worlds: Any = make_worlds(tasks, count, device, seed, stacked=stacked)
+    worlds: Any = make_worlds(tasks, count, device, seed, stacked=stacked, learner=learner)
     obs = worlds.reset()
     returns = torch.zeros(count, device=device)
     playing = torch.ones_like(returns)

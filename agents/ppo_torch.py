@@ -166,6 +166,8 @@ class ActorCritic:
 class PPO(Resident):
     """One run: worlds, weights, and an iteration that is a rollout and its updates; see `Resident`."""
 
+    learns_rewards = True
+
     def __init__(self, args: Args, tasks: Tasks) -> None:
         """Make worlds and weights.
 
@@ -180,6 +182,7 @@ class PPO(Resident):
             raise UnsupportedError(Problem("wrong-setting", text, hints=(hint,)))
         super().__init__(args, tasks)
         self.steps = rollout
+        self.taken = 0
         self.sight = Sight(self.worlds.single_observation_space, device)
         self.net = ActorCritic(self.sight, self.worlds.single_action_space, args.hidden, device)
         torch.manual_seed(args.seed)
@@ -224,7 +227,26 @@ class PPO(Resident):
             "reward": reward.to(torch.float32, copy=True),
             "lives": (~terminated).to(torch.float32),
             "goes_on": (~ended).to(torch.float32),
+            **({"learned": infos["learned"], "paid": infos["paid"]} if self.learner is not None else {}),
         }
+
+    def learn_reward(self, taken: Memory) -> None:
+        """Show a rollout to the learner, refresh what is due, and pay the rollout by the models of now."""
+        learner = self.learner
+        assert learner is not None
+        steps, batch = taken["reward"].shape
+        for features, goes_on in zip(
+            taken["learned"].cpu().numpy(), taken["goes_on"].cpu().numpy(), strict=True
+        ):
+            learner.observe(features, goes_on == 0)
+        self.taken += steps * batch
+        if any(report.get("pairs") for report in learner.refresh(self.taken)):
+            params = {
+                name: torch.tensor(value, device=self.args.device)
+                for name, value in self.worlds.params.items()
+            }
+            now = learner.pay_tensor(taken["learned"].flatten(0, 1), params).sum(0).view(steps, batch)
+            taken["reward"] += now - taken["paid"]
 
     # -- advantages ----------------------------------------------------------------------------------
 
@@ -282,6 +304,8 @@ class PPO(Resident):
         noise = torch.rand(shape, device=device) if net.is_discrete else torch.randn(shape, device=device)
         records = [record for part in noise.split(self._length) for record in self._chunk(part)]
         taken = {name: torch.stack([record[name] for record in records]) for name in records[0]}
+        if self.learner is not None:
+            self.learn_reward(taken)
         advantage, returns = self._assess(taken)
         kept = {"action", "log", *(name for name in taken if name.startswith("seen."))}
         rows = {name: part.flatten(0, 1) for name, part in taken.items() if name in kept}
@@ -294,6 +318,7 @@ class PPO(Resident):
 
     def schedule(self, done: int, iterations: int) -> None:
         """Let the learning rate fall to 0 over the run, where it is annealed."""
+        self.taken = done * self.steps
         if self.args.anneal:
             self.memory["rate"].fill_(self.args.learning_rate * (1 - done / iterations))
 
@@ -309,7 +334,7 @@ class PPO(Resident):
         def choose(_: Any, obs: Any) -> Tensor:
             return net.for_environment(net.best(net.policy(w, net.trunk(w, self.sight(obs)))))
 
-        return returns_of(tasks, choose, self.args.device, self.args.seed + 1_000_003)
+        return returns_of(tasks, choose, self.args.device, self.args.seed + 1_000_003, learner=self.learner)
 
 
 def flattened(taken: Memory, prefix: str) -> Memory:

@@ -6,16 +6,19 @@ import json
 import os
 import shutil
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
 
+import rewardspec
 from agents import recording
 from agents.device import read_tasks, refuse_moving
-from agents.device_run import run_command
+from agents.device_run import run_command, train_resident
 from agents.ppo_torch import PPO, Args, train
 from envs import batches
 from rewardspec import UnsupportedError
@@ -290,3 +293,59 @@ def same_after_three_iterations(tmp_path: Path, one: dict[str, Any], other: dict
             agent.run()
         weights.append(agent.memory["weights"].cpu())
     torch.testing.assert_close(weights[0], weights[1], rtol=1e-3, atol=1e-4)
+
+
+RANKED = """
+name: ranked
+discount: 0.98
+env: {id: CartPole-v1}
+reward:
+  - heron:
+      factors:
+        - {name: upright, value: "-abs(next_obs[2])", margin: {std: 0.5}}
+        - {name: centred, value: "-abs(next_obs[0])"}
+      model: {hidden: [16], ensemble: 2}
+      pairs: 200
+      after: 300
+      every: 500
+  - markov: 1
+"""
+
+
+def test_a_learned_reward_is_fitted_beside_the_agent_and_resumes_alike(tmp_path: Path) -> None:
+    (tmp_path / "ranked.yaml").write_text(RANKED)
+    settings: dict[str, Any] = {
+        "spec": tmp_path / "ranked.yaml",
+        "n_envs": 4,
+        "n_steps": 32,
+        "hidden": (8,),
+        "log_every": 1,
+    }
+    whole = train(Args(**settings, steps=1536, folder=tmp_path / "whole", checkpoint_seconds=1e9, quiet=True))
+    agents: list[PPO] = []
+
+    class Stopped(PPO):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            agents.append(self)
+
+        def run(self) -> None:
+            super().run()
+            if self.taken >= 1024 and not self.args.resume:
+                raise KeyboardInterrupt
+
+    cut = Args(**settings, steps=1536, folder=tmp_path / "cut", checkpoint_seconds=0, quiet=True)
+    with pytest.raises(KeyboardInterrupt):
+        train_resident("ppo_torch", Stopped, cut)
+    assert len(agents[0].learner.reports) >= 2  # type: ignore[union-attr]
+    again = replace(cut, resume=tmp_path / "cut")
+    assert train_resident("ppo_torch", PPO, again) == whole
+    env = rewardspec.wrap(gymnasium.make("CartPole-v1"), tmp_path / "ranked.yaml", learned=tmp_path / "whole")
+    env.reset(seed=0)
+    assert env.step(0)[1] != 1
+
+
+def test_a_learned_reward_cannot_be_captured(tmp_path: Path) -> None:
+    (tmp_path / "ranked.yaml").write_text(RANKED)
+    with pytest.raises(UnsupportedError, match="neither captured nor compiled"):
+        train(Args(spec=tmp_path / "ranked.yaml", folder=tmp_path / "run", compile=True, quiet=True))
