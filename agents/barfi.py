@@ -4,9 +4,10 @@
     python -m agents.barfi --spec examples/specs/maze_bad_hint.yaml --primary goal --learners 10 --device cuda
     python -m agents.barfi --spec ... --method sum            # or primary, potential: what it is compared with
 
-The terms of the spec are what is blended: the one that `--primary` names is scored, all others are hints. A policy
-learns from the blend (`agents/blend.py`) with a learned discount, and the blend's weights climb the primary return of
-what the policy becomes, by implicit differentiation (`agents/bilevel.py`). `--learners R` puts R runs of the same
+A spec with a `barfi` term says what is blended and how. Of any other spec the terms are blended: the one that
+`--primary` names is scored, all others are hints, whatever their kind. A policy learns from the blend
+(`agents/blend.py`) with a learned discount, and the blend's weights climb the primary return of what the policy
+becomes, by implicit differentiation (`agents/bilevel.py`). `--learners R` puts R runs of the same
 settings side by side in one batch, each with weights, memory and random numbers of its own: seeds for the price of
 one.
 
@@ -50,13 +51,13 @@ from agents.blend import (
     policy_objective,
     rewards_to_go,
 )
+from agents.blend_worlds import bounds_of, horizon_of, parts_of, worlds_of
 from agents.bounds import refuse_numbers
 from agents.command import copied
 from agents.device import (
     Memory,
     Tasks,
     from_arrays,
-    make_worlds,
     numbers_state,
     read_tasks,
     set_numbers_state,
@@ -64,9 +65,7 @@ from agents.device import (
 )
 from agents.device_run import run_command, with_folder
 from agents.recording import recording
-from envs.gymnasium_batch import GymnasiumBatch
-from rewardspec.errors import Problem, UnsupportedError, list_names, near_miss
-from rewardspec.wrappers.tensor import wrap_tensor
+from rewardspec.errors import Problem, UnsupportedError
 
 BASELINES = ("sum", "primary", "potential")
 WINDOW = 200
@@ -78,11 +77,11 @@ class Args:
     """Train BARFI, or one of the methods that it is compared with."""
 
     spec: Path | None = None
-    """Spec file: its terms are blended."""
+    """Spec file: with a `barfi` term, or its terms are blended."""
     env: str | None = None
     """Gymnasium id; the spec's own when not given."""
     primary: str | None = None
-    """Name of the term that counts; the first when not given. All others are hints."""
+    """Name of the term that counts, without a `barfi` term; the first when not given. All others are hints."""
     method: Literal["barfi", "sum", "primary", "potential"] = "barfi"
     """`sum` learns from the plain sum, `primary` without hints, `potential` takes the hint for a potential."""
     solve: Literal["neumann", "first_order", "conjugate_gradient", "exact", "unrolled"] = "neumann"
@@ -165,27 +164,31 @@ class Barfi:
         Raises:
             UnsupportedError: `wrong-setting`, `unfit-algorithm`, `no-batch-form`, `unknown-device`.
         """
-        self.args, self.gamma, device = args, tasks.gamma, args.device
+        (program,) = tasks.programs.values()
+        self.parts = parts_of(program, args)
+        self.args = args = self.parts.args
+        self.gamma, device = tasks.gamma, args.device
         self.worlds = worlds_of(tasks, args.learners * args.n_envs, device, args.seed)
-        names = [term.name for term in self.worlds.program.terms]
-        self.primary, self.hints = split_terms(names, args.primary)
+        self.primary, self.hints = self.parts.primary, tuple(self.parts.hints)
         self.horizon = horizon_of(args, tasks)
         space: Any = self.worlds.env.single_observation_space
         if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
             raise UnsupportedError(Problem("unfit-algorithm", f"BARFI here sees vectors, not {space}"))
-        dims = space.shape[0]
-        low, high = args.low or space.low.tolist(), args.high or space.high.tolist()
-        if len(low) != dims or len(high) != dims:
-            text = f"low and high have {len(low)} and {len(high)} numbers, and an observation has {dims}"
-            raise UnsupportedError(Problem("wrong-setting", text))
-        self.features = features(args.features, low, high, device)
-        self.blend_features = features(args.blend or args.features, low, high, device)
+        self.features = features(args.features, *bounds_of(space, args.low, args.high), device)
+        low, high = self.parts.low or args.low, self.parts.high or args.high
+        if self.parts.reads_inputs:
+            self._inputs = [t.name for t in self.worlds.program.terms if t.kind == "input"]
+            self.blend_bounds = (list(self.parts.low), list(self.parts.high))
+        else:
+            self._inputs = []
+            self.blend_bounds = bounds_of(space, low, high)
+        self.blend_features = features(args.blend or args.features, *self.blend_bounds, device)
         self.blend = Blend(self.hints, args.learnt)
         self.policy = LinearPolicy(self.worlds.single_action_space, self.features.size, device)
         self._is_barfi = args.method == "barfi"
         self._solve = solver(args)
         torch.manual_seed(args.seed)
-        self.memory: Memory = self._begin(dims)
+        self.memory: Memory = self._begin(space.shape[0])
         self.rounds = 0
         self.returns: deque[Tensor] = deque(maxlen=max(args.log_every, -(-WINDOW // args.n_envs)))
         self.told: dict[str, Tensor] = {}
@@ -218,6 +221,8 @@ class Barfi:
             "stored.hints": torch.zeros(*room, len(self.hints), device=device),
             "stored.mask": torch.zeros(room, device=device),
         }
+        if self._inputs:
+            memory["stored.inputs"] = torch.zeros(*room, len(self._inputs), device=device)
         for name in ("theta", "phi", "horizon"):
             one = fresh(args.optimiser, memory[name][0])
             memory |= {f"{name}.{i}": part.expand(r, *part.shape).clone() for i, part in enumerate(one)}
@@ -241,14 +246,21 @@ class Barfi:
             action = policy.sample(head, noise).flatten(0, 1)
             extended, _, terminated, truncated, infos = worlds.step(policy.for_environment(action))
             terms = infos["terms"]
-            hints = torch.stack([terms[name] for name in self.hints], dim=1) if self.hints else obs[:, :0]
-            steps.append((obs, action, terms[self.primary] * playing, hints * playing[:, None], playing))
+            hints = torch.stack([terms[self.parts.hints[name]] for name in self.hints], dim=1)
+            inputs = (
+                torch.stack([terms[name] for name in self._inputs], dim=1) if self._inputs else obs[:, :0]
+            )
+            steps.append(
+                (obs, action, terms[self.primary] * playing, hints * playing[:, None], playing, inputs)
+            )
             playing = playing * (~(terminated | truncated)).to(playing.dtype)
             obs = self._seen(extended)
             if t % 8 == 7 and not bool(playing.any()):  # a look waits for the device
                 break
-        names = ("obs", "action", "primary", "hints", "mask")
-        taken = {n: torch.stack(part, dim=1) for n, part in zip(names, zip(*steps, strict=True), strict=True)}
+        names = ("obs", "action", "primary", "hints", "mask", *(["inputs"] if self._inputs else []))
+        taken = {
+            n: torch.stack(part, dim=1) for n, part in zip(names, zip(*steps, strict=True), strict=False)
+        }
         rest = self.horizon - len(steps)
         return {name: _padded(part, rest).unflatten(0, shape) for name, part in taken.items()}
 
@@ -257,6 +269,10 @@ class Barfi:
         whole = extended["obs"] if isinstance(extended, dict) else extended
         seen: Tensor = whole[:, : self.memory["stored.obs"].shape[-1]]
         return seen
+
+    def _state(self, batch: Batch) -> Tensor:
+        """Return features for the blend's weights, `[..., F]`."""
+        return self.blend_features.of(batch["inputs"] if self._inputs else batch["obs"])
 
     # -- a round -------------------------------------------------------------------------------------
 
@@ -320,7 +336,7 @@ class Barfi:
     def _move_policy(self, batch: Batch, method: str) -> None:
         """Take one step up L with every policy."""
         memory, args = self.memory, self.args
-        x, z = self.features.of(batch["obs"]), self.blend_features.of(batch["obs"])
+        x, z = self.features.of(batch["obs"]), self._state(batch)
         slope = torch.vmap(partial(self._policy_slope, method=method))(
             memory["theta"], memory["phi"], memory["horizon"], x, z, batch
         )
@@ -378,7 +394,7 @@ class Barfi:
         sample = self._stored(torch.randint(count, size, device=args.device))
 
         def one(theta: Tensor, outer: dict[str, Tensor], newest: Batch, sample: Batch) -> tuple[Any, Tensor]:
-            x, z = self.features.of(sample["obs"]), self.blend_features.of(sample["obs"])
+            x, z = self.features.of(sample["obs"]), self._state(sample)
             seen = self.features.of(newest["obs"])
             v = grad(lambda w: self._primary(w, seen, newest))(theta)
             climb = hypergradient(lambda w, o: self._inner(w, o, x, z, sample), theta, outer, v, self._solve)
@@ -400,7 +416,7 @@ class Barfi:
 
             def update(state: list[Tensor], outer: dict[str, Tensor], k: int) -> list[Tensor]:
                 batch = {name: part[k] for name, part in batches.items()}
-                x, z = self.features.of(batch["obs"]), self.blend_features.of(batch["obs"])
+                x, z = self.features.of(batch["obs"]), self._state(batch)
                 slope = grad(self._inner)(state[0], outer, x, z, batch)
                 theta, kept = ascend(args.optimiser, args.learning_rate, state[0], slope, state[1:])
                 return [theta, *kept]
@@ -467,6 +483,12 @@ class Barfi:
             told |= {f"weight/{name}": float(others[..., i].mean()) for i, name in enumerate(self.hints)}
         return told
 
+    def _recent(self, episodes: int) -> Batch:
+        """Return the newest stored episodes, `[R, N, T, ...]`."""
+        room, done = self.memory["stored.mask"].shape[1], self.rounds * self.args.n_envs
+        numbers = torch.arange(max(0, done - min(episodes, room)), done, device=self.args.device) % room
+        return self._stored(numbers.expand(self.args.learners, -1))
+
     def last_returns(self) -> Tensor:
         """Return the mean primary return of each learner's last `WINDOW` episodes, `[R]`."""
         rounds = -(-WINDOW // self.args.n_envs)
@@ -499,50 +521,6 @@ def solver(args: Args) -> Solver:
         "unrolled": first_order,
     }
     return found[args.solve]
-
-
-def split_terms(names: list[str], primary: str | None) -> tuple[str, tuple[str, ...]]:
-    """Return the primary term and the hints.
-
-    Raises:
-        UnsupportedError: `wrong-setting` when there is no term of that name.
-
-    Example:
-        >>> split_terms(["goal", "centre"], "goal")
-        ('goal', ('centre',))
-    """
-    chosen = names[0] if primary is None else primary
-    if chosen not in names:
-        hint = f"There are {list_names(names)}.{near_miss(chosen, names)}"
-        raise UnsupportedError(Problem("wrong-setting", f"no term is named '{chosen}'", hints=(hint,)))
-    return chosen, tuple(name for name in names if name != chosen)
-
-
-def horizon_of(args: Args, tasks: Tasks) -> int:
-    """Return the steps of an episode.
-
-    Raises:
-        UnsupportedError: `wrong-setting` when nobody says.
-    """
-    spec = next(iter(tasks.specs.values()))
-    said = args.horizon or (spec.env.horizon if spec.env is not None else None)
-    said = said or tasks.arguments.get("max_episode_steps") or gym.spec(tasks.env_id).max_episode_steps
-    if said is None:
-        text = f"nobody says how long an episode of '{tasks.env_id}' is"
-        raise UnsupportedError(Problem("wrong-setting", text, hints=("Pass --horizon.",)))
-    return int(said)
-
-
-def worlds_of(tasks: Tasks, count: int, device: str, seed: int) -> Any:
-    """Return environments on the device, or a loop over gymnasium's where there are none."""
-    try:
-        return make_worlds(tasks, count, device, seed)
-    except UnsupportedError as error:
-        if error.problems[0].code != "no-batch-form":
-            raise
-    program = next(iter(tasks.programs.values()))
-    envs = GymnasiumBatch(tasks.env_id, count, device, seed, **tasks.arguments)
-    return wrap_tensor(envs, program, device=device)
 
 
 # -- running it ----------------------------------------------------------------------------------------------

@@ -273,10 +273,11 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         "",
         "<!-- Made by `python -m benchmarks report barfi` -->",
         "",
-        "Mean undiscounted primary return of the last 210 training episodes (a third of shorter runs);"
-        " in brackets the 95 % interval of the mean over learners and the worst learner; then the mean of the first 150 episodes"
-        " (`early`). Methods are those of `agents/barfi.py`. `replay`: the baseline takes as many steps on stored episodes as BARFI's policy does;"
-        " without, one step per three episodes at the higher rate, as the released baselines do.",
+        "Mean undiscounted primary return of the last 210 training episodes (a third of shorter runs); in brackets the"
+        " 95 % interval of the mean over learners and the worst learner; then the mean of the first 150 episodes"
+        " (`early`). Methods are those of `agents/barfi.py`. `replay`: the baseline takes as many steps on stored"
+        " episodes as BARFI's policy does; without, one step per three episodes at the higher rate, as the released"
+        " baselines do.",
     ]
     for world, form, title in (
         ("maze", ".1f", "MazeWorld: 1000 episodes, 10 learners, best 99.2, a timeout -4.9"),
