@@ -239,7 +239,7 @@ class LearntReward:
 
 
 class _Weights(nn.Module):
-    """A linear reward without bias. It begins at random, as any layer: zero would say something of what is never seen."""
+    """A linear reward without bias. It begins at random: zero would be an opinion of what is never seen."""
 
     def __init__(self, features: int, seed: int) -> None:
         super().__init__()

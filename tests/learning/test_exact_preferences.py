@@ -214,7 +214,7 @@ def test_the_value_form_takes_luck_for_judgement() -> None:
 
 
 def test_noiseless_labels_prefer_the_larger_statistic_and_tie(board: FeatureWorld) -> None:
-    first = [board.world.n_states - 1 - i for i in range(0)] or [int(np.flatnonzero(board.world.start)[0])]
+    first = np.flatnonzero(board.world.start)[:1]
     stay, same = follow(board, first, [[3, 3]]), follow(board, first, [[3, 3]])
     away = follow(board, first, [[1, 3]])
     teacher = PreferenceModel("partial_return", noiseless=True)
@@ -326,15 +326,12 @@ def _judge(world: FeatureWorld, plain: FeatureWorld, truth: list[float], learnt:
 
 
 def test_k2_in_small() -> None:
-    """Eight random tasks, 300 noiseless preferences: regret finds what is best in all, partial return not in all."""
+    """Six random tasks, 300 noiseless preferences: regret finds what is best in all, partial return not in all."""
     near = {
-        statistic: [
-            knox.learn(map_seed, statistic, True, 300, 300)["near_optimal"] for map_seed in range(14, 22)
-        ]
-        for statistic in ("partial_return", "regret")
+        statistic: [knox.learn(task, statistic, True, 300, 200)["near_optimal"] for task in range(22, 28)]
+        for statistic in knox.STATISTICS
     }
-    assert sum(near["regret"]) >= 7
-    assert sum(near["partial_return"]) < sum(near["regret"])
+    assert all(near["regret"]) and sum(near["partial_return"]) <= 5
 
 
 # -- specs -------------------------------------------------------------------------------------------------
