@@ -8,6 +8,7 @@ rounds is reported with its quartiles.
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import time
@@ -90,6 +91,11 @@ class Result:
         if self.goal is None:
             return None
         return self.median <= self.goal if self.better == "low" else self.median >= self.goal
+
+
+def absent(code: str, what: str, why: str) -> Result:
+    """Return a line for a goal that cannot be measured here."""
+    return Result(what, "x", math.nan, math.nan, math.nan, None, "high", code, why)
 
 
 def take_times(cases: Mapping[str, Block], settings: Settings, seed: int = 0) -> Times:

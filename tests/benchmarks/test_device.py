@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 
-from benchmarks.speed import device
+from benchmarks.speed import device, device_jax
 from rewardspec import compile_spec, loads
 from rewardspec.backends.array import compile_array
 from rewardspec.ir.layout import bind
@@ -48,3 +50,12 @@ def test_what_cannot_be_measured_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [result.code for result in told] == [f"G{i}" for i in range(1, 9)]
     assert {result.why for result in told} == {"unmeasured: no CUDA device"}
     assert not any(result.median == result.median for result in told)
+
+
+def test_a_peer_without_a_gpu_is_told_and_nothing_of_ours_is_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(device_jax, "PYTHON", tmp_path / "python")
+    (result,) = device_jax.measure(lambda: pytest.fail("ours need not run"))
+    assert (result.code, result.met) == ("G7", None)
+    assert result.why.startswith("unmeasured: the peers are not installed")
