@@ -39,7 +39,7 @@ preferences:
 """,
     "submodular": """\
 submodular:
-  coverage: {radius: 1, metric: disc, weight: 1 + x}
+  coverage: {radius: 1, metric: disc, weight: 6 + x}
   cells: {of: 'next_obs[0:2]', counts: [20, 20], low: [-5, -5], size: 0.5}
 """,
     "sum": """\

@@ -58,6 +58,16 @@ class LearnedRewardWrapper(RewardSpecWrapper):
     ) -> None:
         """See `RewardLearner.wrap`."""
         self.learner = learner
+        # The first record counts: whoever makes the environment anew from `env.spec` shares the learner.
+        gym.utils.RecordConstructorArgs.__init__(
+            self,
+            _disable_deepcopy=True,
+            spec=spec,
+            learner=learner,
+            label=label,
+            observe=observe,
+            detail=detail,
+        )
         super().__init__(env, spec, label=label, observe=observe, detail=detail)
         self._seed: int | None = None
         self._totals = np.zeros(len(self.program.terms))
