@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env as check_gymnasium
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.env_checker import check_env as check_sb3
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecNormalize
 
@@ -254,3 +258,30 @@ def test_environments_of_other_spaces_are_refused() -> None:
     with pytest.raises(UnsupportedError) as caught:
         learner.wrap(gym.make("Acrobot-v1"))
     assert code(caught) == "other-spaces"
+
+
+def test_it_passes_the_checks_of_gymnasium_and_stable_baselines3() -> None:
+    learner = RewardLearner(spec(), seed=2)
+    env = learner.wrap(cartpole())
+    check_gymnasium(env, skip_render_check=True)
+    check_sb3(env)
+
+
+def test_a_copy_and_a_pickle_go_on_with_the_same_payments() -> None:
+    learner = RewardLearner(spec(), seed=2)
+    walk(learner, 300)
+    learner.refresh(300)
+    env = learner.wrap(cartpole())
+    env.reset(seed=1)
+    env.step(0)
+    copies = [copy.deepcopy(env), pickle.loads(pickle.dumps(env))]
+    paid = env.step(1)[1]
+    assert [other.step(1)[1] for other in copies] == [paid, paid] != [0.5, 0.5]
+
+
+def test_vectors_of_gymnasium_hand_the_features_on() -> None:
+    learner = RewardLearner(spec(), seed=2)
+    venv = gym.vector.SyncVectorEnv([lambda: learner.wrap(cartpole())] * 2)
+    venv.reset(seed=0)
+    infos = venv.step(np.array([0, 1]))[4]
+    assert [step.features.shape for step in infos["learned"]] == [(learner.split.width,)] * 2
