@@ -9,17 +9,22 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from rewardspec.analysis.subject import Subject, inspect
+from rewardspec.analysis.lints.learned import rankings
+from rewardspec.analysis.subject import Subject, inspect, is_learned
 from rewardspec.compiler import compile_spec
 from rewardspec.environments import make_environment
 from rewardspec.errors import MismatchError, Problem, RewardSpecError, SpecError
 from rewardspec.kinds.markov import Markov
+from rewardspec.lowering import Path
 from rewardspec.spec.model import Schedule, Spec, Term
 from rewardspec.wrappers.labelling import Label
 from rewardspec.wrappers.single import wrap
 
 SIGNAL = "signal "
 """What the name of a term that only measures a signal begins with: no user's term is named so."""
+
+FACTOR = "factor "
+"""Likewise, of a term that only measures what a learner will compare."""
 
 BASE, OWN_END = "environment reward", "environment end"
 
@@ -106,7 +111,7 @@ def check_env(
         True
     """
     subject = inspect(spec)
-    measuring = with_measurements(spec)
+    measuring = with_measurements(subject)
     made = env is None or isinstance(env, str)
     host = make_env(spec, env) if env is None or isinstance(env, str) else env
     try:
@@ -140,15 +145,35 @@ def make_env(spec: Spec, env: str | None) -> gym.Env[Any, Any]:
     return make_environment(name, **arguments)
 
 
-def with_measurements(spec: Spec) -> Spec:
-    """Return the spec with terms that pay what is to be measured: signals, the own reward, the own end."""
+def with_measurements(subject: Subject) -> Spec:
+    """Return the spec with terms that pay what is to be measured: signals, factors, the own reward, the own end.
+
+    Learned terms are left out: nobody has learned them yet.
+    """
+    spec = subject.spec
+    known = [
+        term.model_copy(update={"name": name})
+        for i, (name, term) in enumerate(zip(subject.names, spec.reward, strict=True))
+        if not is_learned(subject.paid["reward", i])
+    ]
     extra = [
         Term(kind="markov", body=Markov(value=text), name=name)
         for name, text in ((BASE, "reward"), (OWN_END, "where(terminated, 1, 0)"))
     ]
     for name in _scalar_signals(spec):
         extra.append(Term(kind="markov", body=Markov(value=name), name=SIGNAL + name))
-    return spec.model_copy(update={"reward": (*spec.reward, *extra), "tests": ()})
+    for name, (_, text) in _factors(subject).items():
+        extra.append(Term(kind="markov", body=Markov(value=text), name=name))
+    return spec.model_copy(update={"reward": (*known, *extra), "tests": ()})
+
+
+def _factors(subject: Subject) -> dict[str, tuple[Path, str]]:
+    """Return what learners will compare: by the name that it is measured under, its path and its expression."""
+    found: dict[str, tuple[Path, str]] = {}
+    for path, factors in rankings(subject):
+        for i, factor in enumerate(factors):
+            found[f"{FACTOR}{len(found)} {factor.name}"] = ((*path, i), factor.value)
+    return found
 
 
 def _scalar_signals(spec: Spec) -> Iterator[str]:
@@ -214,6 +239,7 @@ class _Run:
         yield from self._ranges(subject)
         yield from self._ends(subject, max_steps)
         yield from self._silent(subject)
+        yield from self._constant_factors(subject)
         yield from self._dwarfed(subject)
 
     def _ranges(self, subject: Subject) -> Iterator[Problem]:
@@ -276,6 +302,8 @@ class _Run:
                     ("A goal may be too far for random actions; anything else may be misread.",),
                 )
         for i, name in enumerate(subject.names):
+            if name not in self.terms:  # it is learned
+                continue
             if not self.terms[name].total and not isinstance(self.spec.reward[i].weight, Schedule):
                 yield subject.finding(
                     "term-never-paid",
@@ -285,11 +313,24 @@ class _Run:
                     ("An agent that explores at random gets no sign of it: shaping or `progress` may help.",),
                 )
 
+    def _constant_factors(self, subject: Subject) -> Iterator[Problem]:
+        for name, (path, _) in _factors(subject).items():
+            measured = self.measured[name]
+            if measured.low == measured.high:
+                yield subject.finding(
+                    "factor-never-changed",
+                    "info",
+                    f"the factor '{name.split()[-1]}' was {measured.low:.4g} on all {sum(self.lengths)} steps of "
+                    f"{len(self.lengths)} random episodes",
+                    path,
+                    ("Until it changes it tells no two segments apart: the other factors decide alone.",),
+                )
+
     def _dwarfed(self, subject: Subject) -> Iterator[Problem]:
         steady = [
             name
             for name, term in zip(subject.names, self.spec.reward, strict=True)
-            if not isinstance(term.weight, Schedule)
+            if not isinstance(term.weight, Schedule) and name in self.terms
         ]
         felt = {name: self.terms[name].total for name in steady if self.terms[name].total > 0}
         if len(felt) < 2:
@@ -310,4 +351,4 @@ class _Run:
 
 
 def _is_ours(name: str | None) -> bool:
-    return name in (BASE, OWN_END) or (name or "").startswith(SIGNAL)
+    return name in (BASE, OWN_END) or (name or "").startswith((SIGNAL, FACTOR))

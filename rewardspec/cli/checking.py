@@ -213,10 +213,18 @@ def test(
         write(None, json.dumps({"results": data, "problems": [problem_data(p) for p in broken]}, indent=2))
     else:
         for path in untested:
-            say((f"{path}: no tests. `tests:` takes traces with what they must earn.", "yellow"))
+            say((f"{path}: {_why_untested(path)}", "yellow"))
         _say_counts([result for _, result in results], len(broken))
     if broken or not all(result.passed for _, result in results):
         raise typer.Exit(1)
+
+
+def _why_untested(path: Path) -> str:
+    from rewardspec.analysis.subject import inspect, is_learned
+
+    if all(is_learned(term.expr) for term in inspect(read_spec(path)).program.terms):
+        return "no tests, and none to write: all that it pays is learned while an agent trains."
+    return "no tests. `tests:` takes traces with what they must earn."
 
 
 def _say_result(path: Path, result: TestResult, verbose: bool) -> None:

@@ -92,4 +92,23 @@ reward:
 """,
         "info",
     ),
+    "factor-never-changed": Explanation(
+        "A factor of a ranking had one value on all steps of random episodes. Until it changes it tells no two segments "
+        "apart, and the other factors decide alone; a goal that random actions never reach is such a factor.",
+        """\
+env: {id: CartPole-v1}
+reward:
+  heron:
+    - {name: arrived, value: "next_obs[0] > 100"}
+    - {name: upright, value: "-abs(next_obs[2])"}
+""",
+        """\
+env: {id: CartPole-v1}
+reward:
+  heron:
+    - {name: right, value: "next_obs[0] > 0"}
+    - {name: upright, value: "-abs(next_obs[2])"}
+""",
+        "info",
+    ),
 }

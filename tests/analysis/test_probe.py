@@ -6,6 +6,7 @@ import gymnasium as gym
 import pytest
 
 from rewardspec.analysis.probe import check_env, with_measurements
+from rewardspec.analysis.subject import inspect
 from rewardspec.codes.lints import ENVIRONMENT
 from rewardspec.compiler import term_names
 from rewardspec.errors import MismatchError
@@ -46,7 +47,7 @@ def test_ranges_and_returns_are_those_that_the_wrapper_pays() -> None:
 
 def test_measuring_leaves_the_names_of_terms_alone() -> None:
     spec = loads("reward: [1, 2]\nend: [{when: next_obs > 3, value: 1}]")
-    assert term_names(with_measurements(spec))[:2] == term_names(spec)
+    assert term_names(with_measurements(inspect(spec)))[:2] == term_names(spec)
 
 
 def test_a_dwarfed_term_is_seen_in_what_was_paid() -> None:
@@ -72,3 +73,25 @@ def test_an_environment_that_cannot_be_made_is_said() -> None:
         check_env(loads("reward: 1"), "NoSuchEnv-v0")
     with pytest.raises(MismatchError, match="no environment was named"):
         check_env(loads("reward: 1"))
+
+
+def test_of_a_learned_term_the_factors_are_measured_and_the_known_terms_paid() -> None:
+    """Nobody has learned what `clip` holds, so it is left out; the second `clip` keeps its name."""
+    spec = loads(
+        "reward:\n"
+        "- clip: {heron: [{name: upright, value: '-abs(next_obs[2])'}, {name: far, value: 'next_obs[0] > 100'}]}\n"
+        "  low: -1\n"
+        "- clip: {markov: reward}\n"
+        "  low: -1\n"
+    )
+    report = check_env(spec, "CartPole-v1", episodes=2)
+    assert set(report.terms) == {"clip_2"}
+    (finding,) = (problem for problem in report.findings if problem.code == "factor-never-changed")
+    assert "the factor 'far' was 0 on all" in finding.message
+    assert finding.place.path == "reward[0].clip.heron[1]"
+
+
+def test_a_factor_that_the_environment_lacks_is_told_of() -> None:
+    spec = loads("reward: {heron: [{name: upright, value: 'next_obs[9]'}]}")
+    with pytest.raises(MismatchError, match=r"next_obs\[9\]"):
+        check_env(spec, "CartPole-v1", episodes=1)

@@ -65,7 +65,7 @@ def lint_segments(subject: Subject) -> Iterator[Problem]:
 
 def lint_rankings(subject: Subject) -> Iterator[Problem]:
     """Yield factors of a ranking that decide nothing, or leave nothing to the others."""
-    for path, factors, values in _rankings(subject):
+    for path, factors, values in _compared(subject):
         idle = yield from _idle_factors(subject, path, factors, values)
         yield from _deaf_factors(subject, path, factors, values, idle)
         margins = [factor for factor in factors if _size(factor) > 0]
@@ -196,17 +196,21 @@ def lint_teachers(subject: Subject) -> Iterator[Problem]:
             )
 
 
-def _rankings(subject: Subject) -> Iterator[tuple[Path, Sequence[Factor], Sequence[Expr]]]:
-    """Yield every ranking: where its list stands, its factors and what they compute."""
+def rankings(subject: Subject) -> Iterator[tuple[Path, Sequence[Factor]]]:
+    """Yield every ranking: where its list stands, and its factors."""
     for path, _, body in subject.of_kind(Refreshing):
-        learned = _learned(subject, path)
-        if learned is None:
-            continue
-        values = [value for _, value in learned.measures]
         if isinstance(body, Heron):
-            yield (*path, "factors"), body.factors, values
+            yield (*path, "factors"), body.factors
         elif isinstance(body, Preferences) and isinstance(body.labels, Ranking):
-            yield (*path, "labels", "ranking"), body.labels.ranking, values
+            yield (*path, "labels", "ranking"), body.labels.ranking
+
+
+def _compared(subject: Subject) -> Iterator[tuple[Path, Sequence[Factor], Sequence[Expr]]]:
+    """Yield every ranking with what its factors compute."""
+    for path, factors in rankings(subject):
+        learned = _learned(subject, path[:-1] if path[-1] == "factors" else path[:-2])
+        if learned is not None:
+            yield path, factors, [value for _, value in learned.measures]
 
 
 def _learned(subject: Subject, path: Path) -> Learned | None:
