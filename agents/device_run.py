@@ -139,7 +139,7 @@ class Resident:
         total = float(episodes.sum())
         told["return"] = float(returns.sum() / total) if total else None
         told["length"] = float(lengths.sum() / total) if total else None
-        return told | self.losses()
+        return told | {"episodes": total} | self.losses()
 
 
 def train_resident(
