@@ -266,6 +266,16 @@ def test_swapping_the_pairs_does_not_change_the_loss(board: FeatureWorld) -> Non
     assert found[0].losses == pytest.approx(found[1].losses, rel=1e-12)
 
 
+def test_partial_return_keeps_the_last_weights_and_regret_the_best(board: FeatureWorld) -> None:
+    """As published: shown where steps are so long that the loss goes up and down."""
+    for model, kept in ((PARTIAL, lambda losses: losses[-1]), (REGRET, min)):
+        told = taught(board, model, 50)
+        learnt = learn_reward_from_preferences(board, told, model, learning_rate=20.0, iterations=9)
+        assert learnt.loss == kept(learnt.losses) and min(learnt.losses) < learnt.losses[-1]
+        again = learn_reward_from_preferences(board, told, model, learning_rate=20.0, iterations=9)
+        assert torch.equal(torch.as_tensor(learnt.reward), torch.as_tensor(again.reward))
+
+
 def test_a_bank_knows_optimal_values_where_it_has_the_policy(board: FeatureWorld) -> None:
     bank = draw_bank(board, 60)
     assert len(bank.features) == 60
