@@ -37,22 +37,22 @@ def label(
     from rewardspec.report.label_desk import Desk
     from rewardspec.report.label_server import LabelServer
 
-    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame complains where there is no sound card
+    for what in ("SDL_AUDIODRIVER", "SDL_VIDEODRIVER"):  # pygame complains where there is no sound card or screen
+        os.environ.setdefault(what, "dummy")
     desk = Desk(run)
     try:
-        before = desk.state()["answered"]
         with LabelServer(desk, host, port) as server:
             state = desk.state()
             say(("label at ", "bold"), (server.url, "bold"), "  (Ctrl-C ends)")
-            say(f"{state['asked'] - state['answered']} of {state['asked']} questions are open", err=True)
+            say(f"{state['answered']} of {state['asked']} questions are answered", err=True)
             if not server.is_local:
                 say(("everybody who reaches this machine can answer", "yellow"), err=True)
             try:
                 server.serve_forever()
             except KeyboardInterrupt:
                 say(err=True)
-        given = desk.state()["answered"] - before
+        state = desk.state()
         files = ", ".join(dict.fromkeys(str(file) for file in desk.files.values()))
-        say(f"{given} more answered than before: {files}", err=True)
+        say(f"{state['answered']} of {state['asked']} questions are answered, in {files}", err=True)
     finally:
         desk.close()

@@ -128,7 +128,6 @@
     draw();
     pair.classList.remove("waiting");
     pair.dataset.question = name(next);
-    document.querySelectorAll(".chosen").forEach((side) => side.classList.remove("chosen"));
     setBusy(false);
     for (const key of later) clipsOf(key).catch(() => {});
   }
@@ -149,12 +148,12 @@
     setBusy(true);
     const sides = word === "equal" ? SIDES : [word];
     for (const side of sides) find(`side-${side}`)?.classList.add("chosen");
+    setTimeout(() => document.querySelectorAll(".chosen").forEach((side) => side.classList.remove("chosen")), 300);
     try {
       state = await ask("answer", { term: asked.term, id: asked.id, answer: word });
-      say({ left: "Left.", right: "Right.", equal: "Equal.", skip: "Skipped." }[word]);
+      say(word === "skip" ? "Skipped." : `Recorded: ${word}.`);
       await showNext();
     } catch (error) {
-      document.querySelectorAll(".chosen").forEach((side) => side.classList.remove("chosen"));
       say(`Not recorded: ${error.message}`, true);
       setBusy(false);
     }
