@@ -314,8 +314,11 @@ class RewardSpecVectorWrapper(VectorWrapper):
         if self._extension is None or "final_obs" not in infos:
             return
         extended = np.full(self.num_envs, None, dtype=object)
+        program = self.program
+        sets = len(program.machines) + len(program.folds) + len(program.terms)
         for i in np.flatnonzero(self._ended):
-            state = tuple(slot[i].item() for slot in self.state)
+            numbers = (slot[i].item() for slot in self.state[:sets])
+            state = (*numbers, *(part[i : i + 1] for part in self.state[sets:]))
             extended[i] = self._extension.extend(infos["final_obs"][i], state)
         infos["final_obs"] = extended
 
