@@ -246,7 +246,7 @@ def test_the_agreement_test_finds(module: str, old: str, new: str, monkeypatch: 
 
     @seed(1)
     @settings(
-        max_examples=400, deadline=None, database=None, derandomize=False, phases=[Phase.generate],
+        max_examples=2000, deadline=None, database=None, derandomize=False, phases=[Phase.generate],
         report_multiple_bugs=False, suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(specs(), st.integers(0, 10**6))
