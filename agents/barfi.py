@@ -25,6 +25,7 @@ Source:
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -66,10 +67,15 @@ from agents.device import (
 from agents.device_run import run_command, with_folder
 from agents.recording import recording
 from rewardspec.errors import Problem, UnsupportedError
+from rewardspec.learning.blends import FILE, LearnedBlend
+from rewardspec.training.folder import write_whole
 
 BASELINES = ("sum", "primary", "potential")
 WINDOW = 200
 """Episodes of each learner, its last ones, that the result is about."""
+
+MET = 500
+"""States, the newest, at which a run says what its blend weighs."""
 
 
 @dataclass
@@ -176,7 +182,7 @@ class Barfi:
             raise UnsupportedError(Problem("unfit-algorithm", f"BARFI here sees vectors, not {space}"))
         self.features = features(args.features, *bounds_of(space, args.low, args.high), device)
         low, high = self.parts.low or args.low, self.parts.high or args.high
-        if self.parts.reads_inputs:
+        if self.parts.inputs:
             self._inputs = [t.name for t in self.worlds.program.terms if t.kind == "input"]
             self.blend_bounds = (list(self.parts.low), list(self.parts.high))
         else:
@@ -489,6 +495,37 @@ class Barfi:
         numbers = torch.arange(max(0, done - min(episodes, room)), done, device=self.args.device) % room
         return self._stored(numbers.expand(self.args.learners, -1))
 
+    def learned(self) -> LearnedBlend:
+        """Return what the blends have become, with the newest states of the best learner."""
+        returns = self.last_returns()
+        best = int(returns.argmax())
+        recent = {name: part[best] for name, part in self._recent(32).items()}
+        met = recent["mask"].flatten().nonzero().squeeze(1)[-MET:]
+        weights = self._state(recent) @ self.memory["phi"][best]
+        bare = recent["inputs"] if self._inputs else recent["obs"]
+        columns = self.blend.columns
+
+        def at(part: Tensor) -> Any:
+            return part.flatten(0, 1)[met].cpu().double().numpy()
+
+        numbers = self.parts.inputs or [f"obs[{i}]" for i in range(bare.shape[-1])]
+        return LearnedBlend(
+            primary=self.primary.rpartition(".")[2],
+            hints=self.hints,
+            columns=columns,
+            signals=self.blend_features.signals(numbers),
+            features=self.blend_features.expressions,
+            phi=self.memory["phi"].cpu().double().numpy(),
+            discounts=torch.sigmoid(self.memory["horizon"]).cpu().double().numpy(),
+            returns=returns.cpu().double().numpy(),
+            states=at(bare),
+            weights={name: at(weights[..., i]) for i, name in enumerate(columns)},
+            paid={
+                self.primary.rpartition(".")[2]: at(recent["primary"]),
+                **{name: at(recent["hints"][..., i]) for i, name in enumerate(self.hints)},
+            },
+        )
+
     def last_returns(self) -> Tensor:
         """Return the mean primary return of each learner's last `WINDOW` episodes, `[R]`."""
         rounds = -(-WINDOW // self.args.n_envs)
@@ -550,7 +587,10 @@ def train(args: Args, console: Any = None) -> dict[str, float]:
             if i % args.log_every == 0 or i == rounds:
                 run.log(steps, {"episodes": float(i * args.n_envs), **agent.progress()})
                 if run.is_due or i == rounds:
-                    run.save(steps, to_arrays(agent.state()), {"rounds": i, "blend": agent.blend.columns})
+                    run.save(steps, to_arrays(agent.state()), {"rounds": i})
+                    if args.method == "barfi":
+                        text = json.dumps(agent.learned().to_data())
+                        write_whole(run.folder.path / FILE, lambda file, text=text: file.write(text.encode()))
         last = agent.last_returns().cpu().numpy()
         result = {"return": float(np.mean(last))}
         if args.learners > 1:

@@ -41,12 +41,23 @@ class Features:
     Attributes:
         size: How many.
         of: Observations `[..., D]` -> features `[..., size]`.
-        text: How they were asked for.
+        expressions: The same in the language of specs, over numbers `blend_x0`, ... scaled to [0, 1].
+        start: What the numbers are scaled by: the least of each,
+        span: and the greatest less that.
     """
 
     size: int
     of: Callable[[Tensor], Tensor]
-    text: str
+    expressions: tuple[str, ...]
+    start: tuple[float, ...]
+    span: tuple[float, ...]
+
+    def signals(self, numbers: Sequence[str]) -> dict[str, str]:
+        """Return the scaled numbers by name, as expressions."""
+        return {
+            f"blend_x{i}": f"({text} - {start:.7g}) / {span:.7g}"
+            for i, (text, start, span) in enumerate(zip(numbers, self.start, self.span, strict=True))
+        }
 
 
 def features(text: str, low: Sequence[float], high: Sequence[float], device: str = "cpu") -> Features:
@@ -102,7 +113,8 @@ def features(text: str, low: Sequence[float], high: Sequence[float], device: str
         reason = f"{text} of {dims} numbers are {size} features; the limit is {MOST_FEATURES}"
         raise UnsupportedError(Problem("wrong-setting", reason, hints=(hint,)))
     if name == "constant":
-        return Features(1, lambda obs: torch.ones_like(obs[..., :1]), text)
+        nothing, one = (0.0,) * dims, (1.0,) * dims
+        return Features(1, lambda obs: torch.ones_like(obs[..., :1]), ("1",), nothing, one)
     bounds = np.array([low, high], float)
     if not np.isfinite(bounds).all() or (np.ptp(bounds, axis=0) > 1e3).any():
         if name in ("fourier", "tiles"):
@@ -112,21 +124,26 @@ def features(text: str, low: Sequence[float], high: Sequence[float], device: str
         bounds = np.array([[0.0], [1.0]]).repeat(dims, axis=1)
     start = torch.tensor(bounds[0], dtype=torch.float32, device=device)
     span = torch.tensor(np.ptp(bounds, axis=0), dtype=torch.float32, device=device)
-    made = _FEATURES[name](dims, numbers, device)
+    made, said = _FEATURES[name](dims, numbers, device)
 
     def of(obs: Tensor) -> Tensor:
         return torch.cat([made((obs - start) / span), torch.ones_like(obs[..., :1])], dim=-1)
 
-    return Features(size + 1, of, text)
+    return Features(size + 1, of, (*said, "1"), tuple(start.tolist()), tuple(span.tolist()))
 
 
-def _fourier(dims: int, numbers: list[int], device: str) -> Callable[[Tensor], Tensor]:
+Made = tuple[Callable[[Tensor], Tensor], list[str]]
+"""Features of scaled numbers, and the same as expressions."""
+
+
+def _fourier(dims: int, numbers: list[int], device: str) -> Made:
     every = list(itertools.product(range(numbers[0] + 1), repeat=dims))
     turns = math.pi * torch.tensor(every, dtype=torch.float32, device=device).T
-    return lambda x: torch.cos(x @ turns)
+    said = [" + ".join(f"{c} * blend_x{i}" for i, c in enumerate(row) if c) for row in every]
+    return lambda x: torch.cos(x @ turns), [f"cos(pi * ({text}))" if text else "1" for text in said]
 
 
-def _tiles(dims: int, numbers: list[int], device: str) -> Callable[[Tensor], Tensor]:
+def _tiles(dims: int, numbers: list[int], device: str) -> Made:
     tilings, tiles = numbers
     shift = torch.arange(tilings, device=device).unsqueeze(1) / (tiles * tilings)
     places = torch.tensor([tiles**i for i in range(dims)], device=device)
@@ -135,18 +152,30 @@ def _tiles(dims: int, numbers: list[int], device: str) -> Callable[[Tensor], Ten
         index = (((x.unsqueeze(-2) + shift) * tiles).floor().clamp(0, tiles - 1).long() * places).sum(-1)
         return torch.nn.functional.one_hot(index, tiles**dims).flatten(-2).to(x.dtype) / tilings
 
-    return active
+    def within(tiling: int, index: int) -> str:
+        sides = []
+        for i in range(dims):
+            tile, moved = index // tiles**i % tiles, tiling / (tiles * tilings)
+            sides += [f"blend_x{i} >= {tile / tiles - moved:.7g}"] if tile else []
+            sides += [f"blend_x{i} < {(tile + 1) / tiles - moved:.7g}"] if tile < tiles - 1 else []
+        return f"where({' and '.join(sides) or 'true'}, {1 / tilings:.7g}, 0)"
+
+    return active, [within(t, i) for t in range(tilings) for i in range(tiles**dims)]
 
 
-def _random(dims: int, numbers: list[int], device: str) -> Callable[[Tensor], Tensor]:
+def _random(dims: int, numbers: list[int], device: str) -> Made:
     drawn, spread = torch.Generator().manual_seed(7), 1 / math.sqrt(dims)
     weight = ((torch.rand(dims, numbers[0], generator=drawn) * 2 - 1) * spread).to(device)
     bias = ((torch.rand(numbers[0], generator=drawn) * 2 - 1) * spread).to(device)
-    return lambda x: torch.relu(x @ weight + bias)
+    said = [
+        f"max(0, {b:.7g} + {' + '.join(f'{w:.7g} * blend_x{i}' for i, w in enumerate(row))})"
+        for b, row in zip(bias.tolist(), weight.T.tolist(), strict=True)
+    ]
+    return lambda x: torch.relu(x @ weight + bias), said
 
 
-def _raw(dims: int, numbers: list[int], device: str) -> Callable[[Tensor], Tensor]:
-    return lambda x: x
+def _raw(dims: int, numbers: list[int], device: str) -> Made:
+    return lambda x: x, [f"blend_x{i}" for i in range(dims)]
 
 
 _FEATURES = {"fourier": _fourier, "tiles": _tiles, "random": _random, "raw": _raw}

@@ -27,7 +27,7 @@ class Parts:
         args: The arguments, with what a `barfi` term says in their place.
         primary: Name of the term that is scored.
         hints: Name of a hint -> name of the term that pays it.
-        reads_inputs: Whether weights are made of expressions of their own, and not of the observation.
+        inputs: Expressions that weights are made of; empty for the whole observation.
         low: Least values of what weights are made of; empty for the arguments' or the space's own.
         high: Greatest values.
     """
@@ -35,7 +35,7 @@ class Parts:
     args: Any
     primary: str
     hints: dict[str, str]
-    reads_inputs: bool = False
+    inputs: tuple[str, ...] = ()
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
 
@@ -63,7 +63,7 @@ def parts_of(program: Program, args: Any) -> Parts:
     )
     hints = {name: f"{learned.name}.{name}" for name in said.auxiliary}
     low, high = said.blend.low or (), said.blend.high or ()
-    return Parts(args, f"{learned.name}.primary", hints, said.blend.of is not None, low, high)
+    return Parts(args, f"{learned.name}.primary", hints, said.blend.of or (), low, high)
 
 
 def split_terms(names: list[str], primary: str | None) -> tuple[str, tuple[str, ...]]:

@@ -34,6 +34,7 @@ FORMS: dict[str, str] = {
     "heron": "reward: {heron: {factors: [{name: high, value: x}, {name: thrift, value: -action}]}}",
     "preferences": "reward: {preferences: {labels: {teacher: x}}}",
     "submodular": "reward: {submodular: {coverage: {}, cells: {of: x, counts: [4], low: [-2]}}}",
+    "barfi": "reward: {barfi: {primary: x, auxiliary: {thrift: -action}}}",
     "sum": "reward: {sum: [x, 1]}",
     "product": "reward: {product: [x, 2]}",
     "min": "reward: {min: [x, 0.1]}",
@@ -79,7 +80,7 @@ CANNOT_END = "vector-cannot-end"
 NEEDS_EPISODES = "needs-whole-episodes"
 NEEDS_LEARNER = "needs-learner"
 
-LEARNED = ("heron", "preferences")
+LEARNED = ("heron", "preferences", "barfi")
 """Rows that no host pays by itself: a learner stands by, and has the host pay what it learns."""
 
 GAPS: dict[tuple[str, str], str] = {

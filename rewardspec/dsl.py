@@ -28,6 +28,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from rewardspec.dsl_learned import answers as answers
+from rewardspec.dsl_learned import barfi as barfi
+from rewardspec.dsl_learned import blend as blend
 from rewardspec.dsl_learned import factor as factor
 from rewardspec.dsl_learned import fit as fit
 from rewardspec.dsl_learned import heron as heron

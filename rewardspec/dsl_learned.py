@@ -70,6 +70,36 @@ def preferences(
     return term_of("preferences", fields, name, weight)
 
 
+def barfi(
+    primary: Text,
+    auxiliary: Mapping[str, Text],
+    blend: Mapping[str, Any] | None = None,
+    discount: Literal["learned", "fixed"] = "learned",
+    *,
+    name: str | None = None,
+    weight: Weight | None = None,
+) -> Reward:
+    """Return a term that blends a primary reward with hints that may be wrong.
+
+    Example:
+        >>> barfi("reward", {"effort": "-norm(action)"}).terms[0]["barfi"]["primary"]
+        'reward'
+    """
+    fields: dict[str, Any] = {"primary": primary, "auxiliary": auxiliary, "blend": blend}
+    return term_of("barfi", fields | {"discount": discount}, name, weight)
+
+
+def blend(
+    features: str = "fourier(3)",
+    of: Sequence[Text] | None = None,
+    low: Sequence[float] | None = None,
+    high: Sequence[float] | None = None,
+    terms: Sequence[Literal["bias", "primary", "auxiliary"]] = ("bias", "primary", "auxiliary"),
+) -> dict[str, Any]:
+    """Return the weights of a blend."""
+    return fields_given(features=features, of=of, low=low, high=high, terms=terms)
+
+
 def factor(name: str, value: Text, margin: Margin = 0.0) -> dict[str, Any]:
     """Return a factor of a ranking; larger is better."""
     return fields_given(name=name, value=value, margin=margin or None)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from rewardspec.cli import checking, labelling, looking, starting, training
+from rewardspec.cli import blending, checking, labelling, looking, starting, training
 from rewardspec.cli.printing import say_error
 from rewardspec.errors import RewardSpecError
 
@@ -69,6 +69,7 @@ for command in (
     training.train,
     training.watch,
     labelling.label,
+    blending.freeze,
     starting.convert,
     checking.schema,
 ):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rewardspec.cli.arguments import SpecPath, open_environment, read_spec
+from rewardspec.cli.blending import explain_blend, has_blend
 from rewardspec.cli.printing import say, write
 from rewardspec.errors import list_names, near_miss
 
@@ -109,8 +110,8 @@ def explain(
     what: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="CODE | SPEC [EPISODE]",
-            help="A code, or a spec and a recorded episode.",
+            metavar="CODE | SPEC [EPISODE] | RUN",
+            help="A code, or a spec and a recorded episode, or a run of BARFI.",
             show_default=False,
         ),
     ] = None,
@@ -126,7 +127,7 @@ def explain(
     ] = "",
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of that episode.")] = 0,
 ) -> None:
-    """Explain a code, or why each reward of an episode was paid.
+    """Explain a code, or why each reward of an episode was paid, or which hints a run of BARFI has come to trust.
 
     An episode is a .jsonl file with one transition a line (obs, action, next_obs, reward, terminated,
     truncated, info, label: as far as the spec reads them), or an .npz file with an array of each. Without
@@ -146,6 +147,8 @@ def explain(
         raise typer.BadParameter(
             "say which code, or which spec and episode; --list lists the codes", param_hint="CODE"
         )
+    elif len(words) == 1 and has_blend(words[0]):
+        explain_blend(Path(words[0]))
     elif len(words) == 1 and not _is_file_name(words[0]):
         _explain_code(words[0])
     elif len(words) > 2:

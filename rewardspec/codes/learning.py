@@ -34,6 +34,29 @@ TERMS: dict[str, Explanation] = {
     ),
 }
 
+HINTS: dict[str, Explanation] = {
+    "constant-hint": Explanation(
+        "A hint of a `barfi` term reads nothing of the step, so it pays the same on every step and tells none from "
+        "another. A constant is learned as the blend's `bias` in any case.",
+        "reward:\n  barfi: {primary: reward, auxiliary: {hurry: -1}}\n",
+        "reward:\n  barfi: {primary: reward, auxiliary: {effort: -abs(action)}}\n",
+    ),
+    "learned-discount": Explanation(
+        "A potential keeps the best policies as they are only if it is discounted as the agent discounts, and a "
+        "`barfi` term with `discount: learned` changes the agent's discount while it trains.",
+        "discount: 0.99\nreward:\n  - barfi: {primary: reward, auxiliary: {effort: -abs(action)}}\n"
+        "  - potential: obs[0]\n",
+        "discount: 0.99\nreward:\n  - barfi: {primary: reward, auxiliary: {effort: -abs(action)}, discount: fixed}\n"
+        "  - potential: obs[0]\n",
+    ),
+    "no-blend": Explanation(
+        "A run that is to be frozen, or explained, has no learned blend: it is no run of BARFI, or was stopped before "
+        "its first checkpoint.",
+        "$ rewardspec freeze runs/cartpole-ppo",
+        "$ python -m agents.barfi --spec maze.yaml --folder runs/maze\n$ rewardspec freeze runs/maze > frozen.yaml",
+    ),
+}
+
 LEARNERS: dict[str, Explanation] = {
     "nothing-learned": Explanation(
         "A learner is for specs with a term whose reward is learned (heron, preferences, ...), and this one has none.",
@@ -117,5 +140,5 @@ LEARNERS: dict[str, Explanation] = {
     ),
 }
 
-LEARNING: dict[str, Explanation] = {**TERMS, **LEARNERS}
+LEARNING: dict[str, Explanation] = {**TERMS, **HINTS, **LEARNERS}
 """The codes of learned rewards."""

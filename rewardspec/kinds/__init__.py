@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rewardspec.kinds import heron, ltl, markov, potential, preferences, reward_machine, submodular
+from rewardspec.kinds import barfi, heron, ltl, markov, potential, preferences, reward_machine, submodular
 from rewardspec.spec.model import Kind
 
 KINDS: dict[str, Kind] = {
@@ -13,4 +13,5 @@ KINDS: dict[str, Kind] = {
     "heron": heron.KIND,
     "preferences": preferences.KIND,
     "submodular": submodular.KIND,
+    "barfi": barfi.KIND,
 }

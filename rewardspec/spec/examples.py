@@ -42,6 +42,13 @@ submodular:
   coverage: {radius: 1, metric: disc, weight: 6 + x}
   cells: {of: 'next_obs[0:2]', counts: [20, 20], low: [-5, -5], size: 0.5}
 """,
+    "barfi": """\
+barfi:
+  primary: reward
+  auxiliary: {progress: 'next_obs[0] - obs[0]', effort: -abs(action)}
+  blend: {features: fourier(3), terms: [bias, primary, auxiliary]}
+  discount: learned
+""",
     "sum": """\
 sum:
   - markov: next_obs[0]

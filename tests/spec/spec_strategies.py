@@ -192,6 +192,19 @@ def fields_of(word: str, term: st.SearchStrategy[Any]) -> st.SearchStrategy[dict
             {"information": PROCESSES, "cells": CELLS},
             pay=st.sampled_from(["gain", "alone"]),
         ),
+        "barfi": some(
+            {
+                "primary": EXPRESSIONS,
+                "auxiliary": st.dictionaries(
+                    NAMES.filter(lambda n: n not in ("primary", "bias")), EXPRESSIONS, min_size=1, max_size=2
+                ),
+            },
+            blend=some(
+                {"features": st.sampled_from(["fourier(3)", "tiles(5, 4)", "constant"])},
+                terms=st.lists(st.sampled_from(["bias", "primary", "auxiliary"]), min_size=1, unique=True),
+            ),
+            discount=st.sampled_from(["learned", "fixed"]),
+        ),
         "sum": some({"terms": terms}),
         "product": some({"terms": terms}),
         "min": some({"terms": terms}),

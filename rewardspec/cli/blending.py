@@ -1,0 +1,53 @@
+"""What a run of BARFI has learned to trust: the command `freeze`, and what `explain` says of such a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rewardspec.cli.printing import say, write
+
+
+def freeze(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)],
+    learner: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="Which learner of the run.", show_default="the best one"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")
+    ] = None,
+) -> None:
+    """Write the blend that a run has learned as a plain spec, for any algorithm.
+
+    \b
+    Example:
+      python -m agents.barfi --spec maze.yaml --folder runs/maze
+      rewardspec freeze runs/maze > frozen.yaml
+      rewardspec train frozen.yaml --algo ppo
+    """  # noqa: D301 (\b keeps the lines of the example apart)
+    from rewardspec.learning.blends import freeze as frozen
+
+    write(output, frozen(run, learner).to_yaml())
+
+
+def has_blend(word: str) -> bool:
+    """Return whether a word names a run folder: of such a run `explain` says what its blend trusts."""
+    return (Path(word) / "run.json").is_file()
+
+
+def explain_blend(run: Path) -> None:
+    """Say what a run has learned to trust, and draw it beside it."""
+    from rewardspec.learning.blends import describe, draw, read_blend
+
+    blend = read_blend(run)
+    say(describe(blend))
+    picture = run / "blend.svg"
+    try:
+        draw(blend, picture)
+    except ImportError:
+        say("no picture: matplotlib is not installed (pip install 'rewardspec[report]')")
+    else:
+        say(f"picture: {picture}")
