@@ -107,9 +107,11 @@ class Browser:
         return told["result"].get("value")
 
     def wait(self, script: str, seconds: float = 30.0) -> Any:
-        """Return the value of an expression once it counts as true."""
+        """Return the value of an expression once it counts as true; one that fails (there is no page yet) does not."""
         until = time.monotonic() + seconds
-        while not (value := self.run(script)):
+        while not (
+            value := self.run(f"(() => {{ try {{ return {script}; }} catch {{ return false; }} }})()")
+        ):
             assert time.monotonic() < until, (
                 f"{script}: {value!r}; the page says: {self.run('document.body.innerText')}"
             )
