@@ -28,6 +28,7 @@ from benchmarks.speed import (  # noqa: E402
     device,
     native_batch,
     pycrm,
+    set_gains,
     share,
     single_step,
     tabular,
@@ -44,6 +45,7 @@ EXPERIMENTS = {
     "compile": ("Compiling", compile_time.measure),
     "crm": ("Counterfactual experience", crm.measure),
     "device": ("On the device", device.measure),
+    "sets": ("Gains of set functions, many trajectories at once", set_gains.measure),
     "share": ("Share of an environment's step", share.measure),
     "tabular": ("Tabular agents and exact solutions", tabular.measure),
     "training": (

@@ -15,7 +15,10 @@ Kind = Literal["bool", "int", "float"]
 
 
 class Arrays(Protocol):
-    """What is not an operator or a method that NumPy and torch spell alike. No operation changes its arguments."""
+    """What is not an operator or a method that NumPy and torch spell alike.
+
+    No operation changes its arguments, but for `mark` and `put_rows` where memory is used anew: see `Sets`.
+    """
 
     def put(self, numbers: npt.NDArray[Any]) -> Array:
         """Return numbers as an array on the device; numbers with a fraction in the chosen precision."""
@@ -31,6 +34,12 @@ class Arrays(Protocol):
 
     def mark(self, x: Array, index: Array) -> Array:
         """Return `x` `[B, n]` bool with True at `index` `[B, K]`."""
+
+    def row_at(self, x: Array, place: Array) -> Array:
+        """Return `x[b, place[b]]`, `[B, ...]`, for `x` `[B, n, ...]`."""
+
+    def put_rows(self, x: Array, place: Array, rows: Array) -> Array:
+        """Return `x` `[B, n, ...]` with `rows[b]` at `place[b]`."""
 
     def where(self, condition: Array, a: Array, b: Array) -> Array:
         """Return `a` where the condition holds, else `b`."""
@@ -54,9 +63,9 @@ class Arrays(Protocol):
 class NumpyArrays:
     """The operations on NumPy arrays."""
 
-    def __init__(self, dtype: str = "float64") -> None:
-        """Choose the precision of numbers with a fraction."""
-        self.dtype = np.dtype(dtype)
+    def __init__(self, dtype: str = "float64", in_place: bool = False) -> None:
+        """Choose the precision of numbers with a fraction, and whether memory is used anew."""
+        self.dtype, self.in_place = np.dtype(dtype), in_place
 
     def put(self, numbers: npt.NDArray[Any]) -> Array:
         """See `Arrays`."""
@@ -72,13 +81,23 @@ class NumpyArrays:
 
     def pick(self, x: Array, index: Array) -> Array:
         """See `Arrays`."""
-        return np.take_along_axis(x, index, 1)
+        return x.ravel().take(index + _first_of_rows(x))
 
     def mark(self, x: Array, index: Array) -> Array:
         """See `Arrays`."""
-        marked = x.copy()
-        np.put_along_axis(marked, index, True, 1)
+        marked = x if self.in_place else x.copy()
+        marked.reshape(-1)[index + _first_of_rows(x)] = True
         return marked
+
+    def row_at(self, x: Array, place: Array) -> Array:
+        """See `Arrays`."""
+        return x[np.arange(len(x)), place]
+
+    def put_rows(self, x: Array, place: Array, rows: Array) -> Array:
+        """See `Arrays`."""
+        put = x if self.in_place else x.copy()
+        put[np.arange(len(x)), place] = rows
+        return put
 
     def where(self, condition: Array, a: Array, b: Array) -> Array:
         """See `Arrays`."""
@@ -108,8 +127,8 @@ class NumpyArrays:
 class TorchArrays:
     """The operations on torch tensors; none of them looks at a value, so a CUDA graph can capture them."""
 
-    def __init__(self, device: str = "cpu", dtype: str = "float64") -> None:
-        """Choose the device, and the precision of numbers with a fraction.
+    def __init__(self, device: str = "cpu", dtype: str = "float64", in_place: bool = False) -> None:
+        """Choose the device, the precision of numbers with a fraction, and whether memory is used anew.
 
         Raises:
             MissingExtraError: When torch is not installed.
@@ -120,7 +139,7 @@ class TorchArrays:
         self.dtype = torch_backend(dtype, device).float_type
         import torch
 
-        self._torch, self.device = torch, torch.device(device)
+        self._torch, self.device, self.in_place = torch, torch.device(device), in_place
 
     def put(self, numbers: npt.NDArray[Any]) -> Array:
         """See `Arrays`."""
@@ -142,7 +161,19 @@ class TorchArrays:
 
     def mark(self, x: Array, index: Array) -> Array:
         """See `Arrays`."""
-        return x.scatter(1, index, True)
+        return x.scatter_(1, index, True) if self.in_place else x.scatter(1, index, True)
+
+    def row_at(self, x: Array, place: Array) -> Array:
+        """See `Arrays`."""
+        return x.gather(1, self._rows_of(x, place)).squeeze(1)
+
+    def put_rows(self, x: Array, place: Array, rows: Array) -> Array:
+        """See `Arrays`."""
+        index, given = self._rows_of(x, place), rows.unsqueeze(1)
+        return x.scatter_(1, index, given) if self.in_place else x.scatter(1, index, given)
+
+    def _rows_of(self, x: Array, place: Array) -> Array:
+        return place.reshape(-1, *[1] * (x.ndim - 1)).expand(-1, 1, *x.shape[2:])
 
     def where(self, condition: Array, a: Array, b: Array) -> Array:
         """See `Arrays`."""
@@ -169,8 +200,16 @@ class TorchArrays:
         return self._torch.cat([a.to(b.dtype), b], dim=1)
 
 
+def _first_of_rows(x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return where each row of `x` `[B, n]` begins when it is one after the other, `[B, 1]`."""
+    return np.arange(0, x.size, max(1, x.shape[1]))[:, None]
+
+
 def arrays(
-    backend: Literal["numpy", "torch"] = "numpy", device: str = "cpu", dtype: str = "float64"
+    backend: Literal["numpy", "torch"] = "numpy",
+    device: str = "cpu",
+    dtype: str = "float64",
+    in_place: bool = False,
 ) -> Arrays:
     """Return the operations of a backend.
 
@@ -178,4 +217,4 @@ def arrays(
         MissingExtraError: When torch is wanted and not installed.
         UnsupportedError: `unknown-device`.
     """
-    return NumpyArrays(dtype) if backend == "numpy" else TorchArrays(device, dtype)
+    return NumpyArrays(dtype, in_place) if backend == "numpy" else TorchArrays(device, dtype, in_place)

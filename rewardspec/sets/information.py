@@ -82,8 +82,12 @@ class LogDet:
         return len(self.kernel.array)
 
     def tables(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the kernel, bordered by nothing, as one row; and the numbers of the rows of a set's memory."""
-        return {"kernel": np.pad(self.kernel.array, (0, 1)).ravel(), "place": np.arange(self.most)}
+        """Return the kernel, bordered by nothing, as one row; and the numbers of a memory's rows."""
+        return {
+            "kernel": np.pad(self.kernel.array, (0, 1)).ravel(),
+            "place": np.arange(self.most),
+            "last": np.array(self.most - 1),
+        }
 
     def start(self, xp: Arrays, t: Tables, batch: int) -> State:
         """Return B times nothing: items `[B, most]`, inverse factor `[B, most, most]`, what was added, how many."""
@@ -106,14 +110,15 @@ class LogDet:
         """
         chosen, inverse, added, count = state
         gained, is_new, explained, variance = self._told(xp, t, state, items)
-        # The place that is next, if the item is new: a mask, so that no row is looked at.
-        here = (t["place"] == count[:, None]) & is_new[:, None]
+        # The place that is next; where the item is not new, what stands there is written again.
+        place = xp.below(count, t["last"])
         spread = xp.sqrt(variance + self.noise)[:, None]
         row = -(explained[:, None, :] @ inverse)[:, 0, :]
         row = xp.where(t["place"] == count[:, None], xp.full(row.shape, 1.0), row) / spread
+        row = xp.where(is_new[:, None], row, xp.row_at(inverse, place))
         return gained, (
-            xp.where(here, items[:, None], chosen),
-            xp.where(here[:, :, None], row[:, None, :], inverse),
+            xp.put_rows(chosen, place, xp.where(is_new, items, xp.row_at(chosen, place))),
+            xp.put_rows(inverse, place, row),
             xp.mark(added, items[:, None]),
             count + is_new,
         )
