@@ -127,7 +127,8 @@ def shares(settings: Settings) -> list[Result]:
             )
             if how == "eager":
                 share = [100 * r for r in ratios(times["program"], times["bare"])]
-                results.append(Result.of(f"{at}: the program alone", "%", share, goal))
+                slow = "eager torch passes over the batch once for every operation" if goal else ""
+                results.append(Result.of(f"{at}: the program alone", "%", share, goal, why=slow))
     return results
 
 
