@@ -1,0 +1,407 @@
+"""Does a ranking of factors teach as much as the true reward? HERON beside it, one factor alone, and weighted sums.
+
+Settings of Bukharin et al. (arXiv 2309.02632), section 5 of their released classic control scripts, where a run fits two
+cores: the ranking, its margins, random warm-up, learning rates, noise. Networks are 64-64 for the agent and the reward
+model, TD3 stands for their DDPG.
+
+An agent is judged by the environment's own return of its training episodes, as they judge theirs, and after training by
+its deterministic actions, also under changed dynamics.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from benchmarks.plots import Band, curves
+from benchmarks.records import Cell, Row, Setting, provenance
+from rewardspec import RewardLearner, Spec, from_data, wrap
+
+TAGS = ("learned", "heron")
+STEPS = 50_000
+SEEDS = 5
+SMOKE_STEPS = 600
+
+LAST = 10
+"""Training episodes at the end over which an agent is judged."""
+
+BETAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+SCALES = ("raw", "clipped", "standardised", "by maximum")
+"""The baseline's weightings, as the authors' rebuttal lists them: r = sum of beta^l z_l, for factors brought to one
+scale in one of four ways; 32 in all."""
+
+SEARCH_STEPS = 5_000
+"""Steps for which a weighting is tried: 32 of them take 160,000, over three times a run of HERON."""
+
+MODEL = {"hidden": [64, 64], "ensemble": 1}
+TASKS: dict[str, dict[str, Any]] = {
+    "pendulum": {
+        "env": "Pendulum-v1",
+        "algo": "td3",
+        "steps": 50_000,
+        "warm_up": 25_000,
+        "learning_rate": 5e-4,
+        "factors": {
+            "upright": "-(1.5708 - 1.5708 * obs[0]) ** 2",
+            "slow": "-obs[2] ** 2",
+            "effortless": "-action[0] ** 2",
+        },
+        "margins": [{"std": 1.0}] * 3,
+        "heron": {"every": 400, "pairs": 1920, "fit": {"learning_rate": 1e-3, "epochs": 1}},
+        "changes": {
+            "heavier": {"m": 1.3},
+            "longer": {"l": 1.2},
+            "gravity 12": {"g": 12.0},
+            "gravity 8": {"g": 8.0},
+        },
+    },
+    "mountain-car": {
+        "env": "MountainCarContinuous-v0",
+        "algo": "td3",
+        "steps": 15_000,
+        "warm_up": 5_000,
+        "learning_rate": 1e-3,
+        "factors": {"arrived": "terminated", "effortless": "-action[0] ** 2"},
+        "margins": [0.0, {"std": 1.0}],
+        "heron": {"every": 400, "pairs": 1920, "fit": {"learning_rate": 1e-3, "epochs": 1}},
+        "changes": {"weaker": {"power": 0.0012}, "stronger": {"power": 0.002}},
+    },
+    "cartpole": {
+        "env": "CartPole-v1",
+        "algo": "ppo",
+        "steps": 60_000,
+        "factors": {
+            "upright": "-abs(next_obs[2])",
+            "centred": "-abs(next_obs[0])",
+            "calm": "-abs(next_obs[1])",
+        },
+        "margins": [{"std": 0.5}, {"std": 0.5}, 0.0],
+        "heron": {"segment": 10, "every": 2_000, "pairs": 1_000},
+        "besides": "1",
+        "changes": {
+            "longer pole": {"length": 1.0},
+            "stronger push": {"force_mag": 15.0},
+            "heavier pole": {"masspole": 0.3},
+        },
+    },
+    "half-cheetah": {
+        "env": "HalfCheetah-v5",
+        "algo": "ppo",
+        "steps": 200_000,
+        "factors": {
+            "forward": "info.x_velocity",
+            "level": "-abs(next_obs[1])",
+            "effortless": "-norm(action) ** 2",
+        },
+        "margins": [{"std": 0.5}, {"std": 0.5}, 0.0],
+        "heron": {
+            "segment": 25,
+            "every": 4_096,
+            "pairs": 1_000,
+            "model": {"hidden": [64, 64], "ensemble": 3},
+        },
+        "changes": {},
+    },
+}
+"""The factors are the paper's where it has the task: Pendulum's angle, speed and torque of the state before the step,
+the mountain car's goal (reached, not timed out: the released factor is true for both) and force. The angle is brought
+from the height by a line, which is right upright, level and upside down."""
+
+METHODS = ("heron", "true", "single", "linear")
+SETTINGS: list[Setting] = [
+    {"name": f"{task}-{method}", "task": task, "method": method, "steps": TASKS[task]["steps"]}
+    for task, methods in (
+        ("pendulum", METHODS),
+        ("mountain-car", ("heron", "true", "single")),
+        ("cartpole", ("heron", "true", "single")),
+        ("half-cheetah", ("heron", "true")),
+    )
+    for method in methods
+]
+
+
+# -- the rewards ---------------------------------------------------------------------------------------------
+
+
+def spec_of(task: Mapping[str, Any], method: str, weights: Sequence[str] | None = None) -> Spec:
+    """Return the reward that an agent is trained on; `weights` are expressions, one for each factor."""
+    factors = task["factors"]
+    if method == "heron":
+        ranking = [
+            {"name": name, "value": text, "margin": margin}
+            for (name, text), margin in zip(factors.items(), task["margins"], strict=True)
+        ]
+        learned = {"model": MODEL, **task["heron"], "factors": ranking}
+        reward: list[Any] = [{"heron": learned}]
+        if "besides" in task:
+            reward.append({"markov": task["besides"], "name": "alive"})
+    elif method == "single":
+        reward = [{"markov": next(iter(factors.values()))}]
+        if "besides" in task:
+            reward.append({"markov": task["besides"], "name": "alive"})
+    elif method == "linear":
+        assert weights is not None
+        reward = [{"markov": text} for text in weights]
+    else:
+        reward = [{"markov": "reward"}]
+    env = {"id": task["env"]}
+    return from_data({"name": f"heron-{method}", "discount": 0.99, "env": env, "reward": reward})
+
+
+def weighted(
+    task: Mapping[str, Any], beta: float, scale: str, seen: Mapping[str, tuple[float, float]]
+) -> list[str]:
+    """Return the terms of one weighting; `seen` has each factor's spread and greatest size in random play."""
+    terms = []
+    for level, (name, text) in enumerate(task["factors"].items()):
+        spread, most = (max(value, 1e-6) for value in seen[name])
+        scaled = {
+            "raw": f"({text})",
+            "clipped": f"clip(({text}) / {spread!r}, -1, 1)",
+            "standardised": f"({text}) / {spread!r}",
+            "by maximum": f"({text}) / {most!r}",
+        }[scale]
+        terms.append(f"{beta**level!r} * {scaled}")
+    return terms
+
+
+def seen_at_random(task: Mapping[str, Any], seed: int, steps: int = 2_000) -> dict[str, tuple[float, float]]:
+    """Return spread and greatest size of each factor over random steps."""
+    reward = [{"markov": text, "name": name} for name, text in task["factors"].items()]
+    spec = from_data({"name": "factors", "reward": reward})
+    env = wrap(gym.make(task["env"]), spec, detail=True)
+    env.action_space.seed(seed)
+    env.reset(seed=seed)
+    rows = []
+    for _ in range(steps):
+        _, _, terminated, truncated, info = env.step(env.action_space.sample())
+        rows.append([info["rewardspec"]["terms"][name] for name in task["factors"]])
+        if terminated or truncated:
+            env.reset()
+    values = np.array(rows)
+    return {
+        name: (float(values[:, i].std()), float(np.abs(values[:, i]).max()))
+        for i, name in enumerate(task["factors"])
+    }
+
+
+# -- the runs ------------------------------------------------------------------------------------------------
+
+
+def run(setting: Setting, seed: int) -> list[Row]:
+    """Train one agent; for `linear` search its weighting first."""
+    task = TASKS[setting["task"]]
+    if setting["method"] != "linear":
+        return [
+            trained(task, spec_of(task, setting["method"]), setting["steps"], task.get("warm_up", 0), seed)
+        ]
+    seen = seen_at_random(task, seed)
+    short = min(SEARCH_STEPS, setting["steps"])
+    tried = []
+    for beta, scale in itertools.product(BETAS, SCALES):
+        spec = spec_of(task, "linear", weighted(task, beta, scale, seen))
+        row = trained(task, spec, short, short // 2, seed, judged=False)
+        tried.append((statistics.fmean([e["return"] for e in row["episodes"]][-5:] or [-1e9]), beta, scale))
+    _, beta, scale = max(tried)
+    spec = spec_of(task, "linear", weighted(task, beta, scale, seen))
+    row = trained(task, spec, setting["steps"], task.get("warm_up", 0), seed)
+    return [{**row, "chosen": {"beta": beta, "scale": scale}, "searched": len(tried) * short}]
+
+
+def trained(
+    task: Mapping[str, Any], spec: Spec, steps: int, warm_up: int, seed: int, judged: bool = True
+) -> Row:
+    """Train an agent on a spec; return its training episodes in the true return, and how it is judged afterwards."""
+    import torch
+    from stable_baselines3 import PPO, TD3
+    from stable_baselines3.common.monitor import Monitor
+    from stable_baselines3.common.noise import NormalActionNoise
+
+    torch.set_num_threads(1)
+    own = Monitor(gym.make(task["env"]))
+    learner = RewardLearner(spec, seed=seed) if spec.reward[0].kind == "heron" else None
+    env = learner.wrap(own) if learner is not None else wrap(own, spec)
+    callback = learner.callback() if learner is not None else None
+    model: Any
+    if task["algo"] == "td3":
+        shape = env.action_space.shape
+        assert isinstance(env.action_space, gym.spaces.Box) and shape is not None
+        noise = NormalActionNoise(np.zeros(shape), 0.1 * np.ones(shape))
+        model = TD3(
+            "MlpPolicy", env, gamma=0.99, seed=seed, device="cpu", action_noise=noise, buffer_size=steps,
+            learning_starts=min(warm_up, steps // 2), learning_rate=task["learning_rate"], batch_size=128,
+            policy_kwargs={"net_arch": [64, 64]},
+        )  # fmt: skip
+    else:
+        model = PPO(
+            "MlpPolicy", env, gamma=0.99, seed=seed, device="cpu", n_steps=min(2048, steps), batch_size=64
+        )
+    model.learn(steps, callback=callback)
+    ends = np.cumsum(own.get_episode_lengths())
+    episodes = [
+        {"steps": int(end), "return": round(float(earned), 3)}
+        for end, earned in zip(ends, own.get_episode_rewards(), strict=True)
+    ]
+    row: Row = {
+        "env": task["env"],
+        "episodes": episodes,
+        "warm_up": min(warm_up, steps // 2) if task["algo"] == "td3" else 0,
+    }
+    if learner is not None and learner.reports:
+        kept = ("steps", "held_out_accuracy", "ties", "cycle_rate", "pairs")
+        row["refreshes"] = len(learner.reports)
+        row["last_refresh"] = {name: learner.reports[-1].get(name) for name in kept}
+    if judged:
+        changes = {"as trained": {}, **task["changes"]}
+        row["judged"] = {name: returned(task, model, change, seed) for name, change in changes.items()}
+    return row
+
+
+def returned(
+    task: Mapping[str, Any], model: Any, change: Mapping[str, float], seed: int, episodes: int = 10
+) -> float:
+    """Return the mean true return of an agent's deterministic actions, under changed dynamics."""
+    env = gym.make(task["env"])
+    for name, value in change.items():
+        setattr(env.unwrapped, name, value)
+    if "masspole" in change or "length" in change:  # CartPole keeps what follows from them
+        inner: Any = env.unwrapped
+        inner.total_mass = inner.masspole + inner.masscart
+        inner.polemass_length = inner.masspole * inner.length
+    totals = []
+    for episode in range(episodes):
+        obs, _ = env.reset(seed=1_000_003 + 1009 * seed + episode)
+        total, over = 0.0, False
+        while not over:
+            action, _ = model.predict(obs, deterministic=True)
+            obs, reward, terminated, truncated, _ = env.step(action)
+            total, over = total + float(reward), terminated or truncated
+        totals.append(total)
+    return round(statistics.fmean(totals), 3)
+
+
+# -- what came of it -----------------------------------------------------------------------------------------
+
+
+def last_return(rows: Sequence[Row]) -> float:
+    """Return the mean true return of the last training episodes."""
+    episodes = rows[0]["episodes"][-LAST:] if rows else []
+    return statistics.fmean(e["return"] for e in episodes) if episodes else float("nan")
+
+
+def train_return(rows: Sequence[Row]) -> float:
+    """Return the mean true return of all training episodes after the warm-up."""
+    row = rows[0]
+    after = [e["return"] for e in row["episodes"] if e["steps"] > row["warm_up"]]
+    return statistics.fmean(after) if after else float("nan")
+
+
+SPANS = {
+    "Pendulum-v1": (-1250.0, -130.0),
+    "MountainCarContinuous-v0": (-50.0, 95.0),
+    "CartPole-v1": (20.0, 500.0),
+    "HalfCheetah-v5": (0.0, 3000.0),
+}
+"""True returns that count as nothing learned and as solved."""
+
+
+def score(rows: Sequence[Row]) -> float:
+    """Return where the last episodes lie between nothing learned and solved."""
+    low, high = SPANS[rows[0]["env"]]
+    value = (last_return(rows) - low) / (high - low)
+    return min(max(value, 0.0), 1.0) if value == value else 0.0
+
+
+def report(cells: Sequence[Cell], folder: Path) -> str:
+    """Return the page, and draw the curves into its folder."""
+    lines = [
+        "# A ranking against the true reward",
+        "",
+        "<!-- Made by `python -m benchmarks report heron` -->",
+        "",
+        "HERON (Bukharin et al.): factors are ranked, a reward model is fitted to comparisons while the agent trains,"
+        " and the agent is paid by the model. Beside it: the environment's own reward, the first factor alone, and the"
+        f" best of 32 linear weightings (8 values of beta, 4 scales), each tried for {SEARCH_STEPS:,} steps; the"
+        f" search's {32 * SEARCH_STEPS:,} steps come on top of its run, so on Pendulum it has"
+        f" {1 + 32 * SEARCH_STEPS / 50_000:.1f} times the steps of the others. All numbers are the environment's own"
+        f" return: of the last {LAST} training episodes (exploration included), of all training episodes after the"
+        " warm-up, and of the agent's deterministic actions over ten episodes, as trained and under changed dynamics."
+        " Median over seeds, least and greatest.",
+        "",
+    ]
+    pictures = []
+    for task in dict.fromkeys(cell.setting["task"] for cell in cells):
+        mine = [cell for cell in cells if cell.setting["task"] == task]
+        changes = list(TASKS[task]["changes"])
+        lines += [
+            f"## {TASKS[task]['env']}",
+            "",
+            "| reward | seeds | last ten episodes | all after warm-up | judged as trained | "
+            + "".join(f"{name} | " for name in changes)
+            + "pairs ordered rightly |",
+            "| --- | ---: | ---: | ---: | ---: | " + "---: | " * len(changes) + "---: |",
+        ]
+        bands = []
+        for method in dict.fromkeys(cell.setting["method"] for cell in mine):
+            of_method = [cell for cell in mine if cell.setting["method"] == method]
+            judged = [cell.rows[0]["judged"] for cell in of_method]
+            accuracy = [
+                cell.rows[0]["last_refresh"]["held_out_accuracy"]
+                for cell in of_method
+                if cell.rows[0].get("last_refresh", {}).get("held_out_accuracy") is not None
+            ]
+            row = [
+                span([last_return(cell.rows) for cell in of_method]),
+                span([train_return(cell.rows) for cell in of_method]),
+                *(span([each[name] for each in judged]) for name in ("as trained", *changes)),
+                f"{statistics.median(accuracy):.0%}" if accuracy else "",
+            ]
+            lines.append(f"| {method} | {len(of_method)} | " + " | ".join(row) + " |")
+            bands.append(Band(method, [smoothed(cell.rows) for cell in of_method]))
+        chosen = [cell.rows[0]["chosen"] for cell in mine if "chosen" in cell.rows[0]]
+        if chosen:
+            told = ", ".join(f"beta {c['beta']} {c['scale']}" for c in chosen)
+            lines += ["", f"Weightings that the search chose, seed by seed: {told}."]
+        picture = folder / f"heron-{task}.svg"
+        curves(picture, bands, "environment steps", "true return, ten episodes", TASKS[task]["env"])
+        pictures.append(f"![{task}](heron-{task}.svg)")
+        missing = [
+            s["name"]
+            for s in SETTINGS
+            if s["task"] == task and s["method"] not in {c.setting["method"] for c in mine}
+        ]
+        if missing:
+            lines += ["", f"Not run yet: {', '.join(missing)}."]
+        lines.append("")
+    never = [task for task in TASKS if task not in {cell.setting["task"] for cell in cells}]
+    if never:
+        lines += [f"Not run yet: {', '.join(never)}.", ""]
+    lines += [*pictures, "", provenance(cells)]
+    return "\n".join(lines) + "\n"
+
+
+def span(values: Sequence[float]) -> str:
+    """Return median, least and greatest."""
+    known = [value for value in values if value == value]
+    if not known:
+        return "none"
+    middle = statistics.median(known)
+    return f"{middle:,.1f} ({min(known):,.1f} to {max(known):,.1f})" if len(known) > 1 else f"{middle:,.1f}"
+
+
+def smoothed(rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """Return the running mean of ten episodes over the steps."""
+    episodes = rows[0]["episodes"]
+    return [
+        (
+            float(episodes[i]["steps"]),
+            statistics.fmean(e["return"] for e in episodes[max(0, i - LAST + 1) : i + 1]),
+        )
+        for i in range(len(episodes))
+    ]
