@@ -1,8 +1,8 @@
 """Does a ranking of factors teach as much as the true reward? HERON beside it, one factor alone, and weighted sums.
 
-Settings of Bukharin et al. (arXiv 2309.02632), section 5 of their released classic control scripts, where a run fits two
-cores: the ranking, its margins, random warm-up, learning rates, noise. Networks are 64-64 for the agent and the reward
-model, TD3 stands for their DDPG.
+Settings of the classic control scripts that Bukharin et al. (arXiv 2309.02632) released: the ranking, its margins, the
+random warm-up, learning rates and noise. To fit two cores, networks are 64-64 for the agent and the reward model; TD3
+stands for their DDPG.
 
 An agent is judged by the environment's own return of its training episodes, as they judge theirs, and after training by
 its deterministic actions, also under changed dynamics.
