@@ -80,13 +80,16 @@ def test_gains_sum_to_the_value_by_definition(family: str, backend: Any, seed: i
     rng = np.random.default_rng(seed)
     function, value = FAMILIES[family](rng)
     sets, batch = Sets(function, backend), 3
+    anew = Sets(function, backend, in_place=True)
     items = rng.integers(-1, function.size, (batch, 10))  # -1 is nothing
     given: Any = torch.as_tensor(items) if backend == "torch" else items
-    state, total = sets.start(batch), np.zeros(batch)
+    state, total, own = sets.start(batch), np.zeros(batch), anew.start(batch)
     for t in range(items.shape[1]):
         told = np.asarray(sets.gain(state, given[:, t]))
         gained, state = sets.advance(state, given[:, t])
         assert np.allclose(np.asarray(gained), told, atol=1e-12)
+        same, own = anew.advance(own, given[:, t])
+        assert (np.asarray(same) == np.asarray(gained)).all()
         total += np.asarray(gained)
         for b in range(batch):
             assert total[b] == pytest.approx(value([i for i in items[b, : t + 1] if i >= 0]), abs=1e-6)
