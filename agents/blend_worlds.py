@@ -14,7 +14,7 @@ from envs.gymnasium_batch import GymnasiumBatch
 from rewardspec.errors import Problem, UnsupportedError, list_names, near_miss
 from rewardspec.ir.layout import bind
 from rewardspec.ir.program import Program
-from rewardspec.kinds.barfi import Barfi as BarfiTerm
+from rewardspec.kinds.barfi import BlendSettings
 from rewardspec.learning.features import split
 from rewardspec.wrappers.tensor import TensorWrapper, wrap_tensor
 
@@ -50,7 +50,7 @@ def parts_of(program: Program, args: Any) -> Parts:
         primary, others = split_terms([term.name for term in program.terms], args.primary)
         return Parts(args, primary, {name: name for name in others})
     learned = program.learned[0]
-    if len(program.terms) > 1 or not isinstance(learned.settings, BarfiTerm):
+    if len(program.terms) > 1 or not isinstance(learned.settings, BlendSettings):
         text = "BARFI learns one `barfi` term and nothing beside it"
         hint = "Other terms can stand in it as hints, or as the primary reward."
         raise UnsupportedError(Problem("wrong-setting", text, learned.place, hints=(hint,)))
@@ -61,7 +61,7 @@ def parts_of(program: Program, args: Any) -> Parts:
         learnt=said.blend.terms,
         gamma_rate=args.gamma_rate if said.discount == "learned" else 0.0,
     )
-    hints = {name: f"{learned.name}.{name}" for name in said.auxiliary}
+    hints = {name: f"{learned.name}.{name}" for name, _ in learned.measures if name != "primary"}
     low, high = said.blend.low or (), said.blend.high or ()
     return Parts(args, f"{learned.name}.primary", hints, said.blend.of or (), low, high)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -104,6 +105,14 @@ class Barfi(Model):
         return self
 
 
+@dataclass(frozen=True)
+class BlendSettings:
+    """What a program keeps of a `barfi` term besides its expressions."""
+
+    blend: Blend
+    discount: Literal["learned", "fixed"]
+
+
 def lower(term: Barfi, scope: Scope) -> Expr:
     """Return what the blend will say."""
     primary = scope.expression(term.primary, "primary")
@@ -133,7 +142,8 @@ def lower(term: Barfi, scope: Scope) -> Expr:
     inputs: tuple[Expr, ...] = (ir.Field("obs"),)
     if term.blend.of is not None:
         inputs = tuple(scope.expression(text, "blend", "of", i) for i, text in enumerate(term.blend.of))
-    return scope.learned("barfi", inputs, (("primary", primary), *hints.items()), term)
+    settings = BlendSettings(term.blend, term.discount)
+    return scope.learned("barfi", inputs, (("primary", primary), *hints.items()), settings)
 
 
 KIND = Kind(Barfi, "primary", lower)

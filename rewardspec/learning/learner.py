@@ -445,8 +445,18 @@ def wrap_learned(
 
 
 def settings_of(settings: object) -> Refreshing:
-    """Return a learned part's options as what they are."""
-    assert isinstance(settings, Refreshing)
+    """Return a learned part's options as what they are.
+
+    Raises:
+        UnsupportedError: `needs-learner` for a kind whose learner is an agent.
+    """
+    if not isinstance(settings, Refreshing):
+        message = "a `barfi` term is learned together with the policy, by an agent of its own"
+        hints = (
+            "Train it: python -m agents.barfi --spec SPEC --folder RUN",
+            "Then any algorithm can use what was learned: rewardspec freeze RUN > frozen.yaml",
+        )
+        raise UnsupportedError(Problem("needs-learner", message, hints=hints))
     return settings
 
 
