@@ -129,7 +129,7 @@ def run_torch(setting: Setting, seed: int) -> list[Row]:
         }
         for row in folder.rows()
     ]
-    return binned(told)
+    return binned(told, BIN)
 
 
 def binned(rows: Sequence[Row], width: int = BIN) -> list[Row]:
