@@ -31,13 +31,16 @@ def label(
 
     \b
     Example:
-      rewardspec train comfort.yaml --out runs/comfort
       rewardspec label runs/comfort
+      rewardspec label runs/comfort --port 9000
     """  # noqa: D301 (\b keeps the lines of the example apart)
     from rewardspec.report.label_desk import Desk
     from rewardspec.report.label_server import LabelServer
 
-    for what in ("SDL_AUDIODRIVER", "SDL_VIDEODRIVER"):  # pygame complains where there is no sound card or screen
+    for what in (
+        "SDL_AUDIODRIVER",
+        "SDL_VIDEODRIVER",
+    ):  # pygame complains where there is no sound card or screen
         os.environ.setdefault(what, "dummy")
     desk = Desk(run)
     try:

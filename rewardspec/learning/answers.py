@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ MAX_LINE = 10_000
 SUFFIX = ".questions.jsonl"
 """How the name of a file of questions ends."""
 
-OWN_FILES = ("progress.jsonl",)
+OWN_FILES = ("progress.jsonl", "learned.jsonl")
 """JSON Lines files of a run that are no place for answers."""
 
 
@@ -81,11 +82,13 @@ class Question:
 class Questions:
     """The questions of one learned part, and the answers to them, as the learner sees them.
 
+    Nothing is written before the first question is asked: whoever only watches a run leaves its files alone.
+
     Questions stay, whatever becomes of the run: one that is resumed goes on with those that were asked after its
     checkpoint, since people may have answered them.
 
     Attributes:
-        asked: Questions written in all.
+        name: Of the learned part.
         file: The file of answers.
     """
 
@@ -101,13 +104,19 @@ class Questions:
             raise LearningError(Problem("needs-folder", message, hints=(hint,)))
         self.name = name
         self.file = answer_file(folder, file)
-        self._list = folder / f"{name}{SUFFIX}"
+        self._folder = folder
         self._inputs = inputs_folder(folder, name)
-        self._inputs.mkdir(parents=True, exist_ok=True)
-        if self._list.exists():
-            with self._list.open("r+b") as end:
-                _mend_end(end)
-        self.asked = len(read_questions(folder, name))
+        self._written: int | None = None
+
+    @property
+    def command(self) -> str:
+        """The command that shows them."""
+        return f"rewardspec label {shlex.quote(str(self._folder))}"
+
+    @property
+    def asked(self) -> int:
+        """Questions written in all."""
+        return len(read_questions(self._folder, self.name)) if self._written is None else self._written
 
     @property
     def open(self) -> int:
@@ -133,6 +142,10 @@ class Questions:
             offset: `[N]` what is added to the difference of the statistics; nothing when None.
             played: How the N left and the N right ones are played again; None where nobody knows.
         """
+        if not len(left):
+            return
+        asked = self.asked
+        self._inputs.mkdir(parents=True, exist_ok=True)
         lines = []
         for i in range(len(left)):
             extra = np.float32(0.0 if offset is None else offset[i])
@@ -142,18 +155,18 @@ class Questions:
                 ours, theirs = played[0][i], played[1][i]
                 actions = {"left_actions": ours.actions, "right_actions": theirs.actions}
                 seeds = (ours.seed, theirs.seed)
-            number = self.asked + i
+            number = asked + i
             np.savez(
                 self._inputs / f"{number}.npz", allow_pickle=False, a=a[i], b=b[i], offset=extra, **actions
             )
             sides = {"left": _clip(left, i, seeds[0]), "right": _clip(right, i, seeds[1])}
             line = {"id": number, **{side: clip.to_data() for side, clip in sides.items()}}
             lines.append(json.dumps(line) + "\n")
-        if lines:
-            with self._list.open("ab") as file:
-                file.write("".join(lines).encode())
-                _flush(file)
-            self.asked += len(lines)
+        with (self._folder / f"{self.name}{SUFFIX}").open("a+b") as file:
+            _mend_end(file)  # half a line that a killed run left
+            file.write("".join(lines).encode())
+            _flush(file)
+        self._written = asked + len(lines)
 
     def answered(self, length: int, width: int) -> tuple[Floats, Floats, Floats, Floats]:
         """Return the N pairs with an answer other than skip, segments of `length` steps of `width` numbers.

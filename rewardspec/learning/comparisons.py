@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,6 +212,7 @@ class ByPeople:
     def __init__(self, columns: Columns, settings: Preferences, questions: Questions) -> None:
         """Ask by `questions`."""
         self._columns, self._settings, self._questions = columns, settings, questions
+        self._has_told = False
 
     def draw(self, store: TrajectoryStore, rng: np.random.Generator, gains: Gains | None = None) -> Drawn:
         """Write new questions, as long as not too many are open; return the pairs that were answered."""
@@ -225,6 +227,12 @@ class ByPeople:
         self._questions.ask(left, right, store.take(left, inputs), store.take(right, inputs), offset, played)
         a, b, label, extra = self._questions.answered(settings.segment, inputs.stop - inputs.start)
         facts = {"drawn": float(len(left)), "labels": float(len(label)), "open": float(self._questions.open)}
+        if not len(label) and not self._has_told:
+            self._has_told = True
+            text = (
+                f"'{self._questions.name}' pays 0 until its questions are answered: {self._questions.command}"
+            )
+            warnings.warn(text, stacklevel=2)
         return Drawn(Pairs(a, b, label, extra if settings.statistic == "regret" else None), facts)
 
     def _draw(self, store: TrajectoryStore, number: int) -> tuple[Segments, Segments]:

@@ -27,8 +27,11 @@ from rewardspec.learning.answers import (
 from rewardspec.learning.learner import RewardLearner
 from rewardspec.learning.playing import Recipe, is_playable, pack, recipes
 from rewardspec.learning.trajectories import TrajectoryStore
+from rewardspec.training.loop import resume, train
 from rewardspec.vocabulary import loads
 from tests.learning.people import UPRIGHT, Run, environment
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*pays 0 until its questions are answered")
 
 
 def answers(path: Path, *lines: str) -> Path:
@@ -123,6 +126,7 @@ def test_a_word_that_is_no_answer_is_not_written(tmp_path: Path) -> None:
         "out/a.jsonl",
         "spec.yaml",
         "progress.jsonl",
+        "learned.jsonl",
         "comfort.questions.jsonl",
         ".",
     ],
@@ -247,9 +251,12 @@ def test_questions_survive_a_kill_and_half_a_line(tmp_path: Path) -> None:
     file = tmp_path / "run" / "comfort.questions.jsonl"
     whole = file.read_bytes()
     file.write_bytes(whole + b'{"id": 4, "left": {"env"')
-    questions = Questions(tmp_path / "run", "comfort", "answers.jsonl")
-    assert questions.asked == 4
-    assert file.read_bytes() == whole
+    torn = file.read_bytes()
+    again = Run(tmp_path / "run", UPRIGHT.replace("pairs: 4", "pairs: 6"))
+    assert file.read_bytes() == torn  # whoever only looks on leaves it alone: another process may be writing
+    again.play(50)
+    assert file.read_bytes().startswith(whole)
+    assert [question.id for question in read_questions(tmp_path / "run", "comfort")] == list(range(6))
 
 
 @pytest.mark.parametrize(
@@ -258,7 +265,7 @@ def test_questions_survive_a_kill_and_half_a_line(tmp_path: Path) -> None:
 def test_a_file_of_questions_that_is_none_is_refused(tmp_path: Path, line: str) -> None:
     (tmp_path / "comfort.questions.jsonl").write_text(line + "\n")
     with pytest.raises(LearningError, match="wrong-answer"):
-        Questions(tmp_path, "comfort", "answers.jsonl")
+        _ = Questions(tmp_path, "comfort", "answers.jsonl").asked
 
 
 def test_what_plays_a_question_again_may_be_broken(tmp_path: Path) -> None:
@@ -277,7 +284,9 @@ def test_what_plays_a_question_again_may_be_broken(tmp_path: Path) -> None:
 
 def test_without_answers_it_pays_nothing_and_goes_on(tmp_path: Path) -> None:
     run = Run(tmp_path / "run", UPRIGHT.replace("pairs: 4", "pairs: 4\n      when_tied: stop"))
-    reports = run.play(150)
+    with pytest.warns(UserWarning, match="'comfort' pays 0 until .*: rewardspec label") as told:
+        reports = run.play(150)
+    assert len(told) == 1
     assert [(r["drawn"], r["labels"], r["open"], r["pairs"]) for r in reports] == [(4, 0, 4, 0)] + [
         (0, 0, 4, 0)
     ] * 2
@@ -362,3 +371,29 @@ def test_plain_loops_may_ask_without_saying_how_to_play(tmp_path: Path) -> None:
     assert read_recipes(tmp_path / "run", "comfort", question) is None
     line = json.loads((tmp_path / "run" / "comfort.questions.jsonl").read_text().splitlines()[0])
     assert set(line["left"]) == {"env", "episode", "start", "steps"}
+
+
+def test_a_run_is_trained_answered_meanwhile_and_resumed(tmp_path: Path) -> None:
+    """`rewardspec train`: it asks, is stopped, is answered, and goes on with the answers; seeds differ by environment."""
+    text = UPRIGHT.replace("every: 100", "every: 1000").replace("after: 100", "after: 1000")
+
+    def stop(row: dict[str, Any]) -> None:
+        raise KeyboardInterrupt
+
+    options = {"steps": 3000, "n_envs": 2, "checkpoint_seconds": 0}
+    agent = {"n_steps": 250, "batch_size": 250, "n_epochs": 1}
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(loads(text), folder, agent=agent, show=stop, **options)
+    questions = read_questions(folder, "comfort")
+    assert len(questions) == 4
+    env = make_environment("CartPole-v1")
+    for question in questions:
+        check_playable(folder, question, env)
+        add_answer(folder / "answers.jsonl", "comfort", question.id, "left")
+    resume(folder, show=False, checkpoint_seconds=0)
+    told = [json.loads(line) for line in (folder / "learned.jsonl").read_text().splitlines()]
+    assert [report["labels"] for report in told if report["steps"] > 1000] == [4.0, 4.0]
+    for question in read_questions(folder, "comfort")[4:]:
+        check_playable(folder, question, env)
+    assert [question.id for question in read_questions(folder, "comfort")] == list(range(8))

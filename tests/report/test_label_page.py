@@ -23,6 +23,8 @@ from rewardspec.report.page import picture_url
 from tests.learning.people import UPRIGHT, Run
 from tests.report.browser import Browser, chromium
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*pays 0 until its questions are answered")
+
 needs_browser = pytest.mark.skipif(chromium() is None, reason="needs chromium")
 
 
