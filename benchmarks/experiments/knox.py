@@ -28,7 +28,7 @@ TAGS = ("preferences", "tabular")
 STEPS = 600
 """Of Adam."""
 
-SEEDS = 4
+SEEDS = 2
 """Of 30 random tasks each."""
 
 SMOKE_STEPS = 20
@@ -184,7 +184,9 @@ def _targets(found: dict[tuple[bool, int], list[list[float]]]) -> list[str]:
         "",
         "What the bank holds matters: with normal weights of random rewards instead of log-normal ones, regret lost"
         " three of the first thirty tasks at 3,000 noiseless preferences: one because no policy of the bank was near"
-        " the best, two because the optimiser stayed at a kink where gas is worth nothing.",
+        " the best, two because the optimiser stayed at a kink where gas is worth nothing. So the log-normal"
+        " ones were chosen on the first thirty tasks, whose figures for regret are the better for it; the second thirty"
+        " are untouched by the choice.",
         "",
     ]
 
