@@ -17,7 +17,7 @@ import tyro
 from agents.value_iteration import read_world
 from rewardspec import compile_spec, load
 from rewardspec.errors import RewardSpecError
-from rewardspec.sets.planning import MOST_WALKS, Walks, beam_search, best_walk, greedy
+from rewardspec.tabular.planning import MOST_WALKS, Walks, beam_search, best_walk, greedy
 
 
 @dataclass

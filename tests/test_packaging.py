@@ -17,11 +17,11 @@ ROOT = Path(__file__).parent.parent
 # A module imports from its own layer and from those above it in this table, never from below.
 LAYERS = (
     ("errors", "codes", "transition"),
-    ("spec", "logic", "ir", "labels"),
+    ("spec", "logic", "ir", "labels", "sets"),
     ("lowering",),
     ("kinds", "operators"),
     ("vocabulary",),
-    ("dsl", "dsl_source"),
+    ("dsl", "dsl_source", "dsl_sets"),
     ("compiler",),
     ("backends",),
     ("wrappers", "environments"),

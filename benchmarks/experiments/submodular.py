@@ -87,7 +87,7 @@ def run(setting: Setting, seed: int) -> list[Row]:
     from agents.subpo import Args, SubPO, evaluate
     from rewardspec.environments import make_environment
     from rewardspec.sets.family import Sets
-    from rewardspec.sets.planning import Walks, beam_search, greedy
+    from rewardspec.tabular.planning import Walks, beam_search, greedy
     from rewardspec.tabular.world import tabulate
 
     spec = spec_of(setting["task"], seed)
@@ -194,8 +194,8 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         "",
         *targets(cells),
         "",
-        "*Re-measured* are an independent re-implementation's means of the released tasks with the paper's estimator, 1 to"
-        " 4 runs. A third party's figures with the released weight, 10 runs: rooms 28.9 ± 2.8, coverage 115.4 ± 18.3.",
+        "*Re-measured* are an independent re-implementation's means of the released tasks with the paper's estimator,"
+        " 1 to 4 runs. A third party's figures with the released weight, 10 runs: rooms 28.9 ± 2.8, coverage 115.4 ± 18.3.",
         "",
         "## With the likeliest actions",
         "",

@@ -243,13 +243,6 @@ class _Step:
         raise TypeError(f"not an expression: {expr!r}")
 
 
-def constant_value(expr: Expr, names: dict[str, float]) -> float:
-    """Return the value of an expression over named numbers alone, which are read as fields of `info`."""
-    program = Program("", None, (), (), (), (), (), ())
-    transition = Transition(None, None, None, 0.0, False, False, names)
-    return float(_Step(program, init(program), [transition], {}).value(expr, 0))
-
-
 def true_propositions(program: Program, state: OracleState, transition: Transition) -> list[str]:
     """Return the propositions that hold on one environment's transition, in the order of declaration."""
     run = _Step(program, state, [transition], {p.name: p.initial for p in program.params})

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from rewardspec.ir import expr as ir
+from rewardspec.ir.constants import table_of
 from rewardspec.ir.expr import Expr
 from rewardspec.lowering import Scope
 from rewardspec.sets.check import find_counterexample
@@ -298,13 +299,8 @@ def _weights(weight: Any, grid: Grid, scope: Scope, *path: str) -> Floats:
     axes = len(grid.counts)
     names: dict[str, Expr] = {name: ir.Field("info", (name,)) for name in (*AXES[:axes], *CENTRES[:axes])}
     expr = scope.expression(weight, *path, roots=(), names=names)
-    if not any(isinstance(node, ir.Field) for node in ir.walk(expr)) and isinstance(expr, ir.Const):
-        return np.full(grid.size, float(expr.value))
-    # Constants are worked out by the definition of what an expression means: nothing here does arithmetic of its own.
-    from rewardspec.backends.oracle import constant_value
-
-    rows = np.concatenate([grid.indices(), grid.centres()], axis=1).tolist()
-    return np.array([constant_value(expr, dict(zip(names, row, strict=True))) for row in rows], np.float64)
+    columns = np.concatenate([grid.indices(), grid.centres()], axis=1).T
+    return table_of(expr, dict(zip(names, columns, strict=True)), grid.size)
 
 
 def _refuse_large(grid: Grid) -> None:

@@ -7,6 +7,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from rewardspec.errors import missing_extra
+
 Array = Any
 """A NumPy array, or a torch tensor."""
 
@@ -132,13 +134,12 @@ class TorchArrays:
 
         Raises:
             MissingExtraError: When torch is not installed.
-            UnsupportedError: `unknown-device`.
         """
-        from rewardspec.backends.torch_ops import torch_backend
-
-        self.dtype = torch_backend(dtype, device).float_type
-        import torch
-
+        try:
+            import torch
+        except ImportError:
+            raise missing_extra("torch", "torch", "sets on a device") from None
+        self.dtype = getattr(torch, dtype)
         self._torch, self.device, self.in_place = torch, torch.device(device), in_place
 
     def put(self, numbers: npt.NDArray[Any]) -> Array:
@@ -215,6 +216,5 @@ def arrays(
 
     Raises:
         MissingExtraError: When torch is wanted and not installed.
-        UnsupportedError: `unknown-device`.
     """
     return NumpyArrays(dtype, in_place) if backend == "numpy" else TorchArrays(device, dtype, in_place)

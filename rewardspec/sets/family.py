@@ -93,7 +93,6 @@ class Sets:
 
         Raises:
             MissingExtraError: When torch is wanted and not installed.
-            UnsupportedError: `unknown-device`.
         """
         self.function, self.size = function, function.size
         self._xp = arrays(backend, device, dtype, in_place)

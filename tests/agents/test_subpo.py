@@ -20,7 +20,7 @@ from rewardspec import UnsupportedError, compile_spec, from_data, load, loads
 from rewardspec.environments import make_environment
 from rewardspec.sets.coverage import Coverage
 from rewardspec.sets.family import Sets
-from rewardspec.sets.planning import Walks, beam_search, best_walk, greedy
+from rewardspec.tabular.planning import Walks, beam_search, best_walk, greedy
 from rewardspec.tabular.world import tabulate
 
 SPECS = Path(__file__).parents[2] / "examples" / "specs"
