@@ -128,6 +128,7 @@
     draw();
     pair.classList.remove("waiting");
     pair.dataset.question = name(next);
+    if (Number(pair.dataset.terms) > 1) find("question").textContent = `Which clip is better in ${next.term}?`;
     setBusy(false);
     for (const key of later) clipsOf(key).catch(() => {});
   }

@@ -33,7 +33,7 @@ def label_page(desk: Desk) -> str:
 {lead}
 </header>
 <h2 id="question">Which clip is better?</h2>
-<section class="pair" aria-labelledby="question">
+<section class="pair" data-terms="{len(desk.files)}" aria-labelledby="question">
 {_side("left", "Left")}
 {_side("right", "Right")}
 </section>

@@ -374,7 +374,7 @@ def test_plain_loops_may_ask_without_saying_how_to_play(tmp_path: Path) -> None:
 
 
 def test_a_run_is_trained_answered_meanwhile_and_resumed(tmp_path: Path) -> None:
-    """`rewardspec train`: it asks, is stopped, is answered, and goes on with the answers; seeds differ by environment."""
+    """`rewardspec train` asks, is stopped, is answered, and goes on with the answers."""
     text = UPRIGHT.replace("every: 100", "every: 1000").replace("after: 100", "after: 1000")
 
     def stop(row: dict[str, Any]) -> None:

@@ -17,7 +17,8 @@ import pytest
 from rewardspec.environments import make_environment
 from rewardspec.errors import LearningError, RewardSpecError, UnsupportedError
 from rewardspec.learning.answers import add_answer, read_answers, read_questions, read_recipes
-from rewardspec.report.label_desk import Desk
+from rewardspec.report.label_desk import Desk, UnknownQuestionError
+from rewardspec.report.label_page import label_page
 from rewardspec.report.label_server import LabelServer, serve
 from rewardspec.report.page import picture_url
 from tests.learning.people import UPRIGHT, Run
@@ -487,3 +488,21 @@ def test_answers_by_hand_and_by_page_go_together(server: LabelServer, folder: Pa
     assert ask(server, "POST", "/answer", GOOD)[1]["answered"] == 2
     add_answer(folder / "answers.jsonl", "comfort", 0, "equal")
     assert answers(folder) == {2: "right", 0: "equal"}
+
+
+def test_two_terms_that_ask_share_a_sitting(tmp_path: Path) -> None:
+    second = UPRIGHT.partition("reward:\n")[2].replace("comfort", "safety")
+    run = Run(tmp_path / "run", UPRIGHT + second)
+    run.play(50)
+    desk = Desk(run.folder.path)
+    assert 'data-terms="2"' in label_page(desk)
+    assert desk.state()["asked"] == 8
+    for term, answer in (("comfort", "left"), ("safety", "right")):
+        desk.answer(term, 0, answer)
+    assert desk.state()["next"][0] == {"term": "comfort", "id": 1}
+    assert desk.undo() == ("safety", 0)
+    for term, found in (("comfort", {0: "left"}), ("safety", {})):
+        assert read_answers(run.folder.path / "answers.jsonl", 4, term) == found
+    with pytest.raises(UnknownQuestionError):
+        desk.answer("speed", 0, "left")
+    desk.close()
