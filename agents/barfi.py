@@ -20,7 +20,7 @@ Source:
     in the order of updates of the released code (classes `BarfiNeumann`, `Barfi`, `Frodo`). Its hyper-parameters are
     search grids, so the defaults here are choices from them. Deviations: the outer loop sees the newest `n_envs`
     episodes (the code takes one more, of the policy before); the unrolled variant keeps warm-up, learned discount and
-    optimiser of the others; the conjugate-gradient and exact solutions, and `--start sum`, are ours.
+    optimiser of the others; the conjugate-gradient and exact solutions, and `--start sum` and `primary`, are ours.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ class Args:
     """What the blend's weights are linear in; the policy's features when not given."""
     learnt: tuple[LearntTerm, ...] = ("bias", "primary", "auxiliary")
     """Which weights are learned; the others are 1 (a bias 0)."""
-    start: Literal["random", "sum"] = "random"
-    """Where the blend's weights begin: as a new linear layer does, or at the plain sum."""
+    start: Literal["random", "sum", "primary"] = "random"
+    """Where the blend's weights begin: as a new linear layer does, at the plain sum, or at the primary reward alone."""
     low: tuple[float, ...] = ()
     """Least observation, to scale by; the space's own when not given."""
     high: tuple[float, ...] = ()
@@ -209,9 +209,10 @@ class Barfi:
 
         theta = layer(self.policy.inputs, self.policy.actions).flatten(1)
         phi = layer(self.blend_features.size, len(self.blend.columns))
-        if args.start == "sum":
+        if args.start != "random":
+            counts = {"primary"} if args.start == "primary" else {"primary", *self.hints}
             phi = torch.zeros_like(phi)
-            phi[:, -1] = torch.tensor([float(name != "bias") for name in self.blend.columns], device=device)
+            phi[:, -1] = torch.tensor([float(name in counts) for name in self.blend.columns], device=device)
         start = torch.tensor(self.gamma, dtype=torch.float64).logit().item()
         room = (r, min(args.buffer_size, args.episodes), self.horizon)
         action = torch.zeros(room, dtype=torch.int64, device=device)

@@ -121,6 +121,7 @@ GRID: dict[str, dict[str, Any]] = {
 METHODS: dict[str, dict[str, Any]] = {
     "BARFI": {},
     "BARFI, no warm-up": {"warm_up": 0},
+    "BARFI from the primary": {"warm_up": 0, "start": "primary"},
     "first order": {"solve": "first_order"},
     "conjugate gradient": {"solve": "conjugate_gradient", "terms": 10},
     "unrolled": {"solve": "unrolled"},
@@ -257,6 +258,22 @@ def _table(cells: Sequence[Cell], world: str, form: str, first: int) -> list[str
     return lines
 
 
+def _reached(cells: Sequence[Cell], level: float = 95.0) -> list[str]:
+    """Return how many learners are at a level in the end, and what their blends weigh, by setting."""
+    lines = [
+        f"| setting | learners at {level:.0f} or more | learned discount | mean weight of the hint: early, at the end |",
+        "| --- | --- | --- | --- |",
+    ]
+    for cell in cells:
+        row, begun = cell.rows[-1], cell.rows[0]
+        if "weight/hint" in row:
+            ends = last(cell.rows)
+            reached = f"{sum(value >= level for value in ends)} of {len(ends)}"
+            weights = f"{begun['weight/hint']:.2f}, {row['weight/hint']:.2f}"
+            lines.append(f"| {cell.name} | {reached} | {row['gamma']:.3f} | {weights} |")
+    return lines if len(lines) > 2 else []
+
+
 def _is_extra(setting: Setting) -> bool:
     """Whether a setting is one of those with other rates or lengths than its table's."""
     normal = FAST if setting["method"] in ON_POLICY else {}
@@ -288,6 +305,8 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         if not mine:
             continue
         lines += ["", f"## {title}", "", *_table(cells, world, form, 150)]
+        if world == "maze":
+            lines += ["", *_reached(mine)]
         extra = [cell for cell in mine if _is_extra(cell.setting)]
         if extra:
             lines += [
