@@ -261,7 +261,7 @@ def _table(cells: Sequence[Cell], world: str, form: str, first: int) -> list[str
 def _reached(cells: Sequence[Cell], level: float = 95.0) -> list[str]:
     """Return how many learners are at a level in the end, and what their blends weigh, by setting."""
     lines = [
-        f"| setting | learners at {level:.0f} or more | learned discount | mean weight of the hint: early, at the end |",
+        f"| setting | learners at {level:.0f} or more | learned discount | mean weight of the hint: early, late |",
         "| --- | --- | --- | --- |",
     ]
     for cell in cells:

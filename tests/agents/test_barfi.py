@@ -12,6 +12,7 @@ import pytest
 import torch
 from gymnasium import spaces
 from torch import Tensor
+from typer.testing import CliRunner
 
 from agents.barfi import Args, Barfi, train
 from agents.blend import Blend, LinearPolicy, ascend, features, fresh, policy_objective, rewards_to_go
@@ -20,8 +21,12 @@ from agents.device import read_tasks
 from envs import batches
 from rewardspec import UnsupportedError, compile_spec, from_data, load
 from rewardspec.backends.oracle import run_episode
+from rewardspec.cli import app
+from rewardspec.errors import NonFiniteRewardError
 from rewardspec.learning.blends import describe, draw, freeze, read_blend
 from rewardspec.transition import Transition
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(autouse=True)
@@ -222,6 +227,27 @@ def test_a_frozen_spec_pays_what_the_blend_pays(bandit: Path, tmp_path: Path) ->
     assert (tmp_path / "blend.png").stat().st_size > 1000
 
 
+def test_a_hint_with_memory_is_frozen_with_its_machine(tmp_path: Path) -> None:
+    spec = EXAMPLES / "cartpole_controller_hint.yaml"
+    bounds: dict[str, Any] = {"low": (-2.4, -3.5, -0.21, -3.5), "high": (2.4, 3.5, 0.21, 3.5)}
+    train(args(spec, folder=tmp_path / "run", episodes=10, features="raw", primary="upright", **bounds))
+    frozen = freeze(tmp_path / "run", learner=2)
+    assert [term.name for term in frozen.reward] == ["bias", "upright", "controller"]
+    compile_spec(frozen)
+
+
+def test_the_commands_say_what_the_functions_give(bandit: Path, tmp_path: Path) -> None:
+    train(args(bandit, episodes=20))
+    run = str(tmp_path / "run")
+    told = CliRunner().invoke(app, ["freeze", run])
+    assert told.exit_code == 0 and told.stdout == freeze(run).to_yaml()
+    told = CliRunner().invoke(app, ["explain", run])
+    assert told.exit_code == 0 and describe(read_blend(run)).split("\n")[0] in told.stdout
+    assert (tmp_path / "run" / "blend.svg").is_file()
+    told = CliRunner().invoke(app, ["freeze", run, "--learner", "9"])
+    assert told.exit_code == 1
+
+
 def test_what_cannot_be_trained_or_frozen_is_refused(bandit: Path, tmp_path: Path) -> None:
     def code(**more: Any) -> str:
         with pytest.raises(UnsupportedError) as caught:
@@ -251,3 +277,28 @@ def test_gymnasiums_own_environments_are_played_in_a_loop(tmp_path: Path) -> Non
     assert result["return"] == 0.0
     rows = [json.loads(line) for line in (tmp_path / "run" / "progress.jsonl").read_text().splitlines()]
     assert rows[-1]["hint/speed"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("maze_hints", {"features": "fourier(3)"}),
+        ("half_cheetah_hint", {"features": "random(32)", "optimiser": "adam", "horizon": 12}),
+        (
+            "cartpole_controller_hint",
+            {"primary": "upright", "low": (-2.4, -3.5, -0.21, -3.5), "high": (2.4, 3.5, 0.21, 3.5)},
+        ),
+    ],
+)
+def test_every_example_can_be_trained(name: str, more: dict[str, Any], tmp_path: Path) -> None:
+    given = {"episodes": 9, "n_envs": 3, "learners": 2, "warm_up": 0, "start": "primary", "quiet": True}
+    spec = EXAMPLES / f"{name}.yaml"
+    result = train(Args(**{**given, **more}, spec=spec, folder=tmp_path / "run"))
+    assert np.isfinite(list(result.values())).all()
+    assert load(spec).discount == 0.99 and len(describe(read_blend(tmp_path / "run")).splitlines()) >= 3
+
+
+def test_a_hint_that_is_no_number_is_told(bandit: Path) -> None:
+    bandit.write_text(bandit.read_text().replace("3 * (1 - action)", "log(-action)"))
+    with pytest.raises(NonFiniteRewardError, match="lure"):
+        train(args(bandit))
