@@ -170,6 +170,7 @@ def check_playable(folder: Path, question: Question, env: gym.Env[Any, Any]) -> 
         seen = [env.reset(seed=recipe.seed)[0]]
         for flat in recipe.actions:
             action = flat.reshape(env.action_space.shape).astype(env.action_space.dtype)
+            assert env.action_space.contains(action if action.shape else int(action))
             seen.append(env.step(action if action.shape else int(action))[0])
         assert len(kept) == clip.steps
         assert np.array_equal(np.asarray(seen[clip.start + 1 :], np.float32), kept)
