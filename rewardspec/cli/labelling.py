@@ -48,6 +48,8 @@ def label(
             state = desk.state()
             say(("label at ", "bold"), (server.url, "bold"), "  (Ctrl-C ends)")
             say(f"{state['answered']} of {state['asked']} questions are answered", err=True)
+            if state["finished"]:
+                say(("the run has ended: it reads no more answers", "yellow"), err=True)
             if not server.is_local:
                 say(("everybody who reaches this machine can answer", "yellow"), err=True)
             try:

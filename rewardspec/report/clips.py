@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +14,9 @@ import gymnasium as gym
 import numpy as np
 
 from rewardspec.environments import make_environment
-from rewardspec.errors import LearningError, Problem, UnsupportedError
+from rewardspec.errors import LearningError, Problem, UnsupportedError, missing_extra
 from rewardspec.learning.answers import Clip, Question, read_recipes
 from rewardspec.learning.playing import Recipe
-from rewardspec.report.page import picture_url
 from rewardspec.report.recording import Picture, crop
 from rewardspec.training.environments import MINIHACK_KEYS, NETHACK
 
@@ -96,7 +97,7 @@ class Clips:
         env = make_environment(self._id, **arguments)
         try:
             obs, _ = env.reset(seed=0)
-            picture_url(_picture(env, obs))
+            frame_url(_picture(env, obs))
         except UnsupportedError:
             env.close()  # type: ignore[no-untyped-call]
             raise
@@ -141,7 +142,7 @@ class Clips:
         left = self._play(question, question.left, found[0])
         right = self._play(question, question.right, found[1])
         pictures = [picture for picture in crop([*left, *right]) if picture is not None]
-        urls = [picture_url(_smaller(picture)) for picture in pictures]
+        urls = [frame_url(picture) for picture in pictures]
         pace = min(float(self._env.metadata.get("render_fps") or PACE), len(left) / LEAST_SECONDS)
         return Shown(tuple(urls[: len(left)]), tuple(urls[len(left) :]), pace)
 
@@ -182,15 +183,27 @@ def _picture(env: gym.Env[Any, Any], obs: Any) -> Picture:
     return np.asarray(shown[..., :3], np.uint8).copy()
 
 
-def _smaller(picture: Picture) -> Picture:
-    """Return a picture of at most `WIDEST` points a side."""
-    if max(picture.shape[:2]) <= WIDEST:
-        return picture
-    from PIL import Image  # it is there: `picture_url` has made a picture before
+def frame_url(picture: Picture) -> str:
+    """Return a picture of a clip as a `data:` URL, of at most `WIDEST` points a side.
 
+    Quick before small: somebody waits for it. Few colours become PNG, many become JPEG.
+
+    Raises:
+        MissingExtraError: pillow is not installed.
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise missing_extra("pillow", "report", "pictures in a page") from error
     image = Image.fromarray(np.ascontiguousarray(picture))
-    image.thumbnail((WIDEST, WIDEST))
-    return np.asarray(image)
+    image.thumbnail((WIDEST, WIDEST), Image.Resampling.BILINEAR)
+    kind = "jpeg" if image.getcolors(256) is None else "png"
+    file = io.BytesIO()
+    if kind == "png":
+        image.save(file, kind, compress_level=3)
+    else:
+        image.save(file, kind, quality=90)
+    return f"data:image/{kind};base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def _no_pictures(message: str) -> UnsupportedError:

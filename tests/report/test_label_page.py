@@ -17,10 +17,10 @@ import pytest
 from rewardspec.environments import make_environment
 from rewardspec.errors import LearningError, RewardSpecError, UnsupportedError
 from rewardspec.learning.answers import add_answer, read_answers, read_questions, read_recipes
+from rewardspec.report.clips import frame_url
 from rewardspec.report.label_desk import Desk, UnknownQuestionError
 from rewardspec.report.label_page import label_page
 from rewardspec.report.label_server import LabelServer, serve
-from rewardspec.report.page import picture_url
 from tests.learning.people import UPRIGHT, Run
 from tests.report.browser import Browser, chromium
 
@@ -279,17 +279,9 @@ def test_clips_show_the_steps_that_were_stored(desk: Desk, folder: Path) -> None
             env.step(int(action[0]))
             pictures.append(env.render())
         assert len(urls) == clip.steps + 1
-        first, last = (picture_url(_small(pictures[i])) for i in (clip.start, -1))
+        first, last = (frame_url(pictures[i]) for i in (clip.start, -1))
         assert (urls[0], urls[-1]) == (first, last)
     env.close()  # type: ignore[no-untyped-call]
-
-
-def _small(picture: Any) -> Any:
-    from PIL import Image
-
-    image = Image.fromarray(np.asarray(picture))
-    image.thumbnail((480, 480))
-    return np.asarray(image)
 
 
 class Moody(gym.Env[Any, Any]):
