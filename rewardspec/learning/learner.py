@@ -40,6 +40,9 @@ Floats = npt.NDArray[np.float32]
 STATE = "learner.npz"
 """Name of the file, in a checkpoint, of all that a learner needs besides its models."""
 
+TRIES = 3
+"""How often a refresh draws pairs until one is decided."""
+
 SETTLED_ON = 20_000
 """Stored steps, the latest, over which outputs are standardised."""
 
@@ -277,7 +280,11 @@ class RewardLearner:
             if getattr(settings, "statistic", "") == "regret" and values is not None
             else None
         )
-        drawn = self._sources[name].draw(self.store, self._rng, gains)
+        source = self._sources[name]
+        for _ in range(TRIES):
+            drawn = source.draw(self.store, self._rng, gains)
+            if len(drawn.pairs) or not drawn.facts.get("drawn") or isinstance(source, ByPeople):
+                break
         self._refreshed[name] += 1
         report: dict[str, Any] = {
             "steps": steps,
@@ -286,7 +293,7 @@ class RewardLearner:
             **drawn.facts,
         }
         if not len(drawn.pairs):
-            if settings.when_tied == "stop" and not isinstance(self._sources[name], ByPeople):
+            if settings.when_tied == "stop" and not isinstance(source, ByPeople):
                 raise self._all_tied(columns, settings, drawn.facts)
             return report | {"pairs": 0}
         if not model.is_fitted:
@@ -300,7 +307,8 @@ class RewardLearner:
             "Make a margin smaller, or add a factor that tells such segments apart.",
             "`when_tied: keep` goes on with the last model.",
         )
-        message = f"no pair of '{columns.learned.name}' was decided: of {facts.get('drawn', 0):.0f} drawn all were tied"
+        number = f"{facts.get('drawn', 0):.0f} pairs"
+        message = f"'{columns.learned.name}' drew {number} {TRIES} times, and all were tied: none can teach anything"
         if not facts.get("drawn"):
             message = (
                 f"'{columns.learned.name}' found no segment of {settings.segment} steps in what is stored"
