@@ -100,8 +100,8 @@ MUTANTS = [
     ),
     (
         ARRAY,
-        "old if i in kept else lib.where(mask, new, old)",
-        "old if i in kept else lib.where(mask, old, new)",
+        "old if i in kept else lib.where(_spread(mask, old), new, old)",
+        "old if i in kept else lib.where(_spread(mask, old), old, new)",
         "reset takes the wrong environments",
     ),
     (
@@ -112,11 +112,18 @@ MUTANTS = [
     ),
     (
         ARRAY,
-        "new if i in run_scope else lib.where(active, new, old)",
+        "new if i in run_scope else lib.where(_spread(active, new), new, old)",
         "new",
         "an environment that is not active moves on",
     ),
     (ARRAY, "if end.how == how:", "if True:", "an end that truncates terminates"),
+    (ARRAY, "if grown.first is not None:", "if False:", "what is there before the first step is new"),
+    (
+        ARRAY,
+        "state[len(state) - len(sets) :]",
+        "self.init()[len(state) - len(sets) :]",
+        "a set forgets its items",
+    ),
     (ARRAY, '"after" if after else "before"', '"before"', "tables read the state before the step"),
     (ARRAY, "hit, columns[2], target", "hit, columns[3], target", "an edge leads to its output's number"),
     (NUMPY, '"le": np.less_equal', '"le": np.less', "a comparison leaves equality out"),
