@@ -57,7 +57,8 @@ def curvature(objective: Callable[[Tensor], Tensor], theta: Tensor) -> Times:
         >>> times(torch.tensor([1.0, 1.0]))
         tensor([-12., -48.])
     """
-    _, back = vjp(grad(objective), theta)  # H is symmetric: v^T H is as good, and what is passed forward is kept
+    # H is symmetric: v^T H is as good, and what is passed forward is kept.
+    _, back = vjp(grad(objective), theta)
 
     def times(v: Tensor) -> Tensor:
         product: Tensor = back(v)[0]

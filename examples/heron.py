@@ -25,9 +25,13 @@ reward:
 STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 4_096
 
 learner = rewardspec.RewardLearner(SPEC, seed=0)
-model = PPO("MlpPolicy", learner.wrap(gymnasium.make("CartPole-v1")), gamma=0.99, n_steps=512, seed=0, device="cpu")
+model = PPO(
+    "MlpPolicy", learner.wrap(gymnasium.make("CartPole-v1")), gamma=0.99, n_steps=512, seed=0, device="cpu"
+)
 model.learn(STEPS, callback=learner.callback())
 
 for report in learner.reports:
     share = report["held_out_accuracy"]
-    print(f"after {report['steps']:5} steps: {share:.0%} of held-out pairs ordered as the ranking orders them")
+    print(
+        f"after {report['steps']:5} steps: {share:.0%} of held-out pairs ordered as the ranking orders them"
+    )

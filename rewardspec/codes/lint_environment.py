@@ -93,8 +93,8 @@ reward:
         "info",
     ),
     "factor-never-changed": Explanation(
-        "A factor of a ranking had one value on all steps of random episodes. Until it changes it tells no two segments "
-        "apart, and the other factors decide alone; a goal that random actions never reach is such a factor.",
+        "A factor of a ranking had one value on all steps of random episodes. Until it changes it tells no two "
+        "segments apart, and the other factors decide alone; a goal that random actions never reach is such a factor.",
         """\
 env: {id: CartPole-v1}
 reward:

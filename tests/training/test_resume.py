@@ -115,7 +115,9 @@ def weights(run: RunFolder) -> dict[str, torch.Tensor]:
     return dict(model.policy.state_dict())
 
 
-@pytest.mark.parametrize(("algo", "text", "steps", "n_envs"), RUNS, ids=[f"{run[0]}-{loads(run[1]).name}" for run in RUNS])
+@pytest.mark.parametrize(
+    ("algo", "text", "steps", "n_envs"), RUNS, ids=[f"{run[0]}-{loads(run[1]).name}" for run in RUNS]
+)
 def test_a_resumed_run_is_the_run_that_was_never_stopped(
     tmp_path: Path, algo: str, text: str, steps: int, n_envs: int
 ) -> None:
