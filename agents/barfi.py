@@ -128,6 +128,8 @@ class Args:
     """Least observation, to scale by; the space's own when not given."""
     high: tuple[float, ...] = ()
     """Greatest observation."""
+    centred: bool = False
+    """Whether the outer loop subtracts what the other episodes of its batch came to."""
     optimiser: Literal["rmsprop", "adam"] = "rmsprop"
     learning_rate: float = 1e-3
     """Of the policy."""
@@ -382,6 +384,9 @@ class Barfi:
     def _primary(self, theta: Tensor, x: Tensor, batch: Batch) -> Tensor:
         """Return J(theta) of one learner: the primary return, without the entropy."""
         returns = rewards_to_go(batch["primary"] * batch["mask"], self.gamma)
+        if self.args.centred and len(returns) > 1:
+            # What the other episodes came to from the same step on: it changes no expectation, and less is noise.
+            returns = returns - (returns.sum(0) - returns) / (len(returns) - 1)
         return policy_objective(self.policy, theta, x, batch, returns, 0.0)
 
     def _priced(self, outer: dict[str, Tensor]) -> Tensor:
