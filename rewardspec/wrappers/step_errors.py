@@ -120,6 +120,13 @@ def check_field(field: ir.Field, transition: Transition, step: int) -> Problem |
     try:
         value = oracle.read_field(field, transition)
         numbers = np.asarray(value, dtype=np.float64)
+    except OverflowError:  # whole numbers of Python have no greatest
+        return Problem(
+            "unreadable-transition",
+            f"{show_field(field)} is too large for a float at step {step}",
+            field.place,
+            ("A reward is computed in floats: let the environment tell a smaller number.",),
+        )
     except (KeyError, IndexError, TypeError, ValueError):
         source = transition.info if field.root == "info" else getattr(transition, field.root)
         has = list_names(str(key) for key in source) if isinstance(source, Mapping) else type(source).__name__

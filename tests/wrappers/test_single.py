@@ -247,6 +247,19 @@ def test_nan_and_infinity_never_leave() -> None:
     assert max(env.step(1)[1] for _ in range(9)) == 1.0
 
 
+@pytest.mark.parametrize("detail", [False, True])
+def test_a_whole_number_too_large_for_a_float_is_told_with_its_place(detail: bool) -> None:
+    class Counts(Walk):
+        def step(self, action: Any) -> Any:
+            *others, info = super().step(action)
+            return *others, {**info, "count": 10**400}
+
+    env = wrap(Counts(), loads("reward: 0.5 * info.count"), detail=detail)
+    env.reset(seed=0)
+    with pytest.raises(MismatchError, match=r"info\.count is too large for a float at step 0"):
+        env.step(1)
+
+
 @pytest.mark.parametrize(
     "label, code",
     [
