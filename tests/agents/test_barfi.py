@@ -177,6 +177,22 @@ def test_every_way_of_looking_through_the_policy_lowers_the_lure(bandit: Path, s
     assert primary > 1.0 > lure
 
 
+def test_centred_returns_say_nothing_where_all_episodes_are_worth_the_same(bandit: Path) -> None:
+    """Without, equal returns are a gradient all the same: of noise."""
+    batch = {"action": torch.tensor([[0], [1], [1]]), "mask": torch.ones(3, 1)}
+    x, theta = torch.ones(3, 1, 1), torch.tensor([0.2, 0.0])
+
+    def slope(centred: bool, primary: list[float]) -> Tensor:
+        given = args(bandit, centred=centred)
+        agent = Barfi(given, read_tasks(given.spec, None))
+        whole = {**batch, "primary": torch.tensor(primary)[:, None]}
+        found: Tensor = torch.func.grad(lambda w: agent._primary(w, x, whole))(theta)
+        return found
+
+    assert slope(True, [5.0, 5.0, 5.0]).abs().max() == 0 < slope(False, [5.0, 5.0, 5.0]).abs().max()
+    assert slope(True, [0.0, 1.0, 1.0])[1] > 0
+
+
 def test_learners_side_by_side_differ_and_repeat_themselves(bandit: Path) -> None:
     def weights() -> Tensor:
         given = args(bandit)
