@@ -83,7 +83,7 @@ class Fitting(Model):
     )
     flip_doubtful: Annotated[Number, Field(ge=0, lt=0.5)] = Field(
         0.0,
-        description="Share of the pairs, those that the ensemble disputes most, whose labels are turned over.",
+        description="Greatest share of the pairs, those the ensemble contradicts most, whose labels are turned over.",
     )
     adaptive_margin: Truth = Field(
         False,

@@ -5,14 +5,20 @@ what is given with it (values at its ends, for the regret model).
 
 Sources: Christiano et al. (NeurIPS 2017) for the model; smoothing, flips and adaptive margins: "Secrets of RLHF II"
 (Wang et al. 2024), `-log sigmoid(difference - margin)` with the margin that an ensemble gave before; centring:
-eta * (sum of the pair's scores)^2, as TRL has it.
+eta * (sum of the pair's scores)^2, as TRL has it. Two deviations: only labels that the ensemble's mean contradicts are
+turned over, where the paper turns over a fixed share, and margins below 0 count as 0.
+
+What is reported is told by the labels as they were given, neither turned over nor smoothed: by the others the model
+would be judged by its own opinion. When to stop is told by the treated ones of the pairs held out: wrong labels would
+stop a fit that is sure of the right ones. Which pairs are held out follows from what they hold, so that one that comes
+again at a later refresh, when the weights go on from where they are, is not fitted in one and judged in the other.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+import zlib
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +31,9 @@ Floats = npt.NDArray[np.float32]
 
 BINS = 10
 """Bins of predicted probability over which calibration is judged."""
+
+BLOCK = 65_536
+"""Steps that are judged at a time, so that many pairs need no more memory than few."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ class FitReport:
     Attributes:
         pairs: Pairs fitted, those held out included.
         epochs: Passes made.
-        loss: Bradley-Terry loss on the pairs fitted, mean of the members.
+        loss: Bradley-Terry loss on the pairs fitted, mean of the members, by the labels as given.
         held_out_loss: Likewise on those held out.
         accuracy: Share of decided pairs on which the members' mean agrees with the label, among those fitted.
         held_out_accuracy: Likewise among those held out.
@@ -79,6 +88,17 @@ class FitReport:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class _Data:
+    """Pairs as tensors: `[N, L, D]` sides, `[N]` offsets, labels and margins."""
+
+    a: torch.Tensor
+    b: torch.Tensor
+    offset: torch.Tensor
+    label: torch.Tensor
+    margin: torch.Tensor | None = None
+
+
 def fit(model: Ensemble, pairs: Pairs, options: Fitting, rng: np.random.Generator) -> FitReport:
     """Fit an ensemble to pairs, from the weights that it has.
 
@@ -86,23 +106,19 @@ def fit(model: Ensemble, pairs: Pairs, options: Fitting, rng: np.random.Generato
         model: The ensemble; it is changed.
         pairs: At least one.
         options: How.
-        rng: What splits and shuffles.
+        rng: What shuffles.
     """
-    label, margin, flipped = _prepared(model, pairs, options)
-    a, b = torch.from_numpy(pairs.a), torch.from_numpy(pairs.b)
-    offset = torch.zeros(len(pairs)) if pairs.offset is None else torch.from_numpy(pairs.offset)
-    order = rng.permutation(len(pairs))
-    judging = order[: int(len(pairs) * options.held_out)]
-    fitted = order[len(judging) :]
+    given = _tensors(pairs)
+    judging, fitted = _parts(pairs, options.held_out)
+    treated, flipped = _treated(model, given, options)
     optimiser = torch.optim.Adam(model.weights, lr=options.learning_rate, weight_decay=options.weight_decay)
     best, best_weights, since, epochs = math.inf, None, 0, 0
     for _ in range(options.epochs):
-        _pass(model, (a, b, offset, label, margin), fitted, options, optimiser, rng)
+        _pass(model, treated, fitted, options, optimiser, rng)
         epochs += 1
         if not len(judging):
             continue
-        with torch.no_grad():
-            held = float(_losses(model, (a, b, offset, label, None), judging).mean())
+        held = float(_judged(model, replace(treated, margin=None), judging)[1].mean())
         if held < best - 1e-6:
             best, since = held, 0
             best_weights = [weight.detach().clone() for weight in model.weights]
@@ -114,38 +130,52 @@ def fit(model: Ensemble, pairs: Pairs, options: Fitting, rng: np.random.Generato
         with torch.no_grad():
             for weight, kept in zip(model.weights, best_weights, strict=True):
                 weight.copy_(kept)
-    return _report(model, (a, b, offset, label, None), fitted, judging, epochs, flipped)
+    return _report(model, given, fitted, judging, epochs, flipped)
 
 
-def _prepared(
-    model: Ensemble, pairs: Pairs, options: Fitting
-) -> tuple[torch.Tensor, torch.Tensor | None, int]:
-    """Return labels turned over and smoothed as asked, and margins: both by what the model said until now."""
-    label = torch.from_numpy(pairs.label.astype(np.float32))
-    margin, flipped = None, 0
+def _tensors(pairs: Pairs) -> _Data:
+    offset = np.zeros(len(pairs), np.float32) if pairs.offset is None else pairs.offset
+    sides = (torch.from_numpy(side.astype(np.float32, copy=False)) for side in (pairs.a, pairs.b, offset))
+    a, b, added = sides
+    return _Data(a, b, added, torch.from_numpy(pairs.label.astype(np.float32)))
+
+
+def _parts(pairs: Pairs, held_out: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the rows of the pairs that only judge and of those that are fitted, by what the pairs hold."""
+    digests = [
+        (zlib.crc32(a.tobytes()) + zlib.crc32(b.tobytes())) & 0xFFFFFFFF
+        for a, b in zip(pairs.a, pairs.b, strict=True)
+    ]
+    order = np.argsort(np.array(digests, np.int64), kind="stable")
+    number = int(len(pairs) * held_out)
+    return np.sort(order[:number]), np.sort(order[number:])
+
+
+def _treated(model: Ensemble, data: _Data, options: Fitting) -> tuple[_Data, int]:
+    """Return the pairs with labels turned over and smoothed as asked, and margins; and how many were turned over.
+
+    What is doubtful, and by how much a pair is told apart, is what the model said until now.
+    """
+    label, margin, flipped = data.label.clone(), None, 0
     if model.is_fitted and (options.flip_doubtful or options.adaptive_margin):
-        offset = torch.zeros(len(pairs)) if pairs.offset is None else torch.from_numpy(pairs.offset)
-        everything = np.arange(len(pairs))
-        with torch.no_grad():
-            found = _differences(
-                model, torch.from_numpy(pairs.a), torch.from_numpy(pairs.b), offset, everything
-            )
+        found = _judged(model, data, np.arange(len(label)))[0]
         strength = found.mean(0) * (2 * label - 1)  # how strongly the ensemble agrees with the label
         if options.flip_doubtful:
-            flipped = int(len(pairs) * options.flip_doubtful)
-            doubtful = strength.argsort()[:flipped]
+            doubtful = strength.argsort()[: int(len(label) * options.flip_doubtful)]
+            doubtful = doubtful[strength[doubtful] < 0]
+            flipped = len(doubtful)
             label[doubtful] = 1 - label[doubtful]
             strength[doubtful] = -strength[doubtful]
         if options.adaptive_margin:
             margin = strength.clamp(min=0)
     if options.smoothing:
         label = label + options.smoothing * (1 - 2 * label)
-    return label, margin, flipped
+    return replace(data, label=label, margin=margin), flipped
 
 
 def _pass(
     model: Ensemble,
-    data: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None],
+    data: _Data,
     rows: npt.NDArray[np.int64],
     options: Fitting,
     optimiser: torch.optim.Optimizer,
@@ -156,75 +186,61 @@ def _pass(
     orders = np.stack([rng.permutation(rows) for _ in range(members)])
     for start in range(0, len(rows), options.batch_size):
         which = orders[:, start : start + options.batch_size]
-        loss = _losses(model, data, which, options.centring).mean(1).sum()
+        loss = _losses(model, data, which, options.centring)[1].mean(1).sum()
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimiser.step()
 
 
-def _differences(
-    model: Ensemble, a: torch.Tensor, b: torch.Tensor, offset: torch.Tensor, which: Any, sums: bool = False
-) -> Any:
-    """Return `[M, n]` statistics of a minus those of b, and their sums when asked for; `which` is `[n]` or `[M, n]`."""
-    index = torch.from_numpy(which)
-    length = a.shape[1]
+def _losses(
+    model: Ensemble, data: _Data, which: npt.NDArray[np.int64], centring: float = 0.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return `[M, n]` differences of the statistics and losses of pairs; `which` is `[n]` or `[M, n]`."""
+    index, length = torch.from_numpy(which), data.a.shape[1]
 
     def statistic(side: torch.Tensor) -> torch.Tensor:
-        rows = side[index]
-        scores = model.scores(rows.flatten(-3, -2))
+        scores = model.scores(side[index].flatten(-3, -2))
         return scores.reshape(*scores.shape[:-1], -1, length).sum(-1)
 
-    of_a, of_b = statistic(a), statistic(b)
-    difference = of_a - of_b + offset[index]
-    return (difference, of_a + of_b) if sums else difference
-
-
-def _losses(
-    model: Ensemble,
-    data: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None],
-    which: Any,
-    centring: float = 0.0,
-) -> torch.Tensor:
-    """Return `[M, n]` losses of pairs."""
-    a, b, offset, label, margin = data
-    difference, sums = _differences(model, a, b, offset, which, sums=True)
-    index = torch.from_numpy(which)
-    target = label[index]
-    if margin is not None:
-        difference = difference - margin[index] * torch.sign(2 * target - 1)
+    of_a, of_b = statistic(data.a), statistic(data.b)
+    difference = of_a - of_b + data.offset[index]
+    target = data.label[index]
+    told = difference if data.margin is None else difference - data.margin[index] * torch.sign(2 * target - 1)
     losses = torch.nn.functional.binary_cross_entropy_with_logits(
-        difference, target.expand_as(difference), reduction="none"
+        told, target.expand_as(told), reduction="none"
     )
-    total: torch.Tensor = losses + centring * sums.square() if centring else losses
-    return total
+    return difference, losses + centring * (of_a + of_b).square() if centring else losses
+
+
+def _judged(model: Ensemble, data: _Data, rows: npt.NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what `_losses` does for `[n]` rows, without gradients and in blocks."""
+    size = max(BLOCK // (data.a.shape[1] * model.form.ensemble), 1)
+    with torch.no_grad():
+        found = [_losses(model, data, rows[i : i + size]) for i in range(0, max(len(rows), 1), size)]
+    differences, losses = zip(*found, strict=True)
+    return torch.cat(differences, 1), torch.cat(losses, 1)
 
 
 def _report(
     model: Ensemble,
-    data: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, None],
+    given: _Data,
     fitted: npt.NDArray[np.int64],
     judging: npt.NDArray[np.int64],
     epochs: int,
     flipped: int,
 ) -> FitReport:
-    a, b, offset, label, _ = data
-    with torch.no_grad():
-        found = {
-            name: _differences(model, a, b, offset, rows) for name, rows in (("f", fitted), ("j", judging))
-        }
-        losses = {name: _losses(model, data, rows).mean() for name, rows in (("f", fitted), ("j", judging))}
-    held = bool(len(judging))
+    held, label = bool(len(judging)), given.label
+    of_fitted, loss = _judged(model, given, fitted)
+    of_held, held_loss = _judged(model, given, judging)
     return FitReport(
         pairs=len(label),
         epochs=epochs,
-        loss=float(losses["f"]),
-        held_out_loss=float(losses["j"]) if held else None,
-        accuracy=_accuracy(found["f"].mean(0), label[fitted]),
-        held_out_accuracy=_accuracy(found["j"].mean(0), label[judging]) if held else None,
-        calibration_error=calibration_error(torch.sigmoid(found["j"]).mean(0).numpy(), label[judging].numpy())
-        if held
-        else None,
-        disagreement=float(found["f"].std(0, correction=0).mean()),
+        loss=float(loss.mean()),
+        held_out_loss=float(held_loss.mean()) if held else None,
+        accuracy=_accuracy(of_fitted.mean(0), label[fitted]),
+        held_out_accuracy=_accuracy(of_held.mean(0), label[judging]),
+        calibration_error=calibration_error(torch.sigmoid(of_held).mean(0).numpy(), label[judging].numpy()),
+        disagreement=float(of_fitted.std(0, correction=0).mean()),
         flipped=flipped,
     )
 
@@ -253,11 +269,9 @@ def calibration_error(predicted: npt.NDArray[np.floating], label: npt.NDArray[np
     return round(float(error), 6)
 
 
-def held_losses(model: Ensemble, pairs: Pairs) -> npt.NDArray[np.float64]:
-    """Return `[M]` mean losses of the members on pairs."""
-    offset = torch.zeros(len(pairs)) if pairs.offset is None else torch.from_numpy(pairs.offset)
-    label = torch.from_numpy(pairs.label.astype(np.float32))
-    data = (torch.from_numpy(pairs.a), torch.from_numpy(pairs.b), offset, label, None)
-    with torch.no_grad():
-        losses: npt.NDArray[np.float64] = _losses(model, data, np.arange(len(pairs))).mean(1).double().numpy()
-    return losses
+def held_losses(model: Ensemble, pairs: Pairs, held_out: float = 0.0) -> npt.NDArray[np.float64]:
+    """Return `[M]` mean losses of the members on the pairs that `fit` holds out; on all where it holds none out."""
+    judging, fitted = _parts(pairs, held_out)
+    losses = _judged(model, _tensors(pairs), judging if len(judging) else fitted)[1]
+    found: npt.NDArray[np.float64] = losses.mean(1).double().numpy()
+    return found

@@ -299,7 +299,8 @@ class RewardLearner:
         if not model.is_fitted:
             model.see(self.store.latest(SETTLED_ON)[:, columns.inputs])
         told = fit(model, drawn.pairs, settings.fit, self._rng)
-        model.settle(self.store.latest(SETTLED_ON)[:, columns.inputs], held_losses(model, drawn.pairs))
+        losses = held_losses(model, drawn.pairs, settings.fit.held_out)
+        model.settle(self.store.latest(SETTLED_ON)[:, columns.inputs], losses)
         return report | told.to_data()
 
     def _all_tied(self, columns: Columns, settings: Refreshing, facts: Mapping[str, float]) -> LearningError:
