@@ -29,6 +29,10 @@ MODELS = "learned.npz"
 LEAST_SPREAD = 1e-6
 """Spread below which an input or an output counts as constant, and is only centred."""
 
+NEWEST = 0.1
+"""Share of the steps that members are settled on, the newest, over which the worst one is found: over all of them
+standardised members have the same mean."""
+
 BLOCK = 16_384
 """Steps that are asked at a time: more need memory and are no faster."""
 
@@ -45,7 +49,7 @@ class Ensemble:
         weights: `[M, in, out]` and `[M, 1, out]` in turn, torch parameters.
         is_fitted: False before the first refresh: it says 0 then.
         nominal: The member with the least held-out loss.
-        worst: The member with the least mean over the stored steps.
+        worst: The member with the least mean over the newest of the stored steps.
     """
 
     def __init__(self, form: RewardModel, width: int, seed: int) -> None:
@@ -137,7 +141,7 @@ class Ensemble:
         self.spread = np.where(spread < LEAST_SPREAD, 1.0, spread).astype(np.float32)
 
     def settle(self, inputs: Floats, losses: npt.NDArray[np.float64]) -> None:
-        """Take each member's scale from `[N, D]` stored steps, and who is nominal from `[M]` losses."""
+        """Take each member's scale from `[N, D]` stored steps, oldest first, and who is nominal from `[M]` losses."""
         self._fast = None
         self.mean[:], self.scale[:] = 0.0, 1.0
         scores = self.members(inputs)
@@ -146,7 +150,8 @@ class Ensemble:
             spread = scores.std(1)
             self.scale = np.where(spread < LEAST_SPREAD, 1.0, spread).astype(np.float32)
         self.nominal = int(np.argmin(losses))
-        self.worst = int(np.argmin(((scores - self.mean[:, None]) / self.scale[:, None]).mean(1)))
+        newest = scores[:, -max(int(scores.shape[1] * NEWEST), 1) :]
+        self.worst = int(np.argmin(((newest - self.mean[:, None]) / self.scale[:, None]).mean(1)))
         self.is_fitted = True
 
     # -- plain data --------------------------------------------------------------------------------
@@ -164,20 +169,32 @@ class Ensemble:
         Raises:
             LearningError: `broken-model` when they are of another form.
         """
+        own, found = self.to_arrays(), {}
         try:
-            for i, weight in enumerate(self.weights):
-                given = np.asarray(arrays[f"weight_{i}"], np.float32)
-                if given.shape != tuple(weight.shape):
-                    raise ValueError(f"layer {i // 2} has the shape {given.shape}, not {tuple(weight.shape)}")
-                with torch.no_grad():
-                    weight.copy_(torch.from_numpy(given))
-            for name in ("centre", "spread", "mean", "scale"):
-                getattr(self, name)[...] = arrays[name]
-            self.nominal, self.worst, fitted = (int(value) for value in arrays["chosen"])
-        except (KeyError, ValueError) as error:
+            if set(arrays) != set(own):
+                raise ValueError(f"it holds {_names(arrays)}, not {_names(own)}")
+            for name, mine in own.items():
+                found[name] = given = np.asarray(arrays[name], mine.dtype)
+                if given.shape != mine.shape:
+                    raise ValueError(f"{name} has the shape {given.shape}, not {mine.shape}")
+                if not np.isfinite(given).all():
+                    raise ValueError(f"{name} holds numbers that are not finite")
+            nominal, worst, fitted = (int(value) for value in found["chosen"])
+            if not 0 <= min(nominal, worst) <= max(nominal, worst) < self.form.ensemble:
+                raise ValueError(f"it names members {nominal} and {worst} of {self.form.ensemble}")
+        except (TypeError, ValueError) as error:
             message = f"the saved reward model is not of this spec's form: {error}"
             raise LearningError(Problem("broken-model", message)) from error
-        self.is_fitted, self._fast = bool(fitted), None
+        with torch.no_grad():
+            for i, weight in enumerate(self.weights):
+                weight.copy_(torch.from_numpy(found[f"weight_{i}"]))
+        for name in ("centre", "spread", "mean", "scale"):
+            getattr(self, name)[...] = found[name]
+        self.nominal, self.worst, self.is_fitted, self._fast = nominal, worst, bool(fitted), None
+
+
+def _names(arrays: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(arrays)) or "nothing"
 
 
 def models_to_arrays(models: Mapping[str, Ensemble], digest: str) -> dict[str, npt.NDArray[Any]]:
