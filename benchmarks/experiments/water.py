@@ -187,8 +187,8 @@ AGENTS = {
 """What a setting's `agent` is, with its heading."""
 
 WHY = """\
-With SB3's DQN counterfactuals bring nothing clear; with ours they do. What probably matters is how fast values travel: a
-goal lies a hundred steps and more from the start, one-step targets bring its value back by about a step each time that
+With SB3's DQN counterfactuals bring nothing clear; with ours they do. What probably matters is how fast values travel:
+a goal lies a hundred steps and more from the start, one-step targets bring its value back by about a step each time that
 the target network moves, and SB3's moves every 500 steps. This was not taken apart: ours differs in outputs of their
 own for machine states, in a target that follows at 0.05 an update and in the learning rate (0.001), and these were
 chosen after short runs on task 4, seed 0, in which CRM did well, so that this cell is no independent evidence; plain
