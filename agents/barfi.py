@@ -67,7 +67,7 @@ from agents.device import (
 from agents.device_run import run_command, with_folder
 from agents.recording import recording
 from rewardspec.errors import Problem, UnsupportedError
-from rewardspec.learning.blends import FILE, LearnedBlend
+from rewardspec.training.blends import FILE, LearnedBlend
 from rewardspec.training.folder import write_whole
 
 BASELINES = ("sum", "primary", "potential")

@@ -28,7 +28,7 @@ def freeze(
       rewardspec freeze runs/maze > frozen.yaml
       rewardspec train frozen.yaml --algo ppo
     """  # noqa: D301 (\b keeps the lines of the example apart)
-    from rewardspec.learning.blends import freeze as frozen
+    from rewardspec.training.blends import freeze as frozen
 
     write(output, frozen(run, learner).to_yaml())
 
@@ -40,7 +40,7 @@ def has_blend(word: str) -> bool:
 
 def explain_blend(run: Path) -> None:
     """Say what a run has learned to trust, and draw it beside it."""
-    from rewardspec.learning.blends import describe, draw, read_blend
+    from rewardspec.training.blends import describe, draw, read_blend
 
     blend = read_blend(run)
     say(describe(blend))

@@ -23,7 +23,7 @@ from rewardspec import UnsupportedError, compile_spec, from_data, load
 from rewardspec.backends.oracle import run_episode
 from rewardspec.cli import app
 from rewardspec.errors import NonFiniteRewardError
-from rewardspec.learning.blends import describe, draw, freeze, read_blend
+from rewardspec.training.blends import describe, draw, freeze, read_blend
 from rewardspec.transition import Transition
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
