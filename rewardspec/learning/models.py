@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -32,6 +33,16 @@ LEAST_SPREAD = 1e-6
 NEWEST = 0.1
 """Share of the steps that members are settled on, the newest, over which the worst one is found: over all of them
 standardised members have the same mean."""
+
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, EOFError, TypeError, MemoryError),
+    *(
+        RuntimeError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ),  # RuntimeError: said to be encrypted, or packed in a strange way
+)
+"""What NumPy and zipfile raise for a file that is cut short, damaged or no archive of arrays."""
 
 BLOCK = 16_384
 """Steps that are asked at a time: more need memory and are no faster."""
@@ -244,6 +255,6 @@ def read_models(models: Mapping[str, Ensemble], digest: str, source: Path | byte
     try:
         with np.load(io.BytesIO(source) if isinstance(source, bytes) else source, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise LearningError(Problem("broken-model", f"{name} cannot be read: {error}")) from error
     models_from_arrays(models, digest, arrays, name)
