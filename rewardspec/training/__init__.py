@@ -5,4 +5,5 @@
 - `folder.py`, `checkpoint.py`: what is on disk, and how all that a run needs to go on gets there.
 - `recorder.py`, `display.py`: what is measured on the way, and how it is shown.
 - `loop.py`: `train`, `resume`, `load_agent`.
+- `blends.py`: what a run of BARFI has learned to trust, and the plain spec it freezes to.
 """
