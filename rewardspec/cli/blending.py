@@ -20,11 +20,10 @@ def freeze(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")
     ] = None,
 ) -> None:
-    """Write the blend that a run has learned as a plain spec, for any algorithm.
+    """Write what a run of BARFI has learned as a plain spec.
 
     \b
     Example:
-      python -m agents.barfi --spec maze.yaml --folder runs/maze
       rewardspec freeze runs/maze > frozen.yaml
       rewardspec train frozen.yaml --algo ppo
     """  # noqa: D301 (\b keeps the lines of the example apart)

@@ -127,7 +127,7 @@ def explain(
     ] = "",
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of that episode.")] = 0,
 ) -> None:
-    """Explain a code, or why each reward of an episode was paid, or which hints a run of BARFI has come to trust.
+    """Explain a code, an episode's rewards, or what a run trusts.
 
     An episode is a .jsonl file with one transition a line (obs, action, next_obs, reward, terminated,
     truncated, info, label: as far as the spec reads them), or an .npz file with an array of each. Without

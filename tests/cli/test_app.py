@@ -11,7 +11,20 @@ import pytest
 
 from tests.cli.conftest import Run
 
-COMMANDS = ("new", "check", "test", "show", "draw", "explain", "train", "watch", "label", "convert", "schema")
+COMMANDS = (
+    "new",
+    "check",
+    "test",
+    "show",
+    "draw",
+    "explain",
+    "train",
+    "watch",
+    "label",
+    "freeze",
+    "convert",
+    "schema",
+)
 ON_A_SPEC = ("check", "test", "show", "explain", "convert")
 
 
