@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rewardspec.errors import UnsupportedError as UnsupportedError
     from rewardspec.ir.program import Program as Program
     from rewardspec.learning.learner import RewardLearner as RewardLearner
+    from rewardspec.learning.learner import wrap_learned as wrap_learned
     from rewardspec.spec.model import Spec as Spec
     from rewardspec.transition import Outcome as Outcome
     from rewardspec.transition import Transition as Transition
@@ -55,6 +56,7 @@ _PUBLIC = {
     "make_vec": "rewardspec.wrappers.vector",
     "relabel": "rewardspec.wrappers.offline",
     "wrap": "rewardspec.wrappers.single",
+    "wrap_learned": "rewardspec.learning.learner",
     "wrap_tensor": "rewardspec.wrappers.tensor",
     "wrap_vector": "rewardspec.wrappers.vector",
 }

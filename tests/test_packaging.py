@@ -21,7 +21,7 @@ LAYERS = (
     ("lowering",),
     ("kinds", "operators"),
     ("vocabulary",),
-    ("dsl", "dsl_source", "dsl_sets"),
+    ("dsl", "dsl_terms", "dsl_learned", "dsl_source", "dsl_sets"),
     ("compiler",),
     ("backends",),
     ("wrappers", "environments"),

@@ -12,7 +12,7 @@ import gymnasium as gym
 from benchmarks.speed.method import Result, Settings, absent
 from rewardspec import RewardLearner, from_data
 from rewardspec.learning.callback import LearnedRewardCallback
-from rewardspec.wrappers.learned import LearnedRewardWrapper
+from rewardspec.learning.wrapper import LearnedRewardWrapper
 
 STEPS = 3_000
 """Environment steps of a run: with the first refresh at 1,000 and one every 1,000, three refreshes."""

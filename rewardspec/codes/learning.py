@@ -102,8 +102,8 @@ LEARNERS: dict[str, Explanation] = {
     ),
     "broken-model": Explanation(
         "A file of reward models cannot be read, has another form than the spec says, or belongs to another spec.",
-        ">>> rewardspec.wrap(env, 'changed.yaml', learned='runs/first')",
-        ">>> rewardspec.wrap(env, 'runs/first/spec.yaml', learned='runs/first')",
+        ">>> rewardspec.wrap_learned(env, 'changed.yaml', 'runs/first')",
+        ">>> rewardspec.wrap_learned(env, 'runs/first/spec.yaml', 'runs/first')",
     ),
     "broken-store": Explanation(
         "The stored steps of a run do not fit: their files were cut off, or belong to a run with other environments.",
@@ -112,8 +112,8 @@ LEARNERS: dict[str, Explanation] = {
     ),
     "no-models": Explanation(
         "The folder or file has no reward models: nothing was learned there, or the run is not finished.",
-        ">>> rewardspec.wrap(env, 'heron.yaml', learned='runs/empty')",
-        ">>> rewardspec.wrap(env, 'heron.yaml', learned='runs/first')",
+        ">>> rewardspec.wrap_learned(env, 'heron.yaml', 'runs/empty')",
+        ">>> rewardspec.wrap_learned(env, 'heron.yaml', 'runs/first')",
     ),
     "other-environment": Explanation(
         "The agent trains in environments that the learner did not wrap, so nobody tells it what happens there.",

@@ -29,7 +29,8 @@ from rewardspec.learning.models import (
     write_models,
 )
 from rewardspec.learning.trajectories import Segments, TrajectoryStore
-from rewardspec.wrappers.learned import LearnedRewardWrapper, learned_from
+from rewardspec.learning.wrapper import LearnedRewardWrapper, learned_from
+from rewardspec.wrappers.refusals import refuse_other
 from rewardspec.wrappers.single import SpecLike, as_program
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class RewardLearner:
             tenv: The environments, as `rewardspec.wrap_tensor` takes them.
             options: `device`, `dtype`, `label` and `observe`, likewise.
         """
-        from rewardspec.wrappers.learned_tensor import LearnedTensorWrapper
+        from rewardspec.learning.tensor_wrapper import LearnedTensorWrapper
 
         return LearnedTensorWrapper(tenv, self, **options)
 
@@ -372,7 +373,7 @@ class RewardLearner:
     # -- plain data --------------------------------------------------------------------------------------
 
     def save_models(self, target: str | Path | IO[bytes]) -> None:
-        """Write the reward models to an `.npz` file, for `rewardspec.wrap(env, spec, learned=path)`."""
+        """Write the reward models to an `.npz` file, for `rewardspec.wrap_learned(env, spec, path)`."""
         write_models(self.models, self.program.digest(), Path(target) if isinstance(target, str) else target)
 
     def load_models(self, source: str | Path | bytes) -> None:
@@ -445,7 +446,19 @@ class RewardLearner:
 def wrap_learned(
     env: gym.Env[Any, Any], spec: SpecLike, place: str | Path, **options: Any
 ) -> LearnedRewardWrapper:
-    """Return an environment that pays learned terms as a finished run has learned them; see `wrap`."""
+    """Return an environment that pays a spec with what a finished run has learned for it.
+
+    Args:
+        env: Any gymnasium environment that fits the spec.
+        spec: A spec with learned terms, a compiled program or the path of a YAML file.
+        place: The run folder, or the file of models (`learned.npz`).
+        options: `label`, `observe` and `detail`, as `rewardspec.wrap` takes them.
+
+    Raises:
+        UnsupportedError: `no-models`; `nothing-learned`.
+        LearningError: `broken-model` when the models are another spec's.
+    """
+    refuse_other(env)
     file = learned_from(place)
     learner = RewardLearner(spec)
     wrapped = learner.wrap(env, **options)

@@ -78,7 +78,7 @@ def refuse_learned(program: Program) -> None:
         hints = (
             "To train: `rewardspec train SPEC`, or `learner = rewardspec.RewardLearner(spec)`, `learner.wrap(env)` and "
             "`model.learn(..., callback=learner.callback())`.",
-            "To pay what was learned: `rewardspec.wrap(env, spec, learned=RUN)`.",
+            "To pay what was learned: `rewardspec.wrap_learned(env, spec, RUN)`.",
         )
         raise UnsupportedError(
             Problem(

@@ -58,7 +58,6 @@ def wrap(
     observe: Observe | None = None,
     detail: bool = False,
     backend: SingleBackend = "scalar",
-    learned: str | Path | None = None,
 ) -> RewardSpecWrapper:
     r"""Return the environment with the spec's reward in place of its own.
 
@@ -74,8 +73,6 @@ def wrap(
         backend: `scalar` is generated Python. `native` compiles the step with numba, once per program and machine, and
             costs a tenth of it; steps that read labels, `info`, or parts of Dict and Tuple spaces, and those with
             `detail`, stay with generated Python.
-        learned: For a spec with learned terms, the run folder in which they were learned, or its file of models: they
-            are paid as they were in the end. To learn them, see `RewardLearner`.
 
     Returns:
         The wrapped environment. On the last step of an episode `info["rewardspec"]["return"]` holds the total of each
@@ -96,11 +93,6 @@ def wrap(
         >>> 0.9 < env.step(0)[1] < 1.0
         True
     """
-    if learned is not None:
-        from rewardspec.learning.learner import wrap_learned
-
-        refuse_other(env)
-        return wrap_learned(env, spec, learned, label=label, observe=observe, detail=detail)
     return RewardSpecWrapper(env, spec, label=label, observe=observe, detail=detail, backend=backend)
 
 

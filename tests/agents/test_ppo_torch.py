@@ -340,7 +340,7 @@ def test_a_learned_reward_is_fitted_beside_the_agent_and_resumes_alike(tmp_path:
     assert len(agents[0].learner.reports) >= 2  # type: ignore[union-attr]
     again = replace(cut, resume=tmp_path / "cut")
     assert train_resident("ppo_torch", PPO, again) == whole
-    env = rewardspec.wrap(gymnasium.make("CartPole-v1"), tmp_path / "ranked.yaml", learned=tmp_path / "whole")
+    env = rewardspec.wrap_learned(gymnasium.make("CartPole-v1"), tmp_path / "ranked.yaml", tmp_path / "whole")
     env.reset(seed=0)
     assert env.step(0)[1] != 1
 

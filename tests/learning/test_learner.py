@@ -165,7 +165,7 @@ def test_what_was_learned_can_be_paid_without_a_learner(tmp_path: Path) -> None:
     learner.refresh(300)
     learner.save_models(tmp_path / "learned.npz")
     for place in (tmp_path, tmp_path / "learned.npz"):
-        env = rewardspec.wrap(cartpole(), spec(), learned=place)
+        env = rewardspec.wrap_learned(cartpole(), spec(), place)
         env.reset(seed=5)
         _, reward, _, _, info = env.step(0)
         assert reward == pytest.approx(0.5 + learner.pay(info["learned"].features[None])[0], abs=1e-5)

@@ -36,7 +36,7 @@ class LearnedStep(NamedTuple):
 
 
 class LearnedRewardWrapper(RewardSpecWrapper):
-    """Pays a spec with learned terms; make one with `RewardLearner.wrap`, or with `wrap(env, spec, learned=...)`.
+    """Pays a spec with learned terms; make one with `RewardLearner.wrap`, or with `wrap_learned(env, spec, ...)`.
 
     Every step's info has `learned`, a `LearnedStep`. What is reported at the end of an episode is what was paid, by
     the models as they were at each step, and under `info["rewardspec"]["measures"]` the mean of each number that is
