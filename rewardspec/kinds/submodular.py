@@ -401,4 +401,4 @@ _MAKERS: dict[str, Any] = {
     "diversity": _diversity,
 }
 
-KIND = Kind(Submodular, "coverage", lower)
+KIND = Kind(Submodular, "cells", lower)
