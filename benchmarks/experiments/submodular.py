@@ -187,8 +187,8 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         "- *natural*: the same estimate, stepped along the natural gradient (KL divergence 0.02 an update).",
         "- *ModPO*: the same agent, paid for each visit as if it were the first; measured by F.",
         "- *prefix weight*: how the released code weights an action: the value of the walk up to it, no baseline.",
-        "- *memory* sees a summary of what was visited besides; *SubPO-NM* every cell of the episode so far. Where they have"
-        " no column they were not measured.",
+        "- *memory* sees a summary of what was visited besides; *SubPO-NM* every cell of the episode so far. Where they"
+        " have no column they were not measured.",
         "- *greedy* takes the best next step, *beam* keeps the 1000 best walks of each length: both know the world.",
         "",
         "## Targets",
