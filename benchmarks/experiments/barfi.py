@@ -152,8 +152,8 @@ FINDINGS = """\
 - **"Better when the hint is good" is not seen on this maze.** The primary reward alone is learned within 150 episodes,
   and neither the sum nor BARFI is faster with the good hint; BARFI is slower at first.
 - On the cart-pole, with a controller that is turned round, BARFI is above the sum (which falls at once) and far below
-  the primary reward alone after 300 episodes: one ordering as claimed, one not. With the controller as it should be, and
-  on MountainCar, nothing was measured yet: `python -m benchmarks run barfi` goes on.
+  the primary reward alone after 300 episodes: one ordering as claimed, one not. With the controller as it should be,
+  and on MountainCar, nothing was measured yet: `python -m benchmarks run barfi` goes on.
 - A high learning rate settles before the outer loop begins: at 0.005 in place of 0.001 six of ten learners stayed below
   10 under the harmful hint for 2000 episodes (tried once, outside of this page's cells).
 """
