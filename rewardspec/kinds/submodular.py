@@ -181,7 +181,7 @@ class Submodular(Model):
     information: Process | None = Field(None, description="What visits tell about a Gaussian process.")
     entropy: Process | None = Field(None, description="Entropy of measurements of a Gaussian process.")
     diversity: Spread | None = Field(None, description="How unlike each other visits are.")
-    cells: Cells = Field(description="The ground set.")
+    cells: Cells = Field(description="The ground set, `cells`: what can be visited.")
     pay: Literal["gain", "alone"] = Field(
         "gain",
         description="What is paid: the gain, or what the cell is worth alone, again at every visit (the modular "

@@ -237,7 +237,7 @@ def test_what_is_no_set_function_is_told_with_its_place(function: str, cells: st
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("{coverage: {}}", "cells"),
+        ("{coverage: {}}", "The ground set, `cells`|the ground set, `cells`"),
         ("{cells: {counts: [3]}}", "exactly one set function"),
         ("{coverage: {}, facility: {reach: 1}, cells: {counts: [3]}}", "coverage and facility are two"),
         ("{coverage: {block: [[0]], members: [[0]]}, cells: {counts: [3]}}", "both say what a visit covers"),
