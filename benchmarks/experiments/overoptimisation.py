@@ -326,6 +326,9 @@ def interval(values: Floats) -> float:
     return float(2 * values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
+SAME = 1e-3
+"""Differences of gold up to this are none."""
+
 SHOWN = ("single", *ways("best of n"), "gold")
 
 
@@ -338,7 +341,8 @@ def _table(cells: Sequence[Cell], optimiser: str) -> list[str]:
             if not gold.size:
                 row.append("")
                 continue
-            row.append(f"{gold[:, -1].mean():.2f} ± {interval(gold[:, -1]):.2f} ({gold.mean(0).max():.2f})")
+            low, middle, high = np.quantile(gold[:, -1], (0.25, 0.5, 0.75))
+            row.append(f"{middle:.2f} [{low:.2f}, {high:.2f}]; {np.median(gold, 0).max():.2f}")
         lines.append(f"| {case} | {' | '.join(row)} |")
     return lines
 
@@ -365,7 +369,7 @@ def _laws(cells: Sequence[Cell]) -> list[str]:
             for by in ("single", "mean", "UWO"):
                 kl, _, gold = gathered(cells, optimiser, case, by)
                 if len(kl) > 3:
-                    alpha, beta, share = law(kl.tolist(), gold.mean(0).tolist(), optimiser)
+                    alpha, beta, share = law(kl.tolist(), np.median(gold, 0).tolist(), optimiser)
                     lines.append(f"| {optimiser}: {case} | {by} | {alpha:.2f} | {beta:.2f} | {share:.2f} |")
     return lines
 
@@ -374,14 +378,14 @@ PANELS = ("independent errors", "shared errors", "fitted, same pairs", "fitted, 
 
 
 def picture(place: Path, cells: Sequence[Cell]) -> None:
-    """Draw gold against KL, mean and two standard errors; dotted, what a single member believes to have gained."""
+    """Draw gold against KL, median and quartiles over seeds; dotted, the proxy that a single member sees."""
     import matplotlib
 
     matplotlib.use("Agg")
     matplotlib.rcParams["svg.hashsalt"] = "rewardspec"  # the same figures make the same file
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, 4, figsize=(13, 6), layout="constrained", sharex=True)
+    figure, axes = pyplot.subplots(2, 4, figsize=(13, 6), layout="constrained", sharex="row")
     for line, optimiser in zip(axes, OPTIMISERS, strict=True):
         for panel, case in zip(line, PANELS, strict=True):
             best = 1.0
@@ -389,11 +393,10 @@ def picture(place: Path, cells: Sequence[Cell]) -> None:
                 kl, proxy, gold = gathered(cells, optimiser, case, by)
                 if not gold.size:
                     continue
-                middle = gold.mean(0)
-                spread = np.array([interval(column) for column in gold.T])
+                low, middle, high = np.quantile(gold, (0.25, 0.5, 0.75), axis=0)
                 style = {"color": "0.6" if by == "gold" else f"C{colour}"}
                 panel.plot(kl, middle, label=by, **style)
-                panel.fill_between(kl, middle - spread, middle + spread, alpha=0.2, linewidth=0, **style)
+                panel.fill_between(kl, low, high, alpha=0.2, linewidth=0, **style)
                 if by == "single":
                     panel.plot(kl, np.median(proxy, 0), linestyle=":", label="single, proxy", **style)
                 best = max(best, float(middle.max()))
@@ -409,10 +412,22 @@ def picture(place: Path, cells: Sequence[Cell]) -> None:
     pyplot.close(figure)
 
 
+def surely(wins: int, losses: int) -> bool:
+    """Return whether a sign test of wins against losses is below 0.05 on both sides together.
+
+    Example:
+        >>> surely(15, 5), surely(14, 6)
+        (True, False)
+    """
+    number = wins + losses
+    tail = sum(math.comb(number, i) for i in range(min(wins, losses) + 1)) / 2**number
+    return 2 * tail < 0.05
+
+
 def _better(cells: Sequence[Cell]) -> list[str]:
-    """Return per case whether a combination ends above a single member by more than two standard errors of the pair."""
+    """Return per case which combinations end above a single member, by how many seeds."""
     lines = [
-        "| | better than a single member at the end | worse | no telling |",
+        "| | above a single member at the end | below it | no telling |",
         "| --- | --- | --- | --- |",
     ]
     for optimiser in OPTIMISERS:
@@ -424,9 +439,10 @@ def _better(cells: Sequence[Cell]) -> list[str]:
                 if not gold.size or len(single) != len(gold):
                     continue
                 gap = gold[:, -1] - single[:, -1]
-                sure = abs(gap.mean()) > interval(gap) and len(gap) > 1
-                told[int(np.sign(gap.mean())) * sure].append(by)
-            lines.append(f"| {optimiser}: {case} | {' | '.join('; '.join(told[i]) for i in (1, -1, 0))} |")
+                wins, losses = int((gap > SAME).sum()), int((gap < -SAME).sum())
+                sign = int(np.sign(wins - losses)) * surely(wins, losses)
+                told[sign].append(f"{by} {wins}:{losses}")
+            lines.append(f"| {optimiser}: {case} | {' | '.join(', '.join(told[i]) for i in (1, -1, 0))} |")
     return lines
 
 
@@ -468,7 +484,9 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
     ]
     for optimiser in OPTIMISERS:
         lines += [
-            f"## {optimiser.capitalize()}: gold at the end, ± two standard errors (greatest mean on the way)",
+            f"## {optimiser.capitalize()}: gold at the end",
+            "",
+            "Median [quartiles] over the seeds; greatest median on the way.",
             "",
             *_table(cells, optimiser),
             "",
@@ -476,21 +494,25 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
     lines += [
         "## Where it helps, and where it does not",
         "",
-        "Seed by seed, by more than two standard errors. Where errors are shared wholly, all members say the same, and"
-        " what is left between combinations is nothing.",
+        "Wins and losses, seed by seed, against the single member; told by a sign test at 0.05. Where errors are"
+        " shared wholly, members say the same, and no combination can help. Most of what a biased teacher teaches is"
+        " such an error: in the median every combination ends below where it began. Flips make labels better and"
+        " members alike: they help a single member and the mean under the gradient, and in best-of-n they take away"
+        " the disagreement that UWO looks at.",
         "",
         *_better(cells),
         "",
         "## Against an independent prototype",
         "",
-        "Best-of-n with independent errors; *there*: few seeds, measured for this project, not from this repository.",
+        "Best-of-n with independent errors, mean ± two standard errors; *there*: one run or few, measured for this"
+        " project, not from this repository.",
         "",
         *_against_seen(cells),
         "",
         "## The law",
         "",
         "Gao et al. write gold as d (alpha - beta d) for best-of-n and d (alpha - beta log d) for policy gradients, d"
-        " the root of KL. Fitted to the means; *explained* is the share of variance.",
+        " the root of KL. Fitted to the medians; *explained* is the share of variance.",
         "",
         *_laws(cells),
         "",
