@@ -282,6 +282,9 @@ def test_a_fit_ends_with_the_weights_that_did_best_on_what_was_held_out() -> Non
     held = Pairs(pairs.a[judging], pairs.b[judging], pairs.label[judging])
     assert report.held_out_loss == pytest.approx(held_losses(model, held).mean(), abs=1e-5)
     assert report.held_out_loss == pytest.approx(held_losses(model, pairs, 0.25).mean(), abs=1e-5)
+    shorter = ensemble(members=2, width=10, hidden=(64,))
+    best = fit(shorter, pairs, options(epochs=report.epochs - 2, held_out=0.25), np.random.default_rng(0))
+    assert best.held_out_loss == pytest.approx(report.held_out_loss, abs=1e-6), "two passes were for nothing"
     longer = ensemble(members=2, width=10, hidden=(64,))
     known = Pairs(pairs.a[rest], pairs.b[rest], pairs.label[rest])
     fit(longer, known, options(epochs=50, held_out=0), np.random.default_rng(0))
