@@ -313,6 +313,8 @@ SPANS = {
 
 def score(rows: Sequence[Row]) -> float:
     """Return where the last episodes lie between nothing learned and solved."""
+    if not rows:
+        return 0.0
     low, high = SPANS[rows[0]["env"]]
     value = (last_return(rows) - low) / (high - low)
     return min(max(value, 0.0), 1.0) if value == value else 0.0
