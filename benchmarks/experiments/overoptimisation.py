@@ -469,8 +469,8 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         f" {WORST}, the worst member of each candidate, or the one whose mean is least over all candidates, over the"
         " batch of an update in the gradient. *Single* is the first member; *gold* optimises the gold reward itself.",
         "",
-        "The toy's constants (curvature, tails, number of pairs) were chosen after a small trial, so that overoptimisation"
-        " shows; a first policy gradient, over a table of candidates, collapsed onto single ones and was replaced.",
+        "The toy's constants (curvature, tails, number of pairs) were chosen after a small trial, so that"
+        " overoptimisation shows; a first policy gradient, over a table of candidates, collapsed and was replaced.",
         "",
         "- *Errors* are added to gold: for best-of-n, heavy-tailed"
         " ones (Student t of 2 degrees) to a normal gold reward;"
