@@ -334,8 +334,8 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         f" {1 + 32 * SEARCH_STEPS / 50_000:.1f} times the steps of the others. All numbers are the environment's own"
         f" return: of the last {LAST} training episodes (exploration included), of all training episodes after the"
         " warm-up, and of the agent's deterministic actions over ten episodes, as trained and under changed dynamics."
-        " Median over seeds, least and greatest. On CartPole every step pays 1 besides the ranking and besides the single"
-        " factor: falling would be a way out of a reward that is as often below zero as above.",
+        " Median over seeds, least and greatest. On CartPole every step pays 1 besides the ranking and besides the"
+        " single factor: falling would be a way out of a reward that is as often below zero as above.",
         "",
     ]
     pictures = []
