@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import keyword
 import textwrap
@@ -67,7 +68,16 @@ def _term(term: Term) -> str:
         )
         fields = _keywords(_written(term.body, leave_out=main))
         return _call("rs.reward_machine", [fields[0], f"edges={edges}", *fields[1:], *tail])
-    return _call(f"rs.{term.kind}", _positional(_written(term.body), main) + tail)
+    first = () if _by_name(term.kind, main) else (main,)
+    return _call(f"rs.{term.kind}", _positional(_written(term.body), *first) + tail)
+
+
+def _by_name(kind: str, main: str) -> bool:
+    """Say whether the kind's builder takes its main field by name only."""
+    from rewardspec import dsl  # which imports this module
+
+    parameter = inspect.signature(getattr(dsl, kind)).parameters.get(main)
+    return parameter is not None and parameter.kind is inspect.Parameter.KEYWORD_ONLY
 
 
 def _written(body: BaseModel, leave_out: str = "") -> dict[str, Any]:

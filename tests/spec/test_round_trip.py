@@ -93,6 +93,11 @@ def test_the_writer_knows_the_main_field_of_every_word(word: str) -> None:
     assert main_field(VOCABULARY[word].model) == VOCABULARY[word].main
 
 
+def test_a_builder_that_takes_its_main_field_by_name_is_written_so() -> None:
+    spec = loads("reward: {submodular: {coverage: {radius: 1}, cells: {counts: [3, 3]}}}")
+    assert "coverage=" in to_python(spec) and run(to_python(spec)) == spec
+
+
 @settings(max_examples=300)
 @given(specs())
 def test_yaml_and_python_text_give_the_spec_back(data: dict[str, Any]) -> None:
