@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium import spaces
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
 from rewardspec.backends import arithmetic, native_cache
@@ -63,6 +63,7 @@ def test_machine_code_pays_what_the_oracle_pays() -> None:
     @given(worlds.specs(), st.integers(0, 10**6))
     def agree(data: dict[str, Any], trace: int) -> None:
         layout = bind(compile_spec(from_data(data)), worlds.OBSERVATION, worlds.ACTION)
+        assume(not layout.program.sets)  # refused: tests/agreement sees to that
         check_native(layout, worlds.batches(trace, STEPS, BATCH), Backends())
 
     agree()

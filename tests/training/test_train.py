@@ -300,7 +300,7 @@ def test_schedules_go_by_the_steps_of_all_environments(tmp_path: Path) -> None:
     text = "env: {id: Pendulum-v1}\nreward: {markov: 1, name: paid, weight: {linear: {from: 1, to: 0, over: 400}}}"
     run = train(loads(text), tmp_path / "run", **{**SMALL, "steps": 1000})
     _, env = load_agent(run.path)
-    model, envs = build(loads(text), choose(loads(text), n_envs=4))
+    model, envs, _ = build(loads(text), choose(loads(text), n_envs=4))
     assert model.n_envs == 4
     envs[0].reset(seed=0)
     paid = [float(envs[0].step([0.0])[1]) for _ in range(150)]
