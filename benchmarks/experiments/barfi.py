@@ -167,6 +167,7 @@ def _setting(world: str, hint: str, method: str, **more: Any) -> Setting:
 
 
 FAST = {"learning_rate": 0.005}
+LONGER = "maze: harmful: sum, 2000 episodes (learning_rate=0.005)"
 ON_POLICY = ("sum", "primary", "potential")
 SETTINGS: list[Setting] = [
     *(
@@ -176,7 +177,7 @@ SETTINGS: list[Setting] = [
         if not (method.startswith("primary") and hint != "good")  # a hint makes no difference to it
     ),
     _setting("maze", "harmful", "sum", steps=2000),
-    _setting("maze", "harmful", "sum", steps=2000, **FAST),
+    {**_setting("maze", "harmful", "sum", steps=2000, **FAST), "name": LONGER},
     _setting("maze", "harmful", "BARFI", steps=2000, **FAST),
     _setting("maze", "good", "BARFI", steps=2000, **FAST),
     _setting("maze", "good, true distance", "BARFI"),
