@@ -22,7 +22,7 @@ def label(
         str, typer.Option(metavar="ADDRESS", help="Where to listen; as it is, this machine alone.")
     ] = "127.0.0.1",
 ) -> None:
-    """Ask you which of two clips is better, for a run that learns from people.
+    """Ask which of two clips is better, for a run that people teach.
 
     For specs with `preferences: {labels: {file: ...}}`. A local web page shows two clips of the agent's own
     episodes side by side. The arrow keys say left or right, down says equal, S skips, Backspace takes the
