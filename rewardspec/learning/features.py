@@ -60,7 +60,9 @@ class Split:
     carried: tuple[str, ...]
     residual: Layout
     width: int
-    _programs: dict[int, ArrayProgram] = field(default_factory=dict, repr=False, compare=False)
+    _programs: dict[tuple[int, str, str, str], ArrayProgram] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @cached_property
     def order(self) -> tuple[int, ...]:
@@ -89,6 +91,22 @@ class Split:
         terms: tuple[float, ...] = program.advance_terms(program.start, *nothing, params, future)[4]
         return terms
 
+    def _compiled(
+        self,
+        number: int,
+        library: Literal["numpy", "torch"],
+        dtype: Literal["float32", "float64"],
+        device: str,
+    ) -> ArrayProgram:
+        """Return the second program for N steps; compiled once for each of the first few sizes."""
+        key = (number, library, dtype, device)
+        if key in self._programs:
+            return self._programs[key]
+        run = compile_array(self.residual, number, library, dtype=dtype, device=device)
+        if len(self._programs) < MAX_SIZES:
+            self._programs[key] = run
+        return run
+
     def pay_tensor(self, features: Any, said: Mapping[str, Any], params: Mapping[str, Any]) -> Any:
         """Do the same as `pay` in torch, on the device of the features: `[N, F]` -> `[K, N]`."""
         import torch
@@ -97,7 +115,7 @@ class Split:
         first = self.width - len(self.carried)
         future = {name: features[:, first + i] for i, name in enumerate(self.carried)} | dict(said)
         dtype: Literal["float32", "float64"] = "float64" if features.dtype == torch.float64 else "float32"
-        run = compile_array(self.residual, number, "torch", dtype=dtype, device=str(features.device))
+        run = self._compiled(number, "torch", dtype, str(features.device))
         zeros = torch.zeros(number, dtype=features.dtype, device=features.device)
         flags = torch.zeros(number, dtype=torch.bool, device=features.device)
         transition = Transition(reward=zeros, terminated=flags, truncated=flags, future=future)
@@ -123,11 +141,7 @@ class Split:
             isinstance(term.expr, ir.Field) for term in terms
         ):  # the common case: the model's word as it is
             return np.stack([np.asarray(future[_name(term.expr)], np.float64) for term in terms])
-        run = self._programs.get(number)
-        if run is None:
-            run = compile_array(self.residual, number, "numpy", dtype="float64")
-            if len(self._programs) < MAX_SIZES:
-                self._programs[number] = run
+        run = self._compiled(number, "numpy", "float64", "cpu")
         zeros = np.zeros(number)
         flags = np.zeros(number, np.bool_)
         transition = Transition(reward=zeros, terminated=flags, truncated=flags, future=future)
