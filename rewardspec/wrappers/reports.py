@@ -64,7 +64,9 @@ def _teller(program: Program) -> Callable[[State], tuple[dict[str, Any], dict[st
         known |= {f"m{i}": machine.name, f"s{i}": machine.states}
         parts[1].append(f"m{i}: s{i}[state[{i}]]")
     text = ", ".join(f"{{{', '.join(part)}}}" for part in parts)
-    made: Callable[[State], Any] = eval(f"lambda state: ({text})", known)  # our own text
+    made: Callable[[State], Any] = eval(
+        f"lambda state: ({text})", known
+    )  # digits and our own letters: names are values of `known`
     return made
 
 
