@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rewardspec.analysis.check import check as check
     from rewardspec.compiler import compile_spec as compile_spec
+    from rewardspec.errors import LanguageModelError as LanguageModelError
     from rewardspec.errors import LearningError as LearningError
     from rewardspec.errors import MismatchError as MismatchError
     from rewardspec.errors import NonFiniteRewardError as NonFiniteRewardError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from rewardspec.wrappers.vector import wrap_vector as wrap_vector
 
 _PUBLIC = {
+    "LanguageModelError": "rewardspec.errors",
     "LearningError": "rewardspec.errors",
     "MismatchError": "rewardspec.errors",
     "NonFiniteRewardError": "rewardspec.errors",

@@ -131,6 +131,10 @@ class LearningError(RewardSpecError):
     """A learned reward cannot be fitted or used as asked."""
 
 
+class LanguageModelError(RewardSpecError):
+    """A language model could not be asked, or its answer cannot be used."""
+
+
 class MissingExtraError(RewardSpecError, ImportError):
     """An optional dependency is not installed; the message names the extra to install."""
 

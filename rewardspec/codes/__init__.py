@@ -9,6 +9,7 @@ from rewardspec.codes.agents import AGENTS
 from rewardspec.codes.explanation import Explanation
 from rewardspec.codes.hosts import HOSTS
 from rewardspec.codes.labelling import LABELLING
+from rewardspec.codes.language_models import LANGUAGE_MODELS
 from rewardspec.codes.learning import LEARNING
 from rewardspec.codes.lints import LINT_CODES
 from rewardspec.codes.meaning import MEANING
@@ -23,6 +24,7 @@ CODES: dict[str, Explanation] = {
     **AGENTS,
     **LEARNING,
     **LABELLING,
+    **LANGUAGE_MODELS,
     **LINT_CODES,
 }
 """Every code, by its name."""
