@@ -1,32 +1,30 @@
-"""Results on disk: one line a finished cell, whole or not there, so that a run killed at any moment goes on.
+"""Results on disk: one line a cell, whole or not there, so that a run killed at any moment goes on.
 
 A cell is one setting of an experiment with one seed. Its line holds the rows that the experiment gave and what they
-depend on: commit, versions, processor, time taken.
+depend on: commit, versions, processor, time taken. A cell that failed leaves a line, too, which says why; a later line
+with rows stands in its place.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-import platform
-import resource
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rewardspec.training.folder import flush
-from rewardspec.training.loop import versions
+from rewardspec.training.folder import flush_folder
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 SCRATCH = ROOT / "runs" / "benchmarks"
+"""Where cells keep what they need to go on; a worker sets it to the folder of its run."""
+
+FORMAT = 2
+"""Version of the lines. Those of version 1 do not say so, hold no failures and fewer facts; they are read, too."""
 
 Setting = dict[str, Any]
 Row = dict[str, Any]
@@ -40,8 +38,7 @@ class Cell:
         setting: The setting, `steps` included.
         seed: Its seed.
         rows: What the experiment gave.
-        facts: `commit`, `code` (a digest of the sources), `versions`, `processor`, `wall_s`, `cpu_s`, `peak_mib` (of
-            the process, which may have made other cells before).
+        facts: What it was made with and what it took; `measuring.py` says what they are.
     """
 
     setting: Setting
@@ -53,6 +50,41 @@ class Cell:
     def name(self) -> str:
         """Name of the setting."""
         return str(self.setting["name"])
+
+    def line(self) -> dict[str, Any]:
+        """Return the cell as plain data."""
+        return {"setting": self.setting, "seed": self.seed, "rows": self.rows, "facts": self.facts}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that gave nothing that counts.
+
+    Attributes:
+        setting: The setting, `steps` included.
+        seed: Its seed.
+        kind: `raised`, `time`, `memory`, `died`, `no rows`, `not finite`, `not data` or `score`.
+        reason: What happened, in a line or two.
+        where: The end of the traceback or of what the process printed.
+        facts: As a cell's.
+    """
+
+    setting: Setting
+    seed: int
+    kind: str
+    reason: str
+    where: str
+    facts: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the setting."""
+        return str(self.setting["name"])
+
+    def line(self) -> dict[str, Any]:
+        """Return the failure as plain data."""
+        told = {"kind": self.kind, "reason": self.reason, "where": self.where}
+        return {"setting": self.setting, "seed": self.seed, "failure": told, "facts": self.facts}
 
 
 def key(setting: Mapping[str, Any], seed: int) -> str:
@@ -68,11 +100,12 @@ def key(setting: Mapping[str, Any], seed: int) -> str:
 
 def scratch(experiment: str, setting: Mapping[str, Any], seed: int) -> Path:
     """Return the folder in which a cell may keep what it needs to go on when it is killed."""
-    return SCRATCH / experiment / f"{setting['name']}-{seed}-{key(setting, seed)}"
+    name = "".join(c if c.isalnum() or c in "-_.," else "-" for c in str(setting["name"]))
+    return SCRATCH / experiment / f"{name}-{seed}-{key(setting, seed)}"
 
 
 class Records:
-    """The finished cells of one experiment: a file of JSON lines."""
+    """The cells of one experiment: a file of JSON lines."""
 
     def __init__(self, path: Path) -> None:
         """Name the file; it is made with the first cell."""
@@ -80,93 +113,93 @@ class Records:
 
     def cells(self) -> list[Cell]:
         """Return the finished cells; a torn last line does not count, and a cell written twice counts once."""
-        if not self.path.is_file():
-            return []
-        found: dict[str, Cell] = {}
-        for line in self.path.read_bytes().split(b"\n")[:-1]:
-            try:
-                held = json.loads(line)
-                cell = Cell(held["setting"], held["seed"], held["rows"], held["facts"])
-            except (ValueError, KeyError):
-                continue
-            found.setdefault(key(cell.setting, cell.seed), cell)
-        return list(found.values())
+        return [line for line in self._latest().values() if isinstance(line, Cell)]
 
-    def append(self, cell: Cell) -> None:
-        """Add a cell; it is on the disk when this returns. A torn line before it is cut off first."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps(
-            {"setting": cell.setting, "seed": cell.seed, "rows": cell.rows, "facts": cell.facts}
-        )
-        with self.path.open("ab+") as file:
-            size = file.seek(0, os.SEEK_END)
-            if size:
-                file.seek(size - 1)
-                if file.read(1) != b"\n":
-                    file.seek(0)
-                    file.truncate(file.read().rfind(b"\n") + 1)
-            file.write(line.encode() + b"\n")
-            flush(file)
+    def failures(self) -> list[Failure]:
+        """Return the cells that failed and were not made since."""
+        return [line for line in self._latest().values() if isinstance(line, Failure)]
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep another run of the same experiment out; the lock goes with the process.
+    def append(self, cell: Cell | Failure) -> None:
+        """Add a cell; it is on the disk when this returns. A torn line before it is cut off first.
 
         Raises:
-            SystemExit: Another process runs it.
+            OSError: The disk is full, for one; the file is as it was before.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        place = self.path.with_name(f".{self.path.name}.lock")
-        with place.open("w") as file:
+        line = json.dumps({"format": FORMAT, **cell.line()}, allow_nan=False).encode() + b"\n"
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            size = _whole(file)
+            os.ftruncate(file, size)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _write(file, line, size)
+                os.fsync(file)
             except OSError:
-                sys.exit(f"another process is writing to {self.path}")
+                os.ftruncate(file, size)
+                raise
+        finally:
+            os.close(file)
+        if not size:
+            flush_folder(self.path.parent)
+
+    def _latest(self) -> dict[str, Cell | Failure]:
+        found: dict[str, Cell | Failure] = {}
+        for line in self._lines():
+            mark = key(line.setting, line.seed)
+            if not isinstance(found.get(mark), Cell):
+                found.pop(mark, None)
+                found[mark] = line
+        return found
+
+    def _lines(self) -> Iterator[Cell | Failure]:
+        if not self.path.is_file():
+            return
+        for number, text in enumerate(self.path.read_bytes().split(b"\n")[:-1], 1):
             try:
-                yield
-            finally:
-                place.unlink(missing_ok=True)
+                yield _read(json.loads(text))
+            except _Newer as newer:
+                sys.exit(
+                    f"{self.path}:{number}: written by a newer version (format {newer}; this one knows {FORMAT}):"
+                    " use the checkout that wrote it, or another --out"
+                )
+            except (ValueError, KeyError, TypeError, AttributeError):
+                sys.exit(
+                    f"{self.path}:{number}: this line is no cell. Whole lines are only ever added, so something else"
+                    " changed the file: take the line out, and its cell is made again, or use another --out"
+                )
 
 
-def measured(run: Callable[[Setting, int], Sequence[Row]], setting: Setting, seed: int) -> Cell:
-    """Make a cell and note what it took."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    rows = list(run(setting, seed))
-    facts = {
-        "commit": commit(),
-        "code": code(),
-        "versions": versions(),
-        "processor": processor(),
-        "wall_s": round(time.perf_counter() - wall, 2),
-        "cpu_s": round(time.process_time() - cpu, 2),
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }
-    return Cell(setting, seed, rows, facts)
+def _whole(file: int) -> int:
+    """Return the length of a file up to the end of its last whole line."""
+    size = os.fstat(file).st_size
+    if not size or os.pread(file, 1, size - 1) == b"\n":
+        return size
+    return os.pread(file, size, 0).rfind(b"\n") + 1
 
 
-def commit() -> str | None:
-    """Return the commit of this checkout, `-dirty` where its files differ from it; results do not count."""
-    others = ["--", ".", ":!benchmarks/results"]
-    try:
-        said = [
-            subprocess.run(
-                ["git", *command], cwd=ROOT, capture_output=True, text=True, check=False
-            ).stdout.strip()
-            for command in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "-uno", *others])
-        ]
-    except OSError:
-        return None
-    return (said[0] + ("-dirty" if said[1] else "")) or None
+def _write(file: int, line: bytes, place: int) -> None:
+    while line:
+        written = os.pwrite(file, line, place)
+        line, place = line[written:], place + written
 
 
-def code() -> str:
-    """Return 12 hexadecimal digits that change with any source or spec that a figure may depend on."""
-    digest = hashlib.sha256()
-    for folder in ("rewardspec", "envs", "agents", "benchmarks", "examples/specs"):
-        for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in (".py", ".yaml") and "results" not in path.parts:
-                digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:12]
+class _Newer(Exception):
+    pass
+
+
+def _read(held: dict[str, Any]) -> Cell | Failure:
+    version = held.get("format", 1)
+    if version > FORMAT:
+        raise _Newer(version)
+    if "failure" in held:
+        told = held["failure"]
+        return Failure(
+            held["setting"], held["seed"], told["kind"], told["reason"], told["where"], held["facts"]
+        )
+    cell = Cell(held["setting"], held["seed"], held["rows"], held["facts"])
+    if not isinstance(cell.rows, list) or not isinstance(cell.setting["name"], str):
+        raise TypeError
+    return cell
 
 
 def provenance(cells: Sequence[Cell]) -> str:
@@ -181,22 +214,19 @@ def provenance(cells: Sequence[Cell]) -> str:
     def told(name: str) -> list[str]:
         return list(dict.fromkeys(str(cell.facts.get(name)) for cell in cells))
 
-    commits = told("commit")
-    place = (
-        f"commit {commits[0]}"
-        if len(commits) == 1
-        else f"{len(commits)} commits, {commits[0]} to {commits[-1]},"
-    )
     return (
-        f"Measured at {place} on {' and '.join(told('processor'))}, one thread a run. Each record holds its versions"
-        " and times."
+        f"Measured at {commits(told('commit'))} on {' and '.join(told('processor'))}, one thread a run. Each record"
+        " holds its versions and times."
     )
 
 
-def processor() -> str:
-    """Return the processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+def commits(found: Sequence[str]) -> str:
+    """Return in words which commits there are, in the order of the records.
+
+    Example:
+        >>> commits(["abc"]), commits(["abc", "def"])
+        ('commit abc', '2 commits, abc to def,')
+    """
+    if len(found) == 1:
+        return f"commit {found[0]}"
+    return f"{len(found)} commits, {found[0]} to {found[-1]}," if found else "no commit"

@@ -1,175 +1,189 @@
-"""`python -m benchmarks list | run | report`: make the cells of experiments, and write their pages."""
+"""Make the cells that are not there yet, write each down as it ends, and say how it went."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import multiprocessing
 import os
-import pkgutil
-import statistics
 import sys
-import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
 
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")  # the work is parallel over cells
+from rich.console import Console
 
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+from benchmarks.engines import Ended, Event, Limits, Started
+from benchmarks.experiment import load
+from benchmarks.progress import Progress, clock
+from benchmarks.records import RESULTS, Cell
+from benchmarks.store import Store
+from benchmarks.suites import Job, Plan
 
-import benchmarks.experiments  # noqa: E402
-from benchmarks.records import RESULTS, Cell, Records, Setting, key, measured  # noqa: E402
-from rewardspec.errors import near_miss  # noqa: E402
-from rewardspec.training.folder import write_whole  # noqa: E402
+Engine = Callable[[Sequence[Job], Limits], Iterator[Event]]
 
-SMOKE_SETTINGS = 3
-"""Settings of each experiment that `--smoke` runs."""
+START_S = 2.0
+"""Seconds that a process takes to load what cells need, as a projection counts it; once a process and experiment."""
 
 
-def names() -> list[str]:
-    """Return the experiments that there are."""
-    return sorted(module.name for module in pkgutil.iter_modules(benchmarks.experiments.__path__))
+@dataclass(frozen=True)
+class Outcome:
+    """How a run went.
 
+    Attributes:
+        made: Cells made now.
+        failed: Cells that failed now.
+        seconds: How long it took.
+        busy: Seconds that cells took, together.
+    """
 
-def load(name: str) -> Any:
-    """Return an experiment's module."""
-    return importlib.import_module(f"benchmarks.experiments.{name}")
-
-
-def wanted(
-    experiment: Any, *, steps: int | None, seeds: int | None, smoke: bool
-) -> list[tuple[Setting, int]]:
-    """Return the cells of an experiment, seed by seed, so that a run cut short has whole rounds."""
-    length = steps or (experiment.SMOKE_STEPS if smoke else None)
-    settings = [{**s, "steps": length or s.get("steps", experiment.STEPS)} for s in experiment.SETTINGS]
-    if smoke:
-        settings = settings[:SMOKE_SETTINGS]
-    count = 1 if smoke else seeds or experiment.SEEDS
-    return [(setting, seed) for seed in range(count) for setting in settings]
-
-
-def make(name: str, setting: Setting, seed: int) -> Cell:
-    """Make one cell; in a process of its own."""
-    return measured(load(name).run, setting, seed)
+    made: int
+    failed: int
+    seconds: float
+    busy: float
 
 
 def run(
-    name: str, cells: Sequence[tuple[Setting, int]], records: Records, workers: int, console: Console
-) -> bool:
-    """Make the cells that are not there yet; return whether all are."""
-    with records.lock():
-        made = {key(cell.setting, cell.seed) for cell in records.cells()}
-        todo = [(setting, seed) for setting, seed in cells if key(setting, seed) not in made]
-        console.print(f"{name}: {len(cells) - len(todo)} of {len(cells)} cells are there", highlight=False)
-        begun, failed = time.monotonic(), 0
-        context = multiprocessing.get_context("spawn")  # neither torch nor numba survives a fork
-        with ProcessPoolExecutor(min(workers, len(todo)) or 1, context) as pool:
-            going = {pool.submit(make, name, setting, seed): (setting, seed) for setting, seed in todo}
-            done = 0
-            while going:
-                finished, _ = wait(going, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    setting, seed = going.pop(future)
-                    cell = _result(future, f"{name}: {setting['name']}, seed {seed}", console)
-                    done += 1
-                    if cell is None:
-                        failed += 1
-                        continue
-                    records.append(cell)
-                    left = (time.monotonic() - begun) / done * (len(todo) - done)
-                    score = load(name).score(cell.rows)
-                    console.print(
-                        f"{name}: {setting['name']}, seed {seed}: score {score:.2f} in {cell.facts['cpu_s']:.0f} s CPU;"
-                        f" {len(todo) - done} left, about {left / 60:.0f} min",
-                        highlight=False,
-                        soft_wrap=True,
-                    )
-    return not failed
+    jobs: Sequence[Job],
+    store: Store,
+    engine: Engine,
+    limits: Limits,
+    console: Console,
+    plan: Plan | None = None,
+) -> Outcome:
+    """Make the cells that the folder does not hold; those that failed before are tried again.
+
+    Args:
+        jobs: All cells of the run.
+        store: The folder.
+        engine: Who makes them.
+        limits: What a cell may take.
+        console: Where to show how it goes.
+        plan: What was asked, to be kept for `resume`.
+
+    Raises:
+        SystemExit: Another run writes into the folder; or nothing can be written into it, the disk being full.
+    """
+    with store.lock():
+        if plan is not None:
+            store.write_plan(asdict(plan))
+        there = there_of(jobs, store)
+        todo = [job for job in jobs if job.mark not in there]
+        held = Counter(name for name, _ in there)
+        console.print(f"{len(there)} of {len(jobs)} cells are there, in {store.path}", highlight=False)
+        expected = expectations(todo)
+        todo.sort(key=lambda job: (job.seed, -expected.get(job.mark, 0.0)))
+        progress = Progress(todo, held, expected, console)
+        with progress, closing(engine(todo, limits)) as events:  # type: ignore[type-var]
+            for event in events:
+                if isinstance(event, Started):
+                    progress.tell(event)
+                    continue
+                keep(event, store)
+                progress.tell(event, _score(event))
+    made = len(todo) - progress.failed
+    return Outcome(made, progress.failed, progress.seconds, progress.busy)
 
 
-def _result(future: Future[Cell], what: str, console: Console) -> Cell | None:
-    """Return a cell, or None when it failed: the others go on."""
+def keep(event: Ended, store: Store) -> None:
+    """Write down how a cell ended."""
     try:
-        return future.result()
-    except BrokenProcessPool:
-        sys.exit(f"{what}: its process was killed; the same command goes on")
-    except Exception as error:  # whatever the experiment raises
-        console.print(
-            f"[red]{what} failed[/red]: {type(error).__name__}: {error}", highlight=False, soft_wrap=True
+        store.records(event.job.experiment).append(event.made)
+    except OSError as error:
+        sys.exit(
+            f"{event.job}: its rows cannot be written into {store.path} ({error.strerror or error}). All cells before"
+            " it are there, whole; make room and `resume`: this one is made again"
         )
-        return None
 
 
-def overview(name: str, cells: Iterable[Cell]) -> Table:
-    """Return per setting the score over the seeds."""
-    experiment, by_name = load(name), {}
-    for cell in cells:
-        by_name.setdefault(cell.name, []).append(experiment.score(cell.rows))
-    table = Table(title=name, title_justify="left", title_style="bold")
-    for column in ("setting", "seeds", "score, median", "least", "greatest"):
-        table.add_column(column, justify="left" if column == "setting" else "right")
-    for setting, scores in by_name.items():
-        told = (statistics.median(scores), min(scores), max(scores))
-        table.add_row(setting, str(len(scores)), *(f"{number:.2f}" for number in told))
-    return table
+def there_of(jobs: Sequence[Job], store: Store) -> set[tuple[str, str]]:
+    """Return the marks of the jobs whose cells the folder holds."""
+    made = {
+        Job(name, cell.setting, cell.seed).mark
+        for name in dict.fromkeys(job.experiment for job in jobs)
+        for cell in store.records(name).cells()
+    }
+    return {job.mark for job in jobs if job.mark in made}
 
 
-def write_report(name: str, records: Records, console: Console) -> None:
-    """Write an experiment's page beside its records."""
-    cells = records.cells()
-    console.print(overview(name, cells))
-    experiment = load(name)
-    if cells and hasattr(experiment, "report"):
-        place = records.path.with_suffix(".md")
-        text = experiment.report(cells, place.parent)
-        write_whole(place, lambda file: file.write(text.encode()))
-        console.print(f"written to {place}", highlight=False)
+def _score(event: Ended) -> float | None:
+    if isinstance(event.made, Cell):
+        return load(event.job.experiment).score(event.made.rows)
+    return None
 
 
-def main(command: str, arguments: list[str]) -> int:
-    """Run one of the commands."""
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks {command}", description=__doc__)
-    if command != "list":
-        parser.add_argument(
-            "experiments", nargs="*", metavar="NAME", help=f"of {', '.join(names())}; default: all"
-        )
-        parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the records")
-    if command == "run":
-        parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="cells at once")
-        parser.add_argument("--seeds", type=int, help="seeds of each setting (default: the experiment's)")
-        parser.add_argument(
-            "--steps", type=int, help="environment steps of a cell (default: the experiment's)"
-        )
-        parser.add_argument("--only", nargs="+", metavar="SETTING", help="settings to run (default: all)")
-        parser.add_argument(
-            "--smoke", action="store_true", help="few settings, one seed, few steps: only see that it runs"
-        )
-    options = parser.parse_args(arguments)
-    chosen = getattr(options, "experiments", None) or names()
-    for name in chosen:
-        if name not in names():
-            parser.error(f"there is no experiment '{name}'.{near_miss(name, names())}")
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    if command == "list":
-        table = Table("experiment", "settings", "seeds", "steps", "tags", "what it asks")
-        for name in names():
-            e = load(name)
-            asks = (e.__doc__ or "").splitlines()[0]
-            table.add_row(name, str(len(e.SETTINGS)), str(e.SEEDS), f"{e.STEPS:,}", ", ".join(e.TAGS), asks)
-        console.print(table)
-        return 0
-    fine = True
-    for name in chosen:
-        records = Records(options.out / f"{name}.jsonl")
-        if command == "run":
-            cells = wanted(load(name), steps=options.steps, seeds=options.seeds, smoke=options.smoke)
-            if options.only:
-                cells = [(s, seed) for s, seed in cells if s["name"] in options.only]
-            fine = run(name, cells, records, options.workers, console) and fine
-        write_report(name, records, console)
-    return 0 if fine else 1
+def expectations(jobs: Sequence[Job]) -> dict[tuple[str, str], float]:
+    """Return the CPU seconds that cells are expected to take, from the records in benchmarks/results.
+
+    A cell of a setting with another number of steps or another seed is taken in proportion.
+    """
+    found: dict[tuple[str, str], float] = {}
+    for name in dict.fromkeys(job.experiment for job in jobs):
+        cells = Store(RESULTS).records(name).cells()
+        exact = {Job(name, cell.setting, cell.seed).mark: float(cell.facts["cpu_s"]) for cell in cells}
+        per_step: dict[str, list[float]] = {}
+        for cell in cells:
+            per_step.setdefault(cell.name, []).append(cell.facts["cpu_s"] / max(1, cell.setting["steps"]))
+        for job in (job for job in jobs if job.experiment == name):
+            rates = per_step.get(str(job.setting["name"]))
+            if job.mark in exact:
+                found[job.mark] = exact[job.mark]
+            elif rates:
+                found[job.mark] = sum(rates) / len(rates) * job.setting["steps"]
+    return found
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What cells would take.
+
+    Attributes:
+        cells: How many there are.
+        known: How many of them were measured before, or cells like them.
+        cpu_s: CPU seconds of those; the others are taken to be like the mean of their experiment, or of all.
+        wall_s: On `workers` quiet cores, the start of the processes included.
+    """
+
+    cells: int
+    known: int
+    cpu_s: float
+    wall_s: float
+
+
+def projection(jobs: Sequence[Job], workers: int) -> Projection:
+    """Return what cells would take, by what they took before.
+
+    The cells are dealt out in the order in which a run takes them, each to the worker that is free first.
+    """
+    expected = expectations(jobs)
+    by_name: dict[str, list[float]] = {}
+    for job in jobs:
+        if job.mark in expected:
+            by_name.setdefault(job.experiment, []).append(expected[job.mark])
+    means = {name: sum(found) / len(found) for name, found in by_name.items()}
+    usual = sum(expected.values()) / len(expected) if expected else 0.0
+
+    def seconds(job: Job) -> float:
+        return expected.get(job.mark, means.get(job.experiment, usual))
+
+    free = [0.0] * workers
+    for job in sorted(jobs, key=lambda job: (job.seed, -seconds(job))):
+        free[free.index(min(free))] += seconds(job)
+    start = START_S * len({job.experiment for job in jobs})
+    return Projection(len(jobs), len(expected), sum(map(seconds, jobs)), max(free) + start)
+
+
+def told(outcome: Outcome, workers: int) -> str:
+    """Return in a sentence how a run went, and what the engine cost besides the cells."""
+    cells = outcome.made + outcome.failed
+    if not cells:
+        return "nothing was to be made"
+    over = (outcome.seconds * workers - outcome.busy) / cells
+    return (
+        f"{outcome.made} cells made, {outcome.failed} failed, in {clock(outcome.seconds)}:"
+        f" {60 * cells / outcome.seconds:.1f} cells a minute with {workers} workers, {over:.2f} s a cell of worker time"
+        " besides the cells (start of processes, waiting for the last)"
+    )
+
+
+def default_workers() -> int:
+    """Return the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

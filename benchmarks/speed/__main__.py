@@ -19,8 +19,8 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from benchmarks.measuring import commit, processor  # noqa: E402
 from benchmarks.records import RESULTS as FOLDER  # noqa: E402
-from benchmarks.records import commit, processor  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
     batch_step,
     compile_time,

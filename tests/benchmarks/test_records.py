@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from benchmarks import runner
-from benchmarks.records import ROOT, Cell, Records, measured
+from benchmarks.engines import Ended
+from benchmarks.experiment import load, names
+from benchmarks.measuring import measured
+from benchmarks.records import ROOT, Cell, Failure, Records
+from benchmarks.store import Store
+from benchmarks.suites import Job
 
 SETTING = {"name": "a", "steps": 10}
 
@@ -48,9 +54,63 @@ def test_a_cell_that_is_there_twice_counts_once(tmp_path: Path) -> None:
     assert records.cells() == [cell(0, reached=1)]
 
 
-def test_two_runs_do_not_write_to_one_file(tmp_path: Path) -> None:
-    first, second = (Records(tmp_path / "x.jsonl") for _ in range(2))
-    with first.lock(), pytest.raises(SystemExit, match="another process"), second.lock():
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    """Here the file may not grow beyond a size; the write is cut in the middle of the line."""
+    records = Records(tmp_path / "x.jsonl")
+    records.append(cell(0))
+    whole = records.path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 40, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            records.append(cell(1))
+        with pytest.raises(SystemExit, match="All cells before it are there, whole; make room and `resume`"):
+            runner.keep(Ended(Job("x", SETTING, 1), cell(1), ""), Store(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert records.path.read_bytes() == whole
+    records.append(cell(1))
+    assert records.cells() == [cell(0), cell(1)]
+
+
+def test_a_failure_is_kept_until_the_cell_is_made(tmp_path: Path) -> None:
+    records = Records(tmp_path / "x.jsonl")
+    failed = Failure(SETTING, 0, "raised", "ValueError: no", "", {})
+    records.append(failed)
+    assert (records.cells(), records.failures()) == ([], [failed])
+    records.append(cell(0))
+    records.append(failed)  # a run that made it again for nothing
+    assert (records.cells(), records.failures()) == ([cell(0)], [])
+
+
+def test_lines_of_the_first_version_are_read_and_of_a_later_one_refused(tmp_path: Path) -> None:
+    records = Records(tmp_path / "x.jsonl")
+    old = {"setting": SETTING, "seed": 0, "rows": [{"steps": 1}], "facts": {"commit": "abc"}}
+    records.path.write_text(json.dumps(old) + "\n")
+    assert [made.facts for made in records.cells()] == [{"commit": "abc"}]
+    records.path.write_text(json.dumps(old) + "\n" + json.dumps({**old, "format": 9}) + "\n")
+    with pytest.raises(
+        SystemExit, match=r"x.jsonl:2: written by a newer version \(format 9; .*another --out"
+    ):
+        records.cells()
+
+
+@pytest.mark.parametrize(
+    "line", ["<<<<<<< HEAD", "{}", "[]", '{"setting": {}, "seed": 0, "rows": 1, "facts": {}}']
+)
+def test_a_line_that_is_no_cell_is_refused_with_its_place(tmp_path: Path, line: str) -> None:
+    records = Records(tmp_path / "x.jsonl")
+    records.append(cell(0))
+    with records.path.open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(SystemExit, match=r"x.jsonl:2: this line is no cell.*take the line out"):
+        records.cells()
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    first, second = Store(tmp_path), Store(tmp_path)
+    who = f"another run writes into .*process {os.getpid()} on .*--out"
+    with first.lock(), pytest.raises(SystemExit, match=who), second.lock():
         pass
     with second.lock():
         pass
@@ -59,28 +119,13 @@ def test_two_runs_do_not_write_to_one_file(tmp_path: Path) -> None:
 def test_a_cell_notes_what_it_took() -> None:
     made = measured(lambda setting, seed: [{"steps": setting["steps"] + seed}], SETTING, 3)
     assert made.rows == [{"steps": 13}]
-    assert {"commit", "code", "versions", "processor", "wall_s", "cpu_s", "peak_mib"} == set(made.facts)
+    assert {"commit", "code", "versions", "processor", "host", "device"} < set(made.facts)
+    assert {"wall_s", "cpu_s", "peak_mib"} < set(made.facts)
 
 
-def test_cells_come_seed_by_seed_and_steps_can_be_chosen() -> None:
-    experiment = SimpleNamespace(
-        SETTINGS=[{"name": "a"}, {"name": "b", "steps": 7}], SEEDS=2, STEPS=5, SMOKE_STEPS=1
-    )
-    told = [
-        (s["name"], s["steps"], seed)
-        for s, seed in runner.wanted(experiment, steps=None, seeds=None, smoke=False)
-    ]
-    assert told == [("a", 5, 0), ("b", 7, 0), ("a", 5, 1), ("b", 7, 1)]
-    told = [
-        (s["name"], s["steps"], seed)
-        for s, seed in runner.wanted(experiment, steps=None, seeds=None, smoke=True)
-    ]
-    assert told == [("a", 1, 0), ("b", 1, 0)]
-
-
-@pytest.mark.parametrize("name", runner.names())
+@pytest.mark.parametrize("name", names())
 def test_every_experiment_has_the_form(name: str) -> None:
-    experiment = runner.load(name)
+    experiment = load(name).module
     assert experiment.__doc__.splitlines()[0].rstrip()
     assert len({setting["name"] for setting in experiment.SETTINGS}) == len(experiment.SETTINGS)
     assert json.loads(json.dumps(experiment.SETTINGS)) == experiment.SETTINGS
