@@ -7,7 +7,7 @@ vector (`view` cuts it up), and so are their gradients: the optimiser sees no la
     net, rest = view(theta, inputs, hidden, outputs)
     forward(net, x, room.h1, room.h2, room.out)                              with room = scratch(...)
     room.d3[...] = the gradient of the loss by room.out
-    backward(net, net_of_gradients, x, room.h1, room.h2, room.d3, room.d2, room.d1)
+    backward(net, net_of_gradients, x, room.h1, room.h2, room.d3, room.d2, room.d1, room.turned)
     adam(theta, flat_gradient, first, second, step, learning_rate, max_grad_norm)
 
 Nothing here knows what is learnt: the loss is the agent's (`ppo_native.py`).
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.machine_code import inner
-from agents.matmul import outer, product, tanh
+from agents.matmul import dots, outer, product, tanh
 
 
 class Net(NamedTuple):
@@ -73,6 +73,10 @@ def forward(net, x, h1, h2, out):
     layer(net.w3, net.b3, h2, out)
 
 
+LINE = 64
+"""Bytes in a line of the cache."""
+
+
 class Scratch(NamedTuple):
     """Room for the activations of a network on M columns, and for the gradients by them."""
 
@@ -82,12 +86,22 @@ class Scratch(NamedTuple):
     d1: Any  # [H, M]
     d2: Any  # [H, M]
     d3: Any  # [O, M]
+    turned: Any  # [M, H] what d2 and d1 are transposed into
 
 
 def scratch(hidden: int, outputs: int, columns: int, kind: Any = np.float32) -> Scratch:
     """Return room for M columns."""
     sizes = (hidden, hidden, outputs, hidden, hidden, outputs)
-    return Scratch(*(np.zeros((size, columns), kind) for size in sizes))
+    rows = [aligned(size, columns, kind=kind) for size in sizes]
+    return Scratch(*rows, turned=aligned(columns, hidden, kind=kind))
+
+
+def aligned(*shape: int, kind: Any = np.float32) -> Any:
+    """Return an array of zeros that begins with a line of the cache, which is worth a tenth of a product's time."""
+    size, width = math.prod(shape), np.dtype(kind).itemsize
+    room = np.zeros(size + LINE // width, kind)
+    first = -room.ctypes.data % LINE // width
+    return room[first : first + size].reshape(shape)
 
 
 # The backward pass. Call d3, d2, d1 the gradients of the loss L by what goes into the third, second and first
@@ -102,15 +116,15 @@ def scratch(hidden: int, outputs: int, columns: int, kind: Any = np.float32) -> 
 
 
 @inner()
-def backward(net, gradient, x, h1, h2, d3, d2, d1):
-    """Write the gradient of a loss by every parameter; d3 `[O, M]` is the one by the outputs, d2 and d1 are scratch."""
-    outer(h2, d3, gradient.w3)
+def backward(net, gradient, x, h1, h2, d3, d2, d1, turned):
+    """Write the gradient of a loss by every parameter; d3 `[O, M]` is the one by the outputs, the rest are scratch."""
+    outer(h2, d3, turned, gradient.w3)
     add_up(d3, gradient.b3)
     through(net.w3, d3, h2, d2)
-    outer(h1, d2, gradient.w2)
+    outer(h1, d2, turned, gradient.w2)
     add_up(d2, gradient.b2)
     through(net.w2, d2, h1, d1)
-    outer(x, d1, gradient.w1)
+    outer(x, d1, turned, gradient.w1)
     add_up(d1, gradient.b1)
 
 
@@ -147,7 +161,7 @@ def forward_rows(net, w3_rows, x, h1, h2, out):
     tanh(h1)
     layer_rows(net.w2, net.b2, h1, h2)
     tanh(h2)
-    outer(h2, w3_rows, out)
+    dots(h2, w3_rows, out)
     for n in range(out.shape[0]):
         for j in range(out.shape[1]):
             out[n, j] += net.b3[j]
@@ -160,14 +174,6 @@ def layer_rows(w, b, x, z):
         for j in range(z.shape[1]):
             z[n, j] = b[j]
     product(x, w, z)
-
-
-@inner()
-def transpose(w, rows):
-    """Write w^T."""
-    for i in range(w.shape[0]):
-        for j in range(w.shape[1]):
-            rows[j, i] = w[i, j]
 
 
 @inner(fastmath=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.compiled_nets import scratch, view
+from agents.compiled_nets import aligned, scratch, view
 
 
 class Knobs(NamedTuple):
@@ -132,28 +132,25 @@ def make_room(obs_size: int, knobs: Knobs) -> Room:
     columns, inputs, hidden, size = knobs.n_steps * knobs.n_envs, knobs.inputs, knobs.hidden, knobs.batch_size
     padded = (columns + knobs.n_envs + 63) // 64 * 64  # whole tiles: see matmul.py
 
-    def real(*shape: int) -> Any:
-        return np.zeros(shape, np.float32)
-
     return Room(
         Rollout(
-            x=real(inputs, padded),
+            x=aligned(inputs, padded),
             action=np.zeros(columns, np.int64),
-            log_prob=real(columns),
-            reward=real(columns),
+            log_prob=aligned(columns),
+            reward=aligned(columns),
             done=np.zeros(columns, np.bool_),
-            h1=real(hidden, padded),
-            h2=real(hidden, padded),
-            value=real(1, padded),
-            advantage=real(columns),
-            target=real(columns),
+            h1=aligned(hidden, padded),
+            h2=aligned(hidden, padded),
+            value=aligned(1, padded),
+            advantage=aligned(columns),
+            target=aligned(columns),
             order=np.zeros(columns, np.int64),
         ),
         make_acting(knobs.n_envs, obs_size, knobs),
-        Batch(real(inputs, size), np.zeros(size, np.int64), real(size), real(size), real(size)),
+        Batch(aligned(inputs, size), np.zeros(size, np.int64), aligned(size), aligned(size), aligned(size)),
         scratch(hidden, knobs.actions, size),
         scratch(hidden, 1, size),
-        real(inputs, 1),
+        aligned(inputs, 1),
         scratch(hidden, 1, 1),
     )
 

@@ -10,9 +10,10 @@ import math
 
 import numpy as np
 
-from agents.compiled_nets import adam, backward, forward, forward_rows, transpose
+from agents.compiled_nets import adam, backward, forward, forward_rows
 from agents.compiled_task import show
 from agents.machine_code import inner
+from agents.matmul import transpose
 
 # -- the loss and its gradient -------------------------------------------------------------------------------
 
@@ -78,8 +79,20 @@ def gradient(nets, room, knobs, stats):
     loss_gradient(
         room.batch, actor.out, critic.out, clip_range, vf_coef, ent_coef, actor.d3, critic.d3, stats
     )
-    backward(nets.actor, nets.actor_gradient, x, actor.h1, actor.h2, actor.d3, actor.d2, actor.d1)
-    backward(nets.critic, nets.critic_gradient, x, critic.h1, critic.h2, critic.d3, critic.d2, critic.d1)
+    backward(
+        nets.actor, nets.actor_gradient, x, actor.h1, actor.h2, actor.d3, actor.d2, actor.d1, actor.turned
+    )
+    backward(
+        nets.critic,
+        nets.critic_gradient,
+        x,
+        critic.h1,
+        critic.h2,
+        critic.d3,
+        critic.d2,
+        critic.d1,
+        critic.turned,
+    )
 
 
 # -- playing ---------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from numba import float32, float64, int64, typeof  # noqa: E402
 
 from agents import compiled_nets, compiled_task, compiled_worlds, ppo_loop, ppo_native  # noqa: E402
 from agents.machine_code import machine_code  # noqa: E402
-from agents.matmul import outer, product, tanh  # noqa: E402
+from agents.matmul import dots, outer, product, tanh  # noqa: E402
 from agents.ppo_arrays import Batch, make_nets, make_room  # noqa: E402
 from agents.ppo_native import Args, Learner  # noqa: E402
 from rewardspec import wrap  # noqa: E402
@@ -54,25 +54,27 @@ reward:
 # -- matrices ----------------------------------------------------------------------------------------------
 
 
-def products(w, x, z, g, t):
+def products(w, x, z, g, t, turned, sums):
     product(w, x, z)
     product(w.T, z, x)
-    outer(x, z, g)
+    outer(x, z, turned, g)
+    dots(x, z, sums)
     tanh(t)
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 64), (3, 5, 70), (1, 9, 130)])
+@pytest.mark.parametrize("shape", [(8, 8, 64), (3, 5, 70), (1, 9, 130), (23, 21, 19), (70, 7, 40)])
 def test_products_are_numpys_whatever_fills_a_tile(shape):
     rows, inner, columns = shape
     rng = np.random.default_rng(0)
     w, x = rng.normal(size=(rows, inner)), rng.normal(size=(inner, columns))
     z, g, t = rng.normal(size=(rows, columns)), np.zeros((inner, rows)), rng.normal(size=(4, 5))
-    arrays = [a.astype(np.float32) for a in (w, x, z, g, t)]
+    arrays = [a.astype(np.float32) for a in (w, x, z, g, t, z.T.copy(), g)]
     machine_code(products, *(typeof(a) for a in arrays))(*arrays)
     z = z + w @ x
     x = x + w.T @ z
-    for found, expected in zip(arrays, (w, x, z, x @ z.T, np.tanh(t)), strict=True):
+    for found, expected in zip(arrays[:5], (w, x, z, x @ z.T, np.tanh(t)), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(arrays[6], x @ z.T, rtol=1e-4, atol=1e-4)
 
 
 def test_the_quick_tangent_is_exact_to_3e_7_everywhere():
