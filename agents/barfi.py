@@ -18,9 +18,9 @@ episodes and then catches up on the blend. The policy is never begun anew.
 Source:
     Gupta, Chandak, Jordan, Thomas and da Silva, "Behavior Alignment via Reward Function Optimization" (NeurIPS 2023),
     in the order of updates of the released code (classes `BarfiNeumann`, `Barfi`, `Frodo`). Its hyper-parameters are
-    search grids, so the defaults here are choices from them. Deviations: the outer loop sees the newest `n_envs`
-    episodes (the code takes one more, of the policy before); the unrolled variant keeps warm-up, learned discount and
-    optimiser of the others; the conjugate-gradient and exact solutions, and `--start sum` and `primary`, are ours.
+    search grids, so the defaults here are choices from them. Deviations: the unrolled variant keeps warm-up, learned
+    discount and optimiser of the others; the conjugate-gradient and exact solutions, `--start sum` and `primary`, and
+    `--centred` are ours.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,20 +37,10 @@ import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import grad
 
-from agents.bilevel import Solver, conjugate_gradient, exact, first_order, hypergradient, neumann, unrolled
-from agents.blend import (
-    Batch,
-    Blend,
-    LearntTerm,
-    LinearPolicy,
-    ascend,
-    features,
-    fresh,
-    policy_objective,
-    rewards_to_go,
-)
+from agents.blend import Batch, Blend, LearntTerm, LinearPolicy, ascend, features, fresh
+from agents.blend_episodes import Stage, keep, kept, newest
+from agents.blend_objectives import Objectives
 from agents.blend_worlds import bounds_of, horizon_of, parts_of, worlds_of
 from agents.bounds import refuse_numbers
 from agents.command import copied
@@ -144,6 +133,8 @@ class Args:
     ent_coef: float = 0.25
     gamma: float | None = None
     """Discount of the primary return, and where the learned one begins; the spec's own, or 0.99."""
+    outer_batch: int = 4
+    """Newest episodes that the outer loop climbs by, and no fewer than a round's; the fourth is older."""
     replay: bool = False
     """Whether a baseline, too, takes `inner` steps per episode on stored episodes; one step a round without."""
     seed: int = 0
@@ -183,25 +174,32 @@ class Barfi:
         if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
             raise UnsupportedError(Problem("unfit-algorithm", f"BARFI here sees vectors, not {space}"))
         self.features = features(args.features, *bounds_of(space, args.low, args.high), device)
-        low, high = self.parts.low or args.low, self.parts.high or args.high
         if self.parts.inputs:
-            self._inputs = [t.name for t in self.worlds.program.terms if t.kind == "input"]
-            self.blend_bounds = (list(self.parts.low), list(self.parts.high))
+            bounds = (list(self.parts.low), list(self.parts.high))
         else:
-            self._inputs = []
-            self.blend_bounds = bounds_of(space, low, high)
-        self.blend_features = features(args.blend or args.features, *self.blend_bounds, device)
+            bounds = bounds_of(space, self.parts.low or args.low, self.parts.high or args.high)
+        self.blend_features = features(args.blend or args.features, *bounds, device)
         self.blend = Blend(self.hints, args.learnt)
         self.policy = LinearPolicy(self.worlds.single_action_space, self.features.size, device)
         self._is_barfi = args.method == "barfi"
-        self._solve = solver(args)
+        shape = (args.learners, args.n_envs)
+        self.stage = Stage(self.worlds, self.parts, self.policy, self.features, shape, self.horizon)
+        self.objectives = Objectives(
+            args,
+            self.policy,
+            self.blend,
+            self.features,
+            self.blend_features,
+            self.gamma,
+            "inputs" if self.parts.inputs else "obs",
+        )
         torch.manual_seed(args.seed)
-        self.memory: Memory = self._begin(space.shape[0])
+        self.memory: Memory = self._begin()
         self.rounds = 0
         self.returns: deque[Tensor] = deque(maxlen=max(args.log_every, -(-WINDOW // args.n_envs)))
         self.told: dict[str, Tensor] = {}
 
-    def _begin(self, dims: int) -> Memory:
+    def _begin(self) -> Memory:
         """Return new weights, what their optimisers remember, and an empty memory."""
         args, r, device = self.args, self.args.learners, self.args.device
 
@@ -216,232 +214,99 @@ class Barfi:
             phi = torch.zeros_like(phi)
             phi[:, -1] = torch.tensor([float(name in counts) for name in self.blend.columns], device=device)
         start = torch.tensor(self.gamma, dtype=torch.float64).logit().item()
-        room = (r, min(args.buffer_size, args.episodes), self.horizon)
-        action = torch.zeros(room, dtype=torch.int64, device=device)
         memory: Memory = {
             "theta": theta,
             "phi": phi,
             "horizon": torch.full((r,), start, device=device),  # the learned discount is its sigmoid
-            "stored.obs": torch.zeros(*room, dims, device=device),
-            "stored.action": action
-            if self.policy.is_discrete
-            else torch.zeros(*room, self.policy.actions, device=device),
-            "stored.primary": torch.zeros(room, device=device),
-            "stored.hints": torch.zeros(*room, len(self.hints), device=device),
-            "stored.mask": torch.zeros(room, device=device),
+            **self.stage.room(min(args.buffer_size, args.episodes), device),
         }
-        if self._inputs:
-            memory["stored.inputs"] = torch.zeros(*room, len(self._inputs), device=device)
         for name in ("theta", "phi", "horizon"):
             one = fresh(args.optimiser, memory[name][0])
             memory |= {f"{name}.{i}": part.expand(r, *part.shape).clone() for i, part in enumerate(one)}
         return memory
 
-    # -- playing -------------------------------------------------------------------------------------
-
-    def play(self) -> Batch:
-        """Return one episode of each environment, of the present policies: `[R, n_envs, T, ...]`."""
-        args, policy, worlds = self.args, self.policy, self.worlds
-        shape = (args.learners, args.n_envs)
-        theta = self.memory["theta"].view(args.learners, policy.inputs, policy.actions)
-        extended = worlds.reset()
-        obs = self._seen(extended)
-        playing = torch.ones(shape[0] * shape[1], device=args.device)
-        steps: list[tuple[Tensor, ...]] = []
-        for t in range(self.horizon):
-            x = self.features.of(obs).view(*shape, -1)
-            head = _head(policy, x, theta)
-            noise = torch.rand_like(head) if policy.is_discrete else torch.randn_like(head)
-            action = policy.sample(head, noise).flatten(0, 1)
-            extended, _, terminated, truncated, infos = worlds.step(policy.for_environment(action))
-            terms = infos["terms"]
-            hints = torch.stack([terms[self.parts.hints[name]] for name in self.hints], dim=1)
-            inputs = (
-                torch.stack([terms[name] for name in self._inputs], dim=1) if self._inputs else obs[:, :0]
-            )
-            steps.append(
-                (obs, action, terms[self.primary] * playing, hints * playing[:, None], playing, inputs)
-            )
-            playing = playing * (~(terminated | truncated)).to(playing.dtype)
-            obs = self._seen(extended)
-            if t % 8 == 7 and not bool(playing.any()):  # a look waits for the device
-                break
-        names = ("obs", "action", "primary", "hints", "mask", *(["inputs"] if self._inputs else []))
-        taken = {
-            n: torch.stack(part, dim=1) for n, part in zip(names, zip(*steps, strict=True), strict=False)
-        }
-        rest = self.horizon - len(steps)
-        return {name: _padded(part, rest).unflatten(0, shape) for name, part in taken.items()}
-
-    def _seen(self, extended: Any) -> Tensor:
-        """Return the environment's own observation: memory that a spec adds to it is left out."""
-        whole = extended["obs"] if isinstance(extended, dict) else extended
-        seen: Tensor = whole[:, : self.memory["stored.obs"].shape[-1]]
-        return seen
-
-    def _state(self, batch: Batch) -> Tensor:
-        """Return features for the blend's weights, `[..., F]`."""
-        return self.blend_features.of(batch["inputs"] if self._inputs else batch["obs"])
-
     # -- a round -------------------------------------------------------------------------------------
 
     def round(self) -> None:
         """Play, move the blend, move the policies."""
-        args = self.args
-        newest = self.play()
+        args, memory = self.args, self.memory
+        played = self.stage.play(memory["theta"])
         self.worlds.check()
         first = self.rounds * args.n_envs
-        room = self.memory["stored.mask"].shape[1]
-        slots = torch.arange(first, first + args.n_envs, device=args.device) % room
-        self.rounds += 1
-        self.returns.append(newest["primary"].sum(-1))
+        before, self.rounds = min(first, memory["stored.mask"].shape[1]), self.rounds + 1
+        returns = played["primary"].sum(-1)
+        self.returns.append(returns)
+        older = newest(memory, first, max(0, args.outer_batch - args.n_envs))
+        seen = {name: torch.cat([older[name], part], dim=1) for name, part in played.items()}
         warming = self._is_barfi and self.is_warming(first + args.n_envs)
         if self._is_barfi and not self.is_warming(first) and args.solve != "unrolled":
-            self._move_blend(newest)
-        elif self._is_barfi and args.solve == "unrolled" and "unrolled.theta" in self.memory:
-            self._move_blend_unrolled(newest)
-        for name, part in newest.items():
-            self.memory[f"stored.{name}"][:, slots] = part
-        count = min(first + args.n_envs, room)
+            self._move_blend(seen, before)
+        elif self._is_barfi and args.solve == "unrolled" and "unrolled.theta" in memory:
+            self._move_blend_unrolled(seen)
+        keep(memory, played, first)
         if warming:
-            self._move_policy({name: part[:, -2:] for name, part in newest.items()}, "sum")
+            self._move_policy({name: part[:, -2:] for name, part in played.items()}, "sum")
         elif not self._is_barfi and not args.replay:
-            self._move_policy(newest, args.method)
+            self._move_policy(played, args.method)
         else:
             extra = args.warm_up if self._is_barfi and self.is_warming(first) else 0
-            self._learn(count, args.n_envs * args.inner + extra)
+            self._learn(args.n_envs * args.inner + extra)
         self.told |= {
-            "return": newest["primary"].sum(-1).mean(),
-            "length": newest["mask"].sum(-1).mean(),
-            "spread": newest["primary"].sum(-1).std(-1).mean() if args.n_envs > 1 else torch.zeros(()),
-            **{f"hint/{name}": newest["hints"][..., i].sum(-1).mean() for i, name in enumerate(self.hints)},
+            "return": returns.mean(),
+            "length": played["mask"].sum(-1).mean(),
+            "spread": returns.std(-1).mean() if args.n_envs > 1 else torch.zeros(()),
+            **{f"hint/{name}": played["hints"][..., i].sum(-1).mean() for i, name in enumerate(self.hints)},
         }
 
     def is_warming(self, episodes: int) -> bool:
         """Return whether the policy still learns from the plain sum after so many episodes."""
         return episodes <= self.args.warm_up + self.args.inner
 
-    def _learn(self, count: int, steps: int) -> None:
+    def _learn(self, steps: int) -> None:
         """Take steps of the policies on stored episodes."""
-        args = self.args
+        args, memory = self.args, self.memory
         unroll = self._is_barfi and args.solve == "unrolled"
+        count = min(self.rounds * args.n_envs, memory["stored.mask"].shape[1])
         drawn = torch.randint(count, (steps, args.learners, args.batch_size), device=args.device)
-        if unroll:  # the outer loop goes through these steps once it has seen what they came to
-            kept = [name for name in self.memory if name.startswith("theta")]
-            self.memory |= {f"unrolled.{name}": self.memory[name].clone() for name in kept}
-            last = steps - args.n_envs * args.inner
-            self._replayed = drawn[last:]
+        last = steps - args.n_envs * args.inner
         for i, index in enumerate(drawn):
-            if unroll and i == steps - args.n_envs * args.inner:
-                self.memory |= {f"unrolled.{name}": self.memory[name].clone() for name in kept}
-            self._move_policy(self._stored(index), args.method)
-
-    def _stored(self, index: Tensor) -> Batch:
-        """Return stored episodes `[R, N, T, ...]` by their numbers `[R, N]`."""
-        rows = torch.arange(len(index), device=index.device)[:, None]
-        parts = {n[7:]: part for n, part in self.memory.items() if n.startswith("stored.")}
-        return {name: part[rows, index] for name, part in parts.items()}
+            if unroll and i == last:
+                # Through the steps from here on the outer loop goes, once it sees what they came to.
+                state = [name for name in memory if name.startswith("theta")]
+                memory |= {f"unrolled.{name}": memory[name].clone() for name in state}
+                self._replayed = drawn[last:]
+            self._move_policy(kept(memory, index), args.method)
 
     def _move_policy(self, batch: Batch, method: str) -> None:
         """Take one step up L with every policy."""
-        memory, args = self.memory, self.args
-        x, z = self.features.of(batch["obs"]), self._state(batch)
-        slope = torch.vmap(partial(self._policy_slope, method=method))(
-            memory["theta"], memory["phi"], memory["horizon"], x, z, batch
+        slope = torch.vmap(partial(self.objectives.inner_slope, method=method))(
+            self.memory["theta"], self._outer(), batch
         )
-        self._ascend("theta", slope, args.learning_rate)
-
-    def _policy_slope(
-        self, theta: Tensor, phi: Tensor, horizon: Tensor, x: Tensor, z: Tensor, batch: Batch, method: str
-    ) -> Tensor:
-        """Return dL/dtheta of one learner on episodes `[N, T, ...]`."""
-        returns = self._returns(phi, horizon, z, batch, method)
-        slope: Tensor = grad(
-            lambda w: policy_objective(self.policy, w, x, batch, returns, self.args.ent_coef)
-        )(theta)
-        return slope
-
-    def _returns(self, phi: Tensor, horizon: Tensor, z: Tensor, batch: Batch, method: str) -> Tensor:
-        """Return rewards-to-go `[N, T]`, of what a method learns from."""
-        primary, hints, mask = batch["primary"], batch["hints"], batch["mask"]
-        if method == "primary":
-            return rewards_to_go(primary * mask, self.gamma)
-        if method == "potential":
-            # With the hint as potential the sums telescope: what is left of the shaping is a baseline.
-            return rewards_to_go(primary * mask, self.gamma) - hints.sum(-1) * mask
-        if method == "sum":
-            gamma = torch.sigmoid(horizon) if self._is_barfi else self.gamma
-            return rewards_to_go((primary + hints.sum(-1)) * mask, gamma)
-        return rewards_to_go(self.blend.reward(phi, z, primary, hints) * mask, torch.sigmoid(horizon))
+        self._ascend("theta", slope, self.args.learning_rate)
 
     # -- the outer loop ------------------------------------------------------------------------------
-
-    def _inner(self, theta: Tensor, outer: dict[str, Tensor], x: Tensor, z: Tensor, batch: Batch) -> Tensor:
-        """Return L(theta, phi) of one learner."""
-        returns = self._returns(outer["phi"], outer["horizon"], z, batch, "barfi")
-        return policy_objective(self.policy, theta, x, batch, returns, self.args.ent_coef)
-
-    def _primary(self, theta: Tensor, x: Tensor, batch: Batch) -> Tensor:
-        """Return J(theta) of one learner: the primary return, without the entropy."""
-        returns = rewards_to_go(batch["primary"] * batch["mask"], self.gamma)
-        if self.args.centred and len(returns) > 1:
-            # What the other episodes came to from the same step on: it changes no expectation, and less is noise.
-            returns = returns - (returns.sum(0) - returns) / (len(returns) - 1)
-        return policy_objective(self.policy, theta, x, batch, returns, 0.0)
-
-    def _priced(self, outer: dict[str, Tensor]) -> Tensor:
-        """Return what the weights and the discount cost. The norm is not squared, as in the released code."""
-        args = self.args
-        norm = (outer["phi"].square().sum() + 1e-12).sqrt()
-        return args.gamma_penalty * torch.sigmoid(outer["horizon"]) + args.blend_penalty * norm
 
     def _outer(self) -> dict[str, Tensor]:
         return {"phi": self.memory["phi"], "horizon": self.memory["horizon"]}
 
-    def _move_blend(self, newest: Batch) -> None:
-        """Take one step up J with the blends, by implicit differentiation."""
-        args, memory = self.args, self.memory
-        count = min((self.rounds - 1) * args.n_envs, memory["stored.mask"].shape[1])
+    def _move_blend(self, seen: Batch, count: int) -> None:
+        """Take one step up J with the blends, by implicit differentiation; `count` stored episodes are older."""
+        args = self.args
         size = (args.learners, args.curvature_batch * args.batch_size)
-        sample = self._stored(torch.randint(count, size, device=args.device))
-
-        def one(theta: Tensor, outer: dict[str, Tensor], newest: Batch, sample: Batch) -> tuple[Any, Tensor]:
-            x, z = self.features.of(sample["obs"]), self._state(sample)
-            seen = self.features.of(newest["obs"])
-            v = grad(lambda w: self._primary(w, seen, newest))(theta)
-            climb = hypergradient(lambda w, o: self._inner(w, o, x, z, sample), theta, outer, v, self._solve)
-            price = grad(self._priced)(outer)
-            return {name: climb[name] - price[name] for name in outer}, v.norm()
-
-        slope, signal = torch.vmap(one)(memory["theta"], self._outer(), newest, sample)
+        sample = kept(self.memory, torch.randint(count, size, device=args.device))
+        slope, signal = torch.vmap(self.objectives.implicit)(
+            self.memory["theta"], self._outer(), seen, sample
+        )
         self._follow(slope, signal)
 
-    def _move_blend_unrolled(self, newest: Batch) -> None:
+    def _move_blend_unrolled(self, seen: Batch) -> None:
         """Take one step up J with the blends, through the last round's steps of the policies."""
-        args, memory = self.args, self.memory
-        steps = [self._stored(index) for index in self._replayed]
+        memory = self.memory
+        steps = [kept(memory, index) for index in self._replayed]
         batches = {name: torch.stack([step[name] for step in steps], dim=1) for name in steps[0]}
         begun = [memory[f"unrolled.{name}"] for name in memory if name.split(".")[0] == "theta"]
-
-        def one(begun: list[Tensor], outer: dict[str, Tensor], newest: Batch, batches: Batch) -> Any:
-            seen = self.features.of(newest["obs"])
-
-            def update(state: list[Tensor], outer: dict[str, Tensor], k: int) -> list[Tensor]:
-                batch = {name: part[k] for name, part in batches.items()}
-                x, z = self.features.of(batch["obs"]), self._state(batch)
-                slope = grad(self._inner)(state[0], outer, x, z, batch)
-                theta, kept = ascend(args.optimiser, args.learning_rate, state[0], slope, state[1:])
-                return [theta, *kept]
-
-            def target(state: list[Tensor]) -> Tensor:
-                return self._primary(state[0], seen, newest)
-
-            climb = unrolled(update, target, begun, outer, len(self._replayed))
-            price = grad(self._priced)(outer)
-            return {name: climb[name] - price[name] for name in outer}
-
-        slope = torch.vmap(one)(begun, self._outer(), newest, batches)
-        self._follow(slope, torch.zeros(args.learners, device=args.device))
+        slope = torch.vmap(self.objectives.through_steps)(begun, self._outer(), seen, batches)
+        self._follow(slope, torch.zeros(self.args.learners, device=self.args.device))
 
     def _follow(self, slope: dict[str, Tensor], signal: Tensor) -> None:
         self._ascend("phi", slope["phi"], self.args.blend_rate)
@@ -495,20 +360,15 @@ class Barfi:
             told |= {f"weight/{name}": float(others[..., i].mean()) for i, name in enumerate(self.hints)}
         return told
 
-    def _recent(self, episodes: int) -> Batch:
-        """Return the newest stored episodes, `[R, N, T, ...]`."""
-        room, done = self.memory["stored.mask"].shape[1], self.rounds * self.args.n_envs
-        numbers = torch.arange(max(0, done - min(episodes, room)), done, device=self.args.device) % room
-        return self._stored(numbers.expand(self.args.learners, -1))
-
     def learned(self) -> LearnedBlend:
         """Return what the blends have become, with the newest states of the best learner."""
         returns = self.last_returns()
         best = int(returns.argmax())
-        recent = {name: part[best] for name, part in self._recent(32).items()}
+        done = self.rounds * self.args.n_envs
+        recent = {name: part[best] for name, part in newest(self.memory, done, 32).items()}
         met = recent["mask"].flatten().nonzero().squeeze(1)[-MET:]
-        weights = self._state(recent) @ self.memory["phi"][best]
-        bare = recent["inputs"] if self._inputs else recent["obs"]
+        weights = self.objectives.state(recent) @ self.memory["phi"][best]
+        bare = recent[self.objectives.reads]
         columns = self.blend.columns
 
         def at(part: Tensor) -> Any:
@@ -536,34 +396,6 @@ class Barfi:
         """Return the mean primary return of each learner's last `WINDOW` episodes, `[R]`."""
         rounds = -(-WINDOW // self.args.n_envs)
         return torch.stack(list(self.returns)[-rounds:]).mean((0, 2))
-
-
-# -- parts ---------------------------------------------------------------------------------------------------
-
-
-def _head(policy: LinearPolicy, x: Tensor, theta: Tensor) -> Tensor:
-    """Return log-probabilities or means `[R, E, A]` for features `[R, E, F]` and weights `[R, F, A]`."""
-    head: Tensor = torch.vmap(policy.head)(theta.flatten(1), x)
-    return head
-
-
-def _padded(part: Tensor, rest: int) -> Tensor:
-    """Return `[B, T, ...]` with `rest` slots of zeros more."""
-    if not rest:
-        return part
-    return torch.cat([part, part.new_zeros(len(part), rest, *part.shape[2:])], dim=1)
-
-
-def solver(args: Args) -> Solver:
-    """Return the solver that the arguments name; the unrolled variant needs none."""
-    found: dict[str, Callable[..., Tensor]] = {
-        "neumann": partial(neumann, step=args.eta, terms=args.terms),
-        "first_order": first_order,
-        "conjugate_gradient": partial(conjugate_gradient, iterations=args.terms, damping=args.damping),
-        "exact": partial(exact, damping=args.damping),
-        "unrolled": first_order,
-    }
-    return found[args.solve]
 
 
 # -- running it ----------------------------------------------------------------------------------------------

@@ -147,10 +147,12 @@ def _tiles(dims: int, numbers: list[int], device: str) -> Made:
     tilings, tiles = numbers
     shift = torch.arange(tilings, device=device).unsqueeze(1) / (tiles * tilings)
     places = torch.tensor([tiles**i for i in range(dims)], device=device)
+    every = torch.arange(tiles**dims, device=device)
 
     def active(x: Tensor) -> Tensor:
         index = (((x.unsqueeze(-2) + shift) * tiles).floor().clamp(0, tiles - 1).long() * places).sum(-1)
-        return torch.nn.functional.one_hot(index, tiles**dims).flatten(-2).to(x.dtype) / tilings
+        # Not `one_hot`, which looks at its values and so cannot stand under `torch.vmap`.
+        return (index[..., None] == every).flatten(-2).to(x.dtype) / tilings
 
     def within(tiling: int, index: int) -> str:
         sides = []

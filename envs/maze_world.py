@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 STRIDE = 0.045
 """Length of one stride; an action takes `STRIDES` of them, fewer where the wall or the goal comes first."""
 
-STRIDES = 4
+STRIDES, MOST_STRIDES = 4, 100
 START = (0.125, 0.125)
 GOAL = (0.75, 0.99)
 """The goal is the box from the first to the second of these along both axes."""
@@ -63,6 +63,7 @@ class MazeWorld(gym.Env[npt.NDArray[np.float32], Any]):
 
     Args:
         slip: Probability of an action drawn at random.
+        strides: Strides of an action; with fewer the goal is further, and a random walk rarely comes there.
         render_mode: `rgb_array`, `ansi` or None.
 
     Example:
@@ -76,11 +77,11 @@ class MazeWorld(gym.Env[npt.NDArray[np.float32], Any]):
     metadata: dict[str, Any] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 10}  # noqa: RUF012
     label_names: tuple[str, ...] = ("goal", "centre")
 
-    def __init__(self, *, slip: float = 0.1, render_mode: str | None = None) -> None:
+    def __init__(self, *, slip: float = 0.1, strides: int = STRIDES, render_mode: str | None = None) -> None:
         """See the class."""
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(f"render_mode is one of {self.metadata['render_modes']}, not {render_mode!r}")
-        self.slip, self.render_mode = checked(slip), render_mode
+        self.slip, self.strides, self.render_mode = checked(slip), counted(strides), render_mode
         self.observation_space = spaces.Box(0.0, 1.0, (2,), np.float32)
         self.action_space = spaces.Discrete(len(DIRECTIONS))
         self._x, self._y = START
@@ -103,11 +104,11 @@ class MazeWorld(gym.Env[npt.NDArray[np.float32], Any]):
         return np.array([self._x, self._y], np.float32), {}
 
     def step(self, action: Any) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Take up to four strides."""
+        """Take up to as many strides as an action has."""
         if self.np_random.random() < self.slip:
             action = self.np_random.integers(len(DIRECTIONS))
         across, up = DIRECTIONS[int(action)]
-        for _ in range(STRIDES):
+        for _ in range(self.strides):
             x, y = self._x + STRIDE * across, self._y + STRIDE * up
             if not _within(x, y, (0.0, 1.0)):
                 break
@@ -151,12 +152,24 @@ def checked(slip: float) -> float:
     return slip
 
 
+def counted(strides: int) -> int:
+    """Return a number of strides.
+
+    Raises:
+        ValueError: When it is none.
+    """
+    if isinstance(strides, bool) or not isinstance(strides, int) or not 1 <= strides <= MOST_STRIDES:
+        raise ValueError(f"strides is a whole number from 1 to {MOST_STRIDES}, not {strides!r}")
+    return strides
+
+
 class MazeWorldBatch:
     """B squares of `MazeWorld` on one device; a `TensorEnv` for `wrap_tensor`.
 
     Args:
         num_envs: B.
         slip: Probability of an action drawn at random.
+        strides: Strides of an action.
         seed: Seeds those.
         horizon: Steps after which an episode is truncated.
         device: Torch device.
@@ -176,6 +189,7 @@ class MazeWorldBatch:
         num_envs: int,
         *,
         slip: float = 0.1,
+        strides: int = STRIDES,
         seed: int = 0,
         horizon: int = HORIZON,
         device: str = "cpu",
@@ -187,7 +201,8 @@ class MazeWorldBatch:
         from rewardspec.tabular.batch import _mix
 
         self._torch, self._mix, kind = torch, _mix, getattr(torch, dtype)
-        self.num_envs, self.horizon, self.slip = num_envs, horizon, checked(slip)
+        self.num_envs, self.horizon = num_envs, horizon
+        self.slip, self.strides = checked(slip), counted(strides)
         self.single_observation_space: spaces.Space[Any] = spaces.Box(0.0, 1.0, (2,), np.dtype(dtype).type)
         self.single_action_space: spaces.Space[Any] = spaces.Discrete(len(DIRECTIONS))
         self._directions = torch.tensor(DIRECTIONS, dtype=kind, device=device)
@@ -212,7 +227,7 @@ class MazeWorldBatch:
         bits = self._mix(self._lane + self._draws * -7046029254386353131)
         slips = (bits >> 40 & 0xFFFFFF) < self.slip * 2**24
         direction = self._directions[torch.where(slips, bits >> 20 & 3, action)]
-        for _ in range(STRIDES):
+        for _ in range(self.strides):
             ahead = place + STRIDE * direction
             is_free = ((ahead >= 0.0) & (ahead <= 1.0)).all(dim=1) & ~self._inside(GOAL)
             place.copy_(torch.where(is_free[:, None], ahead, place))

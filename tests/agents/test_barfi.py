@@ -179,18 +179,40 @@ def test_every_way_of_looking_through_the_policy_lowers_the_lure(bandit: Path, s
 
 def test_centred_returns_say_nothing_where_all_episodes_are_worth_the_same(bandit: Path) -> None:
     """Without, equal returns are a gradient all the same: of noise."""
-    batch = {"action": torch.tensor([[0], [1], [1]]), "mask": torch.ones(3, 1)}
-    x, theta = torch.ones(3, 1, 1), torch.tensor([0.2, 0.0])
+    batch = {
+        "action": torch.tensor([[0], [1], [1]]),
+        "mask": torch.ones(3, 1),
+        "obs": torch.zeros(3, 1, 1),
+    }
+    theta = torch.tensor([0.2, 0.0])
 
     def slope(centred: bool, primary: list[float]) -> Tensor:
         given = args(bandit, centred=centred)
         agent = Barfi(given, read_tasks(given.spec, None))
         whole = {**batch, "primary": torch.tensor(primary)[:, None]}
-        found: Tensor = torch.func.grad(lambda w: agent._primary(w, x, whole))(theta)
+        found: Tensor = torch.func.grad(lambda w: agent.objectives.primary(w, whole))(theta)
         return found
 
     assert slope(True, [5.0, 5.0, 5.0]).abs().max() == 0 < slope(False, [5.0, 5.0, 5.0]).abs().max()
     assert slope(True, [0.0, 1.0, 1.0])[1] > 0
+
+
+def test_the_outer_loop_sees_the_newest_episodes_and_as_many_older_ones_as_it_is_told(bandit: Path) -> None:
+    """As released: of three episodes in a round and four in the outer loop's batch, one is older."""
+    given = args(bandit, n_envs=3, outer_batch=4, episodes=12)
+    agent = Barfi(given, read_tasks(given.spec, None))
+    met: list[Tensor] = []
+
+    def note(seen: dict[str, Tensor], count: int) -> None:
+        met.append(seen["primary"].sum(-1))
+        assert count == 3 * (len(agent.returns) - 1)
+
+    agent._move_blend = note  # type: ignore[method-assign]
+    for _ in range(4):
+        agent.round()
+    newest = list(agent.returns)[-len(met) :]
+    for i in range(1, len(met)):
+        assert torch.equal(met[i], torch.cat([newest[i - 1][:, -1:], newest[i]], dim=1))
 
 
 def test_learners_side_by_side_differ_and_repeat_themselves(bandit: Path) -> None:
@@ -288,7 +310,8 @@ def test_gymnasiums_own_environments_are_played_in_a_loop(tmp_path: Path) -> Non
         "  - {markov: 'where(next_obs[0] > 0.5, 1, 0)', name: flag}\n"
         "  - {markov: 'abs(next_obs[1])', name: speed}\n"
     )
-    more: dict[str, Any] = {"features": "tiles(2, 3)", "episodes": 6, "n_envs": 3, "learners": 2}
+    # Twelve episodes: long enough for the outer loop to look through tiles, too.
+    more: dict[str, Any] = {"features": "tiles(2, 3)", "episodes": 12, "n_envs": 3, "learners": 2}
     result = train(args(spec, **more))
     assert result["return"] == 0.0
     rows = [json.loads(line) for line in (tmp_path / "run" / "progress.jsonl").read_text().splitlines()]

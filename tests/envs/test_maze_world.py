@@ -70,10 +70,11 @@ def test_one_action_in_ten_is_drawn_at_random() -> None:
     assert strays == pytest.approx(4000 * 0.075, abs=4 * (4000 * 0.075) ** 0.5)
 
 
-def test_the_batch_moves_as_single_worlds_do() -> None:
+@pytest.mark.parametrize("strides", [4, 1])
+def test_the_batch_moves_as_single_worlds_do(strides: int) -> None:
     rng = np.random.default_rng(0)
-    single = [MazeWorld(slip=0.0) for _ in range(16)]
-    batch = MazeWorldBatch(16, slip=0.0, dtype="float64")
+    single = [MazeWorld(slip=0.0, strides=strides) for _ in range(16)]
+    batch = MazeWorldBatch(16, slip=0.0, strides=strides, dtype="float64")
     for env in single:
         env.reset()
     batch.reset(torch.ones(16, dtype=torch.bool))
@@ -107,6 +108,8 @@ def test_batches_slip_as_often_and_repeat_themselves() -> None:
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="probability"):
         MazeWorld(slip=2.0)
+    with pytest.raises(ValueError, match="from 1 to 100"):
+        MazeWorld(strides=0)
     with pytest.raises(ValueError, match="within the square"):
         MazeWorld().reset(options={"start": (2, 0)})
     assert GOAL[0] < 0.87 < GOAL[1]
