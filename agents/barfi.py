@@ -245,9 +245,9 @@ class Barfi:
             self._move_blend_unrolled(seen)
         keep(memory, played, first)
         if warming:
-            self._move_policy({name: part[:, -2:] for name, part in played.items()}, "sum")
+            self._climb({name: part[:, -2:] for name, part in played.items()}, "sum")
         elif not self._is_barfi and not args.replay:
-            self._move_policy(played, args.method)
+            self._climb(played, args.method)
         else:
             extra = args.warm_up if self._is_barfi and self.is_warming(first) else 0
             self._learn(args.n_envs * args.inner + extra)
@@ -265,24 +265,36 @@ class Barfi:
     def _learn(self, steps: int) -> None:
         """Take steps of the policies on stored episodes."""
         args, memory = self.args, self.memory
-        unroll = self._is_barfi and args.solve == "unrolled"
         count = min(self.rounds * args.n_envs, memory["stored.mask"].shape[1])
         drawn = torch.randint(count, (steps, args.learners, args.batch_size), device=args.device)
         last = steps - args.n_envs * args.inner
-        for i, index in enumerate(drawn):
-            if unroll and i == last:
-                # Through the steps from here on the outer loop goes, once it sees what they came to.
-                state = [name for name in memory if name.startswith("theta")]
-                memory |= {f"unrolled.{name}": memory[name].clone() for name in state}
-                self._replayed = drawn[last:]
-            self._move_policy(kept(memory, index), args.method)
+        if self._is_barfi and args.solve == "unrolled":
+            # Through the newer of these steps the outer loop goes, once it sees what they came to.
+            self._move_policy(drawn[:last])
+            state = [name for name in memory if name.startswith("theta")]
+            memory |= {f"unrolled.{name}": memory[name].clone() for name in state}
+            self._replayed = drawn = drawn[last:]
+        self._move_policy(drawn)
 
-    def _move_policy(self, batch: Batch, method: str) -> None:
-        """Take one step up L with every policy."""
-        slope = torch.vmap(partial(self.objectives.inner_slope, method=method))(
-            self.memory["theta"], self._outer(), batch
-        )
-        self._ascend("theta", slope, self.args.learning_rate)
+    def _move_policy(self, drawn: Tensor) -> None:
+        """Take a step up L with every policy for each of `drawn` `[steps, R, batch_size]`, places of kept episodes."""
+        if len(drawn):
+            episodes = kept(self.memory, drawn.transpose(0, 1).flatten(1))
+            self._climb(episodes, self.args.method, len(drawn))
+
+    def _climb(self, episodes: Batch, method: str, steps: int = 1) -> None:
+        """Take steps up L, on episodes `[R, steps * N, T, ...]`, N for each.
+
+        What they pay is worked out for all at once: weights and discount stand still meanwhile.
+        """
+        returns = torch.vmap(partial(self.objectives.returns, method=method))(self._outer(), episodes)
+        whole = {"x": self.features.of(episodes["obs"]), "returns": returns, **episodes}
+        of_steps = {name: part.chunk(steps, dim=1) for name, part in whole.items()}
+        for k in range(steps):
+            batch = {name: parts[k] for name, parts in of_steps.items()}
+            x, returns = batch.pop("x"), batch.pop("returns")
+            slope = torch.vmap(self.objectives.slope)(self.memory["theta"], x, batch, returns)
+            self._ascend("theta", slope, self.args.learning_rate)
 
     # -- the outer loop ------------------------------------------------------------------------------
 

@@ -225,8 +225,11 @@ class LinearPolicy:
         self.inputs, self.size = inputs, inputs * self.actions
 
     def head(self, theta: Tensor, x: Tensor) -> Tensor:
-        """Return log-probabilities of all actions, or means, `[..., A]`, of features `[..., inputs]`."""
-        scores = x @ theta.view(self.inputs, self.actions)
+        """Return log-probabilities of all actions, or means, `[..., A]`, of features `[..., inputs]`.
+
+        Weights `[P]` are for all of them, weights `[R, P]` each for its own of `[R, N, inputs]`.
+        """
+        scores = x @ theta.view(*theta.shape[:-1], self.inputs, self.actions)
         if self.is_discrete:
             return torch.log_softmax(scores, dim=-1)
         return self._low + (self._high - self._low) * torch.sigmoid(scores)

@@ -68,7 +68,7 @@ class Stage:
         steps: list[Batch] = []
         for t in range(self._horizon):
             x = self._seen.of(obs).view(*self._shape, -1)
-            head: Tensor = torch.vmap(policy.head)(theta, x)
+            head = policy.head(theta, x)
             noise = torch.rand_like(head) if policy.is_discrete else torch.randn_like(head)
             action = policy.sample(head, noise).flatten(0, 1)
             extended, _, terminated, truncated, infos = worlds.step(policy.for_environment(action))

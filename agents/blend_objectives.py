@@ -72,16 +72,17 @@ class Objectives:
         paid = self.blend.reward(outer["phi"], self.state(batch), primary, hints)
         return rewards_to_go(paid * mask, torch.sigmoid(outer["horizon"]))
 
-    def inner(self, theta: Tensor, outer: Outer, batch: Batch, method: str = "barfi") -> Tensor:
-        """Return L, what the policy climbs: by the returns of its method, and its entropy."""
-        returns = self.returns(outer, batch, method)
-        x = self.seen.of(batch["obs"])
+    def inner(self, theta: Tensor, outer: Outer, batch: Batch) -> Tensor:
+        """Return L, what the policy climbs: the returns of the blend, and its entropy."""
+        x, returns = self.seen.of(batch["obs"]), self.returns(outer, batch, "barfi")
         return policy_objective(self.policy, theta, x, batch, returns, self.args.ent_coef)
 
-    def inner_slope(self, theta: Tensor, outer: Outer, batch: Batch, method: str = "barfi") -> Tensor:
-        """Return dL/dtheta `[P]` on episodes `[N, T, ...]`."""
-        slope: Tensor = grad(self.inner)(theta, outer, batch, method)
-        return slope
+    def slope(self, theta: Tensor, x: Tensor, batch: Batch, returns: Tensor) -> Tensor:
+        """Return dL/dtheta `[P]` on episodes whose features `[N, T, F]` and returns `[N, T]` are known."""
+        found: Tensor = grad(
+            lambda w: policy_objective(self.policy, w, x, batch, returns, self.args.ent_coef)
+        )(theta)
+        return found
 
     def primary(self, theta: Tensor, batch: Batch) -> Tensor:
         """Return J: the primary return, without the entropy."""
@@ -126,7 +127,8 @@ class Objectives:
         args = self.args
 
         def update(state: list[Tensor], outer: Outer, k: int) -> list[Tensor]:
-            slope = self.inner_slope(state[0], outer, {name: part[k] for name, part in batches.items()})
+            batch = {name: part[k] for name, part in batches.items()}
+            slope = grad(self.inner)(state[0], outer, batch)
             theta, kept = ascend(args.optimiser, args.learning_rate, state[0], slope, state[1:])
             return [theta, *kept]
 
