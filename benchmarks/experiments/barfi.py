@@ -178,7 +178,7 @@ LENGTH = {"cartpole": 300, "mountain_car": 150}
 """Episodes of the worlds whose cells are dear."""
 
 MANY = {"learners": 20}
-"""Learners of the arms that the page is about: in a batch ten more cost little."""
+"""Learners where it is about how many arrive."""
 
 LOOKED_THROUGH = ("first order", "conjugate gradient", "unrolled")
 """Other ways through the inner loop, measured where they may differ: on the maze under the good and harmful hints."""
@@ -196,8 +196,10 @@ def _methods(world: str, hint: str) -> list[str]:
     return [m for m in found if not m.startswith("primary") or hint == next(iter(TABLE[world]))]
 
 
-def _more(method: str) -> dict[str, Any]:
-    return FAST if method in ON_POLICY else MANY if method.startswith("BARFI") else {}
+def _more(hint: str, method: str) -> dict[str, Any]:
+    if method in ON_POLICY:
+        return FAST
+    return MANY if hint == "harmful" and method in ("BARFI", "BARFI, centred") else {}
 
 
 TABLE = {
@@ -210,16 +212,18 @@ TABLE = {
 
 SETTINGS: list[Setting] = [
     *(
-        _setting(world, hint, method, **({"steps": LENGTH[world]} if world in LENGTH else _more(method)))
+        _setting(
+            world, hint, method, **({"steps": LENGTH[world]} if world in LENGTH else _more(hint, method))
+        )
         for world, hints in TABLE.items()
         for hint in hints
         for method in _methods(world, hint)
     ),
     _setting("maze", "harmful", "sum", steps=2000),
     {**_setting("maze", "harmful", "sum", steps=2000, **FAST), "name": LONGER},
-    _setting("maze", "harmful", "BARFI", steps=2000, **MANY, **FAST),
-    _setting("maze", "harmful", "BARFI, centred", steps=2000, **MANY, **FAST),
-    _setting("maze", "good, true distance", "BARFI", **MANY),
+    _setting("maze", "harmful", "BARFI", steps=2000, **FAST),
+    _setting("maze", "harmful", "BARFI, centred", steps=2000, **FAST),
+    _setting("maze", "good, true distance", "BARFI"),
 ]
 BEST = {"maze": 99.2, "far maze": 98.6, "cartpole": 500.0, "mountain_car": 1.0}
 

@@ -37,11 +37,23 @@ class Arrays(Protocol):
     def mark(self, x: Array, index: Array) -> Array:
         """Return `x` `[B, n]` bool with True at `index` `[B, K]`."""
 
+    def room(self, batch: int, *shape: int, value: float = 0.0, kind: Kind = "float") -> Array:
+        """Return an array `[B, ...]` of one value, laid out in memory as `times` likes it."""
+
+    def reach(self, count: Array, most: int) -> int:
+        """Return a number no less than the greatest of `count`, at most `most`: how far a workspace is in use.
+
+        Where a look at a value would wait for the device, or end a graph, it is `most`.
+        """
+
+    def times(self, x: Array, y: Array) -> Array:
+        """Return `sum_j x[b, i, j] y[b, j]`, `[B, n]`, for `x` `[B, n, m]`."""
+
     def row_at(self, x: Array, place: Array) -> Array:
         """Return `x[b, place[b]]`, `[B, ...]`, for `x` `[B, n, ...]`."""
 
     def put_rows(self, x: Array, place: Array, rows: Array) -> Array:
-        """Return `x` `[B, n, ...]` with `rows[b]` at `place[b]`."""
+        """Return `x` `[B, n, ...]` with `rows[b]` at `place[b]`; rows may be shorter, then the rest stays."""
 
     def where(self, condition: Array, a: Array, b: Array) -> Array:
         """Return `a` where the condition holds, else `b`."""
@@ -79,6 +91,8 @@ class NumpyArrays:
 
     def rows(self, table: Array, index: Array) -> Array:
         """See `Arrays`."""
+        if index.ndim == 2 and table.ndim == 1:  # `take` keeps no other layout than by rows
+            return np.take(table, index.T).T
         return np.take(table, index, axis=0)
 
     def pick(self, x: Array, index: Array) -> Array:
@@ -91,14 +105,27 @@ class NumpyArrays:
         marked.reshape(-1)[index + _first_of_rows(x)] = True
         return marked
 
+    def room(self, batch: int, *shape: int, value: float = 0.0, kind: Kind = "float") -> Array:
+        """See `Arrays`; sets lie side by side, so that the innermost loop is over them."""
+        return np.moveaxis(self.full((*shape, batch), value, kind), -1, 0)
+
+    def reach(self, count: Array, most: int) -> int:
+        """See `Arrays`."""
+        return min(int(count.max(initial=0)), most)
+
+    def times(self, x: Array, y: Array) -> Array:
+        """See `Arrays`."""
+        return np.einsum("bij,bj->bi", x, y)
+
     def row_at(self, x: Array, place: Array) -> Array:
         """See `Arrays`."""
         return x[np.arange(len(x)), place]
 
     def put_rows(self, x: Array, place: Array, rows: Array) -> Array:
         """See `Arrays`."""
-        put = x if self.in_place else x.copy()
-        put[np.arange(len(x)), place] = rows
+        put = x if self.in_place else x.copy(order="K")
+        at = (np.arange(len(x)), place)
+        put[at if rows.ndim == 1 else (*at, slice(rows.shape[1]))] = rows
         return put
 
     def where(self, condition: Array, a: Array, b: Array) -> Array:
@@ -164,17 +191,29 @@ class TorchArrays:
         """See `Arrays`."""
         return x.scatter_(1, index, True) if self.in_place else x.scatter(1, index, True)
 
+    def room(self, batch: int, *shape: int, value: float = 0.0, kind: Kind = "float") -> Array:
+        """See `Arrays`."""
+        return self.full((batch, *shape), value, kind)
+
+    def reach(self, count: Array, most: int) -> int:
+        """See `Arrays`."""
+        if count.device.type != "cpu" or self._torch.compiler.is_compiling():
+            return most
+        return min(int(count.max()), most) if len(count) else 0
+
+    def times(self, x: Array, y: Array) -> Array:
+        """See `Arrays`."""
+        return (x @ y.unsqueeze(2)).squeeze(2)
+
     def row_at(self, x: Array, place: Array) -> Array:
         """See `Arrays`."""
-        return x.gather(1, self._rows_of(x, place)).squeeze(1)
+        return x.gather(1, _rows_of(x, place)).squeeze(1)
 
     def put_rows(self, x: Array, place: Array, rows: Array) -> Array:
         """See `Arrays`."""
-        index, given = self._rows_of(x, place), rows.unsqueeze(1)
+        given = rows.unsqueeze(1)
+        index = _rows_of(given, place)
         return x.scatter_(1, index, given) if self.in_place else x.scatter(1, index, given)
-
-    def _rows_of(self, x: Array, place: Array) -> Array:
-        return place.reshape(-1, *[1] * (x.ndim - 1)).expand(-1, 1, *x.shape[2:])
 
     def where(self, condition: Array, a: Array, b: Array) -> Array:
         """See `Arrays`."""
@@ -199,6 +238,11 @@ class TorchArrays:
     def beside(self, a: Array, b: Array) -> Array:
         """See `Arrays`."""
         return self._torch.cat([a.to(b.dtype), b], dim=1)
+
+
+def _rows_of(x: Array, place: Array) -> Array:
+    """Return `place` `[B]` as a tensor that names one row of each `x[b]`, for `gather` and `scatter`."""
+    return place.reshape(-1, *[1] * (x.ndim - 1)).expand(-1, 1, *x.shape[2:])
 
 
 def _first_of_rows(x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -92,15 +92,15 @@ class LogDet:
     def start(self, xp: Arrays, t: Tables, batch: int) -> State:
         """Return B times nothing: items `[B, most]`, inverse factor `[B, most, most]`, what was added, how many."""
         return (
-            xp.full((batch, self.most), self.size, "int"),
-            xp.full((batch, self.most, self.most), 0.0),
+            xp.room(batch, self.most, value=self.size, kind="int"),
+            xp.room(batch, self.most, self.most),
             xp.full((batch, self.size + 1), False, "bool"),
             xp.full((batch,), 0, "int"),
         )
 
     def gain(self, xp: Arrays, t: Tables, state: State, items: Array) -> Array:
         """Return scale * log(1 + variance of the item given the set / noise) + each, 0 for what is in the set."""
-        return self._told(xp, t, state, items)[0]
+        return self._told(xp, t, state, items, xp.reach(state[3], self.most))[0]
 
     def advance(self, xp: Arrays, t: Tables, state: State, items: Array) -> tuple[Array, State]:
         """Return the gains, and a factor that is one row longer.
@@ -109,13 +109,15 @@ class LogDet:
         its inverse (-y' L^-1 / d, 1 / d).
         """
         chosen, inverse, added, count = state
-        gained, is_new, explained, variance = self._told(xp, t, state, items)
+        reach = xp.reach(count + 1, self.most)  # what lies beyond is not in use yet
+        gained, is_new, explained, variance = self._told(xp, t, state, items, reach)
         # The place that is next; where the item is not new, what stands there is written again.
         place = xp.below(count, t["last"])
-        spread = xp.sqrt(variance + self.noise)[:, None]
-        row = -(explained[:, None, :] @ inverse)[:, 0, :]
-        row = xp.where(t["place"] == count[:, None], xp.full(row.shape, 1.0), row) / spread
-        row = xp.where(is_new[:, None], row, xp.row_at(inverse, place))
+        used = inverse[:, :reach, :reach]
+        row = -xp.times(used.swapaxes(1, 2), explained)
+        row = xp.where(t["place"][:reach] == place[:, None], xp.full((1,), 1.0), row)
+        row = row / xp.sqrt(variance + self.noise)[:, None]
+        row = xp.where(is_new[:, None], row, xp.row_at(used, place))
         return gained, (
             xp.put_rows(chosen, place, xp.where(is_new, items, xp.row_at(chosen, place))),
             xp.put_rows(inverse, place, row),
@@ -123,12 +125,14 @@ class LogDet:
             count + is_new,
         )
 
-    def _told(self, xp: Arrays, t: Tables, state: State, items: Array) -> tuple[Array, Array, Array, Array]:
-        """Return gains, whether items are new, L^-1 k `[B, most]`, and variances given the sets."""
+    def _told(
+        self, xp: Arrays, t: Tables, state: State, items: Array, reach: int
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return gains, whether items are new, L^-1 k `[B, reach]`, and variances given the sets."""
         chosen, inverse, added, count = state
         width = self.size + 1
-        shared = xp.rows(t["kernel"], chosen * width + items[:, None])
-        explained = (inverse @ shared[:, :, None])[:, :, 0]
+        shared = xp.rows(t["kernel"], chosen[:, :reach] * width + items[:, None])
+        explained = xp.times(inverse[:, :reach, :reach], shared)
         own = xp.rows(t["kernel"], items * (width + 1))
         variance = xp.above(own - (explained * explained).sum(1), 0.0)
         is_new = ~xp.pick(added, items[:, None])[:, 0] & (items < self.size) & (count < self.most)
