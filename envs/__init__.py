@@ -22,5 +22,8 @@ WORLDS: dict[str, tuple[str, int]] = {
 }
 """Name -> class, and steps after which an episode is truncated. The id is `rewardspec/` and the name."""
 
+PARALLEL_WORLDS: dict[str, str] = {"TwoButtons-v0": "envs.two_buttons:TwoButtons"}
+"""Worlds of several agents, with PettingZoo's parallel API: name -> class; the id is `rewardspec/` and the name."""
+
 for _name, (_entry_point, _steps) in WORLDS.items():
     gym.register(f"rewardspec/{_name}", entry_point=_entry_point, max_episode_steps=_steps)

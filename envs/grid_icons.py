@@ -280,5 +280,32 @@ ICONS: dict[str, str] = {
         vvwvvwvv
         vvwwwvvv
         .vvvvvv.""",
+    "button a": """
+        ........
+        .ssssss.
+        .srrrrs.
+        .srrrrs.
+        .sRRRRs.
+        .ssssss.
+        .SSSSSS.
+        ........""",
+    "button b": """
+        ........
+        .ssssss.
+        .suuuus.
+        .suuuus.
+        .sUUUUs.
+        .ssssss.
+        .SSSSSS.
+        ........""",
+    "meeting place": """
+        ........
+        ..gggg..
+        .g....g.
+        g..gg..g
+        g..gg..g
+        .g....g.
+        ..gggg..
+        ........""",
 }
 """What -> its picture."""

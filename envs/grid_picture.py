@@ -21,6 +21,7 @@ BRICKS = ((222, 160, 130), (212, 148, 118))
 MORTAR = (184, 120, 92)
 WALL = (72, 66, 88)
 GROUND_OF_AGENT = (255, 222, 120)
+GROUND_OF_SECOND = (150, 205, 235)
 
 SYMBOLS: dict[str, str] = {
     "coffee": "c",
@@ -50,6 +51,9 @@ SYMBOLS: dict[str, str] = {
     "sheep": "s",
     "coin": "$",
     "roadblock": "%",
+    "button a": "A",
+    "button b": "B",
+    "meeting place": "M",
 }
 """What -> its character in text."""
 
@@ -70,6 +74,7 @@ class Scene:
         beside: Cells with a wall on their right side.
         solid: Cells that are wall.
         paved: Cells that are laid with bricks.
+        second: The cell of a second agent, where there are two.
     """
 
     width: int
@@ -80,6 +85,7 @@ class Scene:
     beside: frozenset[tuple[int, int]] = frozenset()
     solid: frozenset[tuple[int, int]] = frozenset()
     paved: frozenset[tuple[int, int]] = frozenset()
+    second: tuple[int, int] | None = None
 
     def has_wall_above(self, x: int, y: int) -> bool:
         """Return whether a wall is on the upper side of a cell; row -1 is below the picture."""
@@ -127,7 +133,9 @@ def _cell_line(scene: Scene, y: int, columns: list[int]) -> list[str]:
 
 def _character(scene: Scene, cell: tuple[int, int]) -> str:
     if cell == scene.agent:
-        return "@"
+        return "@" if cell != scene.second else "%"
+    if cell == scene.second:
+        return "&"
     ground = ":" if cell in scene.paved else "."
     return "#" if cell in scene.solid else SYMBOLS.get(scene.things.get(cell, ""), ground)
 
@@ -158,7 +166,10 @@ def paint(scene: Scene, scale: int = 3) -> Image:
                 _lay_bricks(cell, BRICKS[(x + y) % 2])
             if (x, y) == scene.agent:
                 cell[1:-1, 1:-1] = GROUND_OF_AGENT
-            name = "agent" if (x, y) == scene.agent else scene.things.get((x, y))
+            if (x, y) == scene.second:
+                cell[CELL // 2 if (x, y) == scene.agent else 1 : -1, 1:-1] = GROUND_OF_SECOND
+            has_agent = (x, y) in (scene.agent, scene.second)
+            name = "agent" if has_agent else scene.things.get((x, y))
             if name is not None:
                 colours, is_there = _icon(name)
                 place = cell[MARGIN : MARGIN + SIZE, MARGIN : MARGIN + SIZE]

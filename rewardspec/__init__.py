@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rewardspec.vocabulary import load as load
     from rewardspec.vocabulary import loads as loads
     from rewardspec.wrappers.offline import relabel as relabel
+    from rewardspec.wrappers.parallel import wrap_parallel as wrap_parallel
     from rewardspec.wrappers.single import wrap as wrap
     from rewardspec.wrappers.tensor import wrap_tensor as wrap_tensor
     from rewardspec.wrappers.vector import make_vec as make_vec
@@ -59,6 +60,7 @@ _PUBLIC = {
     "relabel": "rewardspec.wrappers.offline",
     "wrap": "rewardspec.wrappers.single",
     "wrap_learned": "rewardspec.learning.learner",
+    "wrap_parallel": "rewardspec.wrappers.parallel",
     "wrap_tensor": "rewardspec.wrappers.tensor",
     "wrap_vector": "rewardspec.wrappers.vector",
 }

@@ -25,8 +25,10 @@ def compile_spec(spec: Spec) -> Program:
     """Compile a spec.
 
     Raises:
-        SpecError: With every problem found, each with its place.
+        SpecError: With every problem found, each with its place; `several-agents` when it says what several agents
+            want.
     """
+    refuse_agents(spec)
     program = lower_spec(spec)
     for change in PASSES:
         program = change(program)
@@ -84,6 +86,19 @@ def lower_spec(spec: Spec, vocabulary: Mapping[str, Kind] = VOCABULARY) -> Progr
     if draft.problems:
         raise SpecError(draft.problems)
     return program
+
+
+def refuse_agents(spec: Spec) -> None:
+    """Raise where a spec says what several agents want, and one program is asked for.
+
+    Raises:
+        SpecError: `several-agents`.
+    """
+    if spec.is_for_agents:
+        word = "agents" if spec.agents else "joint"
+        hint = "`rewardspec.wrap_parallel` takes it, over a PettingZoo environment; for one agent write `reward:`."
+        message = f"the spec says what several agents want ('{word}'), and this is for one"
+        raise SpecError(Problem("several-agents", message, spec.place_of_key((word,)), (hint,)))
 
 
 def term_names(spec: Spec) -> list[str]:

@@ -27,6 +27,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from rewardspec.dsl_agents import Ends, Terms, ends_of, terms_of
+from rewardspec.dsl_agents import agent as agent
+from rewardspec.dsl_agents import inequity as inequity
+from rewardspec.dsl_agents import joint as joint
+from rewardspec.dsl_agents import share as share
 from rewardspec.dsl_learned import answers as answers
 from rewardspec.dsl_learned import barfi as barfi
 from rewardspec.dsl_learned import blend as blend
@@ -46,7 +51,6 @@ from rewardspec.dsl_terms import (
     Weight,
     fields_given,
     plain_of,
-    reward_of,
     term_of,
 )
 from rewardspec.errors import Place, Problem, SpecError
@@ -281,13 +285,15 @@ test.__test__ = False  # type: ignore[attr-defined]  # a builder, not one of pyt
 def spec(
     name: str = "reward",
     *,
-    reward: Reward | Text | Mapping[str, Any] | Sequence[Reward | Text | Mapping[str, Any]],
+    reward: Terms = (),
+    agents: Mapping[str, Mapping[str, Any]] | None = None,
+    joint: Mapping[str, Any] | None = None,
     description: str = "",
     discount: float | None = None,
     env: str | Mapping[str, Any] | None = None,
     signals: Mapping[str, Text | Mapping[str, Any]] | None = None,
     propositions: Mapping[str, Text | None] | Sequence[str] = (),
-    end: Reward | Mapping[str, Any] | Sequence[Reward | Mapping[str, Any]] = (),
+    end: Ends = (),
     observe: Literal["auto", "onehot", "index", "dict", "none"] = "auto",
     tests: Sequence[Mapping[str, Any]] = (),
     provenance: Mapping[str, Any] | None = None,
@@ -297,6 +303,8 @@ def spec(
     Args:
         name: Name of the spec.
         reward: The terms: a sum of terms, or a list of them.
+        agents: For several agents, instead: `agent(...)` by name or pattern.
+        joint: `joint(...)`: what all of several agents get.
         description: What the reward is meant to bring about.
         discount: Discount of the return.
         env: Gymnasium id, or `env(...)`.
@@ -317,8 +325,6 @@ def spec(
         ... )
         True
     """
-    parts = reward if isinstance(reward, Sequence) and not isinstance(reward, str) else [reward]
-    ends = [end] if isinstance(end, Reward | Mapping) else end
     data: dict[str, Any] = {
         "rewardspec": 1,
         "name": name,
@@ -327,8 +333,10 @@ def spec(
         "env": env,
         "signals": signals,
         "propositions": propositions,
-        "reward": [term for part in parts for term in reward_of(part).terms],
-        "end": [fields for item in ends for fields in _end_fields(item)],
+        "reward": terms_of(reward) or (None if agents or joint else []),
+        "agents": agents,
+        "joint": joint,
+        "end": ends_of(end),
         "observe": observe,
         "tests": tests,
         "provenance": provenance,
@@ -336,18 +344,6 @@ def spec(
     plain = fields_given(**data)
     _check_plain(plain, ())
     return from_data(plain)
-
-
-def _end_fields(item: Reward | Mapping[str, Any]) -> list[Any]:
-    """Return entries of a spec's `end` list; such a term has neither a name nor a weight."""
-    if not isinstance(item, Reward):
-        return [item]
-    for term in item.terms:
-        if set(term) != {"end"}:
-            message = f"'end' takes ends without a name or a weight, not {', '.join(map(repr, term))}"
-            hint = "Write it as a term of `reward`."
-            raise SpecError(Problem("wrong-value", message, Place(path="end"), (hint,)))
-    return [term["end"] for term in item.terms]
 
 
 def _check_plain(value: Any, path: tuple[str | int, ...]) -> None:

@@ -12,7 +12,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from rewardspec.kinds.reward_machine import RewardMachine
-from rewardspec.spec.model import EndSpec, Schedule, SignalSpec, Spec, Term
+from rewardspec.spec.model import (
+    AgentSpec,
+    EndSpec,
+    JointSpec,
+    Schedule,
+    ShareSpec,
+    SignalSpec,
+    Spec,
+    Term,
+)
 from rewardspec.spec.writing import given_fields, main_field, write_field, write_model
 from rewardspec.vocabulary import VOCABULARY
 
@@ -34,7 +43,13 @@ def to_python(spec: Spec) -> str:
         if name in ("rewardspec", "name"):
             continue
         if name == "reward":
+            if not value:
+                continue
             text = _list(_term(term) for term in value)
+        elif name == "agents":
+            text = _mapping((key, _part("rs.agent", entry)) for key, entry in value.items())
+        elif name == "joint":
+            text = _part("rs.joint", value)
         elif name == "env":
             text = _call("rs.env", _positional(write_model(value), "id"))
         elif name == "signals":
@@ -47,6 +62,33 @@ def to_python(spec: Spec) -> str:
             text = _literal(write_field(info, value))
         arguments.append(f"{name}={text}")
     return f"from rewardspec import dsl as rs\n\nspec = {_call('rs.spec', arguments)}\n"
+
+
+def _part(builder: str, entry: AgentSpec | JointSpec) -> str:
+    """Return what some agents want, or what all get."""
+    arguments = []
+    for name, info, value in given_fields(entry):
+        if name == "reward":
+            text = _list(_term(term) for term in value)
+        elif name == "end":
+            text = _list(_end(end) for end in value)
+        elif name == "tests":
+            text = _list(_call("rs.test", _positional(write_model(test), "name")) for test in value)
+        elif name == "share":
+            text = _share(value)
+        else:
+            text = _literal(write_field(info, value))
+        arguments.append(f"{name}={text}")
+    return _call(builder, arguments)
+
+
+def _share(share: ShareSpec) -> str:
+    fields = write_model(share)
+    inner = fields.pop("inequity", None)
+    arguments = _keywords(fields)
+    if inner is not None:
+        arguments.append(f"inequity={_call('rs.inequity', _keywords(inner))}")
+    return _call("rs.share", arguments)
 
 
 def _term(term: Term) -> str:

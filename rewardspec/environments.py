@@ -76,13 +76,13 @@ def register(env_id: str) -> None:
             except ImportError:
                 raise missing_extra(package, extra, f"'{env_id}'") from None
     if env_id.startswith(OURS):
-        _register_ours()
+        has_our_worlds()
     if env_id.startswith(MUJOCO) and env_id in gym.registry and importlib.util.find_spec("mujoco") is None:
         raise missing_extra("mujoco", "mujoco", f"'{env_id}'")
 
 
-def _register_ours() -> bool:
-    """Import the worlds of the checkout that this package is run from; return whether there are any.
+def has_our_worlds() -> bool:
+    """Import (and so register) the worlds of the checkout that this package is run from; return whether there are any.
 
     A package of the name `envs` that lies elsewhere is another's, and is left alone.
     """
@@ -96,7 +96,7 @@ def _register_ours() -> bool:
 
 def _unknown(env_id: str, error: Exception) -> Problem:
     """Return the problem of an id that nobody registered, with ids that are near."""
-    if env_id.startswith(OURS) and not _register_ours():
+    if env_id.startswith(OURS) and not has_our_worlds():
         hint = (
             "The worlds 'rewardspec/...' are in the repository's folder 'envs', not in the installed package."
         )
@@ -123,5 +123,5 @@ def _known_ids() -> Iterator[str]:
     for package in beginnings:
         if importlib.util.find_spec(package) is not None:
             register(f"{beginnings[package]}x")
-    _register_ours()
+    has_our_worlds()
     yield from sorted(env_id for env_id in gym.registry if "/" not in env_id or env_id.startswith(OURS))

@@ -14,7 +14,19 @@ from rewardspec.kinds.heron import Factor
 from rewardspec.kinds.preferences import Answers, Ranking, Teacher
 from rewardspec.kinds.reward_machine import EdgeSpec
 from rewardspec.kinds.reward_model import Fitting, NominalWorst, RewardModel, Uwo
-from rewardspec.spec.model import EnvSpec, Exponential, Linear, Performance, SignalSpec, Spec, TestSpec
+from rewardspec.spec.model import (
+    AgentSpec,
+    EnvSpec,
+    Exponential,
+    Inequity,
+    JointSpec,
+    Linear,
+    Performance,
+    ShareSpec,
+    SignalSpec,
+    Spec,
+    TestSpec,
+)
 from rewardspec.vocabulary import VOCABULARY, loads
 
 A, B, C = rs.markov("a"), rs.markov("b"), rs.markov("c")
@@ -51,6 +63,10 @@ def test_every_word_has_a_builder_with_its_fields_and_defaults(word: str) -> Non
         (rs.linear, Linear),
         (rs.exponential, Exponential),
         (rs.performance, Performance),
+        (rs.agent, AgentSpec),
+        (rs.joint, JointSpec),
+        (rs.share, ShareSpec),
+        (rs.inequity, Inequity),
         (rs.spec, Spec),
     ],
 )

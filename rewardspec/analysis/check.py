@@ -9,6 +9,11 @@ from rewardspec.analysis.spec_tests import run_tests
 from rewardspec.analysis.subject import inspect
 from rewardspec.errors import Problem, RewardSpecError, SpecError, near_miss
 from rewardspec.spec.model import Spec
+from rewardspec.spec.parts import parts
+from rewardspec.team.compile import compile_team
+
+SHARED = ("unread-proposition", "unread-signal", "no-tests")
+"""Codes that a spec for several agents has only where each of its parts has them: what one leaves out another reads."""
 
 _RANK = {"error": 0, "warning": 1, "info": 2}
 
@@ -26,11 +31,20 @@ def check(spec: Spec) -> tuple[Problem, ...]:
         ['paid-on-first-step']
     """
     try:
-        subject = inspect(spec)
+        if spec.is_for_agents:
+            compile_team(spec)
+        found = [_lint(part) for _, part in parts(spec)]
     except SpecError as error:
         return sort_findings(error.problems)
-    findings = [problem for lint in LINTS for problem in lint(subject)]
-    return sort_findings([*findings, *_wrong_tests(spec)])
+    findings = [
+        p for part in found for p in part if p.code not in SHARED or all(p in other for other in found)
+    ]
+    return sort_findings(dict.fromkeys([*findings, *_wrong_tests(spec)]))
+
+
+def _lint(spec: Spec) -> list[Problem]:
+    subject = inspect(spec)
+    return [problem for lint in LINTS for problem in lint(subject)]
 
 
 def _wrong_tests(spec: Spec) -> tuple[Problem, ...]:

@@ -261,7 +261,7 @@ class Ranges:
             case ir.Const(value):
                 return Interval(float(value), float(value))
             case ir.Field(root):
-                return TRUTH if root in ("terminated", "truncated", "label") else ANY
+                return TRUTH if root in ("terminated", "truncated", "label", "present") else ANY
             case ir.Holds(name):
                 inner = self._propositions.get(name)
                 return self.of(inner, assumed) if inner is not None else TRUTH

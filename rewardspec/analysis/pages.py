@@ -16,10 +16,15 @@ from rewardspec.codes.lint_environment import ENVIRONMENT
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import Problem, RewardSpecError, render_problems
 from rewardspec.ir.program import Program
+from rewardspec.spec.model import Spec
+from rewardspec.team.compile import compile_team
 from rewardspec.vocabulary import loads
 
 AGENTS_DISCOUNT = 0.99
 """The discount of the agent that the examples are for."""
+
+PARALLEL = "rewardspec/TwoButtons"
+"""How the name of an environment of several agents begins in examples."""
 
 _HEADER = re.compile(r"# (env|step)\b:? ?(.*)\n")
 
@@ -60,6 +65,11 @@ def provoke(text: str, file: str = "spec.yaml") -> tuple[Problem, ...]:
         header[match[1]] = match[2]
     try:
         spec = loads(text, file)
+        if header.get("env", "").startswith(PARALLEL):
+            _try_parallel(spec, header["env"])
+        if spec.is_for_agents and header.get("env", PARALLEL).startswith(PARALLEL):
+            compile_team(spec)
+            return (*check(spec), *check_discount(spec, AGENTS_DISCOUNT))
         program = compile_spec(spec)
         if "env" in header:
             _try_environment(program, header["env"], takes_step="step" in header)
@@ -67,6 +77,14 @@ def provoke(text: str, file: str = "spec.yaml") -> tuple[Problem, ...]:
     except RewardSpecError as error:
         return error.problems
     return (*check(spec), *check_discount(spec, AGENTS_DISCOUNT))
+
+
+def _try_parallel(spec: Spec, name: str) -> None:
+    """Wrap an environment of several agents."""
+    from rewardspec.parallel_environments import make_parallel_environment
+    from rewardspec.wrappers.parallel import wrap_parallel
+
+    wrap_parallel(make_parallel_environment(name), spec).close()
 
 
 def _try_environment(program: Program, name: str, *, takes_step: bool) -> None:

@@ -83,6 +83,10 @@ def run_tests(spec: Spec, program: Program | None = None, only: str = "") -> tup
     Raises:
         SpecError: When a test itself is wrong: an unknown proposition, term, machine or state.
     """
+    if spec.is_for_agents:
+        from rewardspec.analysis.team_tests import run_team_tests
+
+        return run_team_tests(spec, only)
     program = program or compile_spec(spec)
     problems: list[Problem] = []
     results: list[TestResult] = []

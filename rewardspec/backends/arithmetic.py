@@ -109,6 +109,15 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | float | int) else float(value)
 
 
+def _reach(info: Any, path: tuple[Any, ...], absent: float) -> Any:
+    """Return what a path leads to in an info; `absent` where a key on it is not there."""
+    for step in path:
+        if isinstance(step, str) and (info is None or step not in info):
+            return absent
+        info = info[step]
+    return info
+
+
 def _quiet(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
         with np.errstate(all="ignore"):
@@ -146,6 +155,7 @@ HELPERS: Mapping[str, Any] = {
     "_arctanh": _arctanh,
     "_sign": _sign,
     "_plain": _plain,
+    "_reach": _reach,
     "_array": np.array,
     "_float_array": lambda x: np.asarray(x, dtype=np.float64),
     "_sum_array": lambda x: float(np.sum(x)),

@@ -539,14 +539,13 @@ class Emitter:
 
     def info(self, field: ir.Field) -> Value:
         """Return a name for an entry of `info`."""
-        key = self.bound(field.path[0])
-        if field.default is not None:
-            code = f"info.get({key}, {number_text(field.default)})"
+        steps = [step if isinstance(step, str) or len(step) > 1 else step[0] for step in field.path]
+        if field.default is None:
+            code = "info" + "".join(f"[{self.bound(step)}]" for step in steps)
+        elif len(steps) == 1:
+            code = f"info.get({self.bound(steps[0])}, {number_text(field.default)})"
         else:
-            code = f"info[{key}]"
-        for step in field.path[1:]:
-            part = step if isinstance(step, str) else step if len(step) > 1 else step[0]
-            code += f"[{self.bound(part)}]"
+            code = f"_reach(info, {self.bound(tuple(steps))}, {number_text(field.default)})"
         name = self.number(code, "x").code
         self.emit(f"if {name}.__class__ is not float: {name} = _plain({name})")
         return Value(name)

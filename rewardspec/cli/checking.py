@@ -188,6 +188,7 @@ def test(
       rewardspec test -k "never" specs/*.yaml
     """  # noqa: D301 (\b keeps the lines of the example apart)
     from rewardspec.analysis.spec_tests import run_tests
+    from rewardspec.spec.parts import parts
 
     results: list[tuple[Path, TestResult]] = []
     broken: list[Problem] = []
@@ -202,7 +203,7 @@ def test(
                 for problem in error.problems:
                     say_problem(problem)
             continue
-        if not spec.tests:
+        if not any(part.tests for _, part in (*parts(spec), ("", spec))):
             untested.append(path)
         results += [(path, result) for result in found]
         if not as_json:
@@ -221,8 +222,10 @@ def test(
 
 def _why_untested(path: Path) -> str:
     from rewardspec.analysis.subject import inspect, is_learned
+    from rewardspec.spec.parts import parts
 
-    if all(is_learned(term.expr) for term in inspect(read_spec(path)).program.terms):
+    programs = [inspect(part).program for _, part in parts(read_spec(path))]
+    if all(is_learned(term.expr) for program in programs for term in program.terms):
         return "no tests, and none to write: all that it pays is learned while an agent trains."
     return "no tests. `tests:` takes traces with what they must earn."
 

@@ -46,6 +46,13 @@ def show(
     from rewardspec.ir.show import show_program
 
     read = read_spec(spec)
+    if read.is_for_agents:
+        if source or env:
+            raise typer.BadParameter(
+                "is for specs of one agent", param_hint="--source" if source else "--env"
+            )
+        write(None, _show_team(read))
+        return
     program = compile_spec(read)
     if not source:
         if env:
@@ -59,6 +66,26 @@ def show(
 
     with open_environment(read, env) as made:
         write(None, compile_scalar(bind(program, made.observation_space, made.action_space)).source)
+
+
+def _show_team(spec: Spec) -> str:
+    """Return the programs of a spec for several agents, one below the other, and who shares with whom."""
+    from rewardspec.ir.show import show_program
+    from rewardspec.team.compile import compile_team
+
+    team = compile_team(spec)
+    shown = []
+    for name, program in team.programs():
+        entry = team.entries.get(name) if program is not team.joint else None
+        lines = [f"=== {'all agents together' if entry is None else f'agents {name}'} ==="]
+        if entry is not None and entry.team is not None:
+            lines.append(f"team {entry.team}")
+        if entry is not None and entry.share is not None:
+            lines.append(f"shares {entry.share.model_dump(exclude_defaults=True)}")
+        shown.append("\n".join([*lines, "", show_program(program)]))
+        if entry is not None and entry.projection is not None:
+            shown.append(f"=== what agents {name} can tell of it ===\n\n{show_program(entry.projection)}")
+    return "\n".join(shown)
 
 
 # -- draw --------------------------------------------------------------------------------------------
@@ -87,8 +114,24 @@ def draw(
     from rewardspec.analysis.draw import draw_png, draw_svg
     from rewardspec.compiler import compile_spec
 
-    drawn = _choose_machine(compile_spec(read_spec(spec)), machine)
+    read = read_spec(spec)
+    drawn = _choose_machine(_team_machines(read) if read.is_for_agents else compile_spec(read), machine)
     write(output, draw_svg(drawn) if form == ".svg" else draw_png(drawn))
+
+
+def _team_machines(spec: Spec) -> Program:
+    """Return a program with the machines of all parts, each named after its part but for the joint ones."""
+    from dataclasses import replace
+
+    from rewardspec.team.compile import compile_team
+
+    programs = list(compile_team(spec).programs())
+    machines = [
+        machine if name == "joint" else replace(machine, name=f"{name}.{machine.name}")
+        for name, program in programs
+        for machine in program.machines
+    ]
+    return replace(programs[0][1], machines=tuple(machines), propositions=(), terms=(), ends=(), verdicts=())
 
 
 def _choose_machine(program: Program, name: str) -> Program | Machine:

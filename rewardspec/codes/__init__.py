@@ -14,6 +14,7 @@ from rewardspec.codes.learning import LEARNING
 from rewardspec.codes.lints import LINT_CODES
 from rewardspec.codes.meaning import MEANING
 from rewardspec.codes.reading import READING
+from rewardspec.codes.team import TEAM
 
 __all__ = ["CODES", "Explanation"]
 
@@ -25,6 +26,7 @@ CODES: dict[str, Explanation] = {
     **LEARNING,
     **LABELLING,
     **LANGUAGE_MODELS,
+    **TEAM,
     **LINT_CODES,
 }
 """Every code, by its name."""

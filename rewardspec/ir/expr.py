@@ -16,10 +16,22 @@ from typing import Literal, TypeAlias
 from rewardspec.errors import Place
 
 Root = Literal[
-    "obs", "next_obs", "action", "reward", "terminated", "truncated", "info", "label", "future", "learned"
+    "obs",
+    "next_obs",
+    "action",
+    "reward",
+    "terminated",
+    "truncated",
+    "info",
+    "label",
+    "future",
+    "learned",
+    "present",
+    "paid",
 ]
 """Where a field is read from. `future` is what only the end of the episode tells (see `operators/gate.py`), `learned`
-what a learner's model says (see `Learned` in `ir/program.py`)."""
+what a learner's model says (see `Learned` in `ir/program.py`). `present` and `paid` are told of agents alone: whether
+one acts on this step, and what its own terms pay (see `Agents`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +76,46 @@ class Vector:
 
 
 @dataclass(frozen=True, slots=True)
+class Agents:
+    """Whose part of a joint transition a field is, where it is not this agent's own.
+
+    `team` and `opponents` are told apart by the spec's `team:` names, `agents` by name or pattern. Which agents there
+    are is known when an environment is wrapped; `team/resolve.py` then replaces every such field by ordinary ones.
+
+    Attributes:
+        word: What the field was written with; `others` is all agents but oneself, `joint` what the joint terms pay.
+        pattern: A name, or a pattern with `*` and `?`; read with `agents` alone.
+        but_me: Whether this agent is left out.
+    """
+
+    word: Literal["agents", "team", "others", "opponents", "joint"]
+    pattern: str = "*"
+    but_me: bool = False
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it is a single agent, so that its field is no vector over agents."""
+        return self.word == "joint" or (self.word == "agents" and not set(self.pattern) & set("*?"))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Field:
     """A part of the transition: a root and a path into it, as in `next_obs.image[:, :, 0]`.
 
-    `default` is what an `info` key that is absent counts as; without one, an absent key is an error.
+    `default` is what an `info` key that is absent counts as; without one, an absent key is an error. `who` says whose
+    part it is where that is not the agent's own.
     """
 
     root: Root
     path: tuple[Step, ...] = ()
     default: float | None = None
-    place: Place = field(default=Place(), compare=False, repr=False)
+    place: Place = field(default=Place(), compare=False)
+    who: Agents | None = None
+
+    def __repr__(self) -> str:
+        """Show the content without the place; `who` only where it is another's, so that digests stay what they were."""
+        who = "" if self.who is None else f", who={self.who!r}"
+        return f"Field(root={self.root!r}, path={self.path!r}, default={self.default!r}{who})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +406,7 @@ def is_boolean(expr: Expr) -> bool:
     if isinstance(expr, Where):
         return is_boolean(expr.a) and is_boolean(expr.b)
     if isinstance(expr, Field):
-        return expr.root in ("terminated", "truncated", "label")
+        return expr.who is None and expr.root in ("terminated", "truncated", "label")
     if isinstance(expr, Index):
         return is_boolean(expr.x)
     if isinstance(expr, Unary):

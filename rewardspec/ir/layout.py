@@ -13,6 +13,7 @@ from rewardspec.errors import MismatchError, Place, Problem, list_names, near_mi
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr, Field
 from rewardspec.ir.program import Learned, Program
+from rewardspec.ir.show import show_field
 
 Shape = tuple[int, ...]
 
@@ -205,6 +206,13 @@ def _bind_learned(learned: Learned, shapes: _Shapes, problems: list[Problem]) ->
 def _field_shape(
     field: Field, space_for: Callable[[Field], Any], arrays: dict[tuple[str, tuple[ir.Step, ...]], Shape]
 ) -> Shape:
+    if field.who is not None:
+        raise _Mismatch(
+            "needs-agents",
+            f"{show_field(field)} is read, and here a single agent acts",
+            field.place,
+            "`rewardspec.wrap_parallel` takes a PettingZoo environment, where there are several.",
+        )
     if field.root in ("reward", "terminated", "truncated", "future", "learned"):
         if field.path and field.root not in ("future", "learned"):
             raise _Mismatch("no-such-key", f"'{field.root}' is a single value and has no parts", field.place)
@@ -330,6 +338,15 @@ def index_shape(shape: Shape, items: tuple[ir.Item, ...]) -> Shape:
         elif not -size <= item < size:
             raise IndexError(f"index {item} is out of range for axis {axis}, which has {size} entries")
     return (*kept, *shape[len(items) :])
+
+
+def shape_in(expr: Expr, space_for: Callable[[Field], Any]) -> Shape:
+    """Return the shape of an expression in spaces; () where something in it does not fit, which `bind` will say."""
+    try:
+        fields = {node for node in ir.walk(expr) if isinstance(node, Field)}
+        return _Shapes({field: _field_shape(field, space_for, {}) for field in fields}).of(expr)
+    except _Mismatch:
+        return ()
 
 
 class _Shapes:

@@ -21,9 +21,11 @@ def fold_constants(program: Program) -> Program:
 
 
 def _rewrite(program: Program, change: Callable[[Expr], Expr]) -> Program:
-    def every(expr: Expr) -> Expr:
-        return ir.rewrite(expr, change)
+    return map_expressions(program, lambda expr: ir.rewrite(expr, change))
 
+
+def map_expressions(program: Program, every: Callable[[Expr], Expr]) -> Program:
+    """Return the program with a function applied to each expression that a step evaluates."""
     return replace(
         program,
         propositions=tuple(replace(p, expr=every(p.expr)) for p in program.propositions),
@@ -187,6 +189,22 @@ def drop_unread(program: Program) -> Program:
         sets=tuple(s for s in program.sets if s.name in sets),
         params=tuple(p for p in program.params if p.name in params),
     )
+
+
+def drop_unread_propositions(program: Program) -> Program:
+    """Drop propositions that no machine, term, memory or end reads, directly or through another proposition."""
+    known = {p.name: p for p in program.propositions}
+    todo = list(replace(program, propositions=()).roots())
+    waiting = [name for machine in program.machines for name in machine.propositions]
+    read: set[str] = set()
+    while todo or waiting:
+        while todo:
+            waiting.extend(node.name for node in ir.walk(todo.pop()) if isinstance(node, ir.Holds))
+        name = waiting.pop() if waiting else ""
+        if name in known and name not in read:
+            read.add(name)
+            todo.append(known[name].expr)
+    return replace(program, propositions=tuple(p for p in program.propositions if p.name in read))
 
 
 def drop_false_ends(program: Program) -> Program:

@@ -304,7 +304,7 @@ def show_field(read: ir.Field) -> str:
         return f"at_end({'.'.join(str(step) for step in read.path)})"
     if read.root == "learned":
         return f"learned({'.'.join(str(step) for step in read.path)})"
-    text = str(read.root)
+    text = str(read.root) if read.who is None else f"{show_agents(read.who)}.{read.root}"
     for step in read.path:
         if not isinstance(step, str):
             text += show_items(step)
@@ -313,6 +313,23 @@ def show_field(read: ir.Field) -> str:
         else:
             text += f"[{show_key(step)}]"
     return text if read.default is None else f"default({text}, {show_number(read.default)})"
+
+
+def show_agents(who: ir.Agents) -> str:
+    """Return agents as they are written in a spec.
+
+    Example:
+        >>> show_agents(ir.Agents("agents", "adversary_*")), show_agents(ir.Agents("team", but_me=True))
+        ('agents["adversary_*"]', 'teammates')
+    """
+    if who.word == "agents":
+        name = who.pattern
+        is_word = name.isascii() and name.isidentifier() and not keyword.iskeyword(name)
+        text = f"agents.{name}" if is_word else f"agents[{show_key(name)}]"
+        return f"{text} without oneself" if who.but_me else text
+    if who.but_me:
+        return {"team": "teammates"}.get(who.word, who.word)
+    return who.word
 
 
 def show_key(key: str) -> str:

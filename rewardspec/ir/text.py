@@ -38,6 +38,19 @@ ROOTS: dict[str, str] = {
     "info": "the info of the step",
     "label": "what the labelling function says",
 }
+"""What an expression may read of the transition -> what that is."""
+
+AGENTS: dict[str, str] = {
+    "agents": "another agent by its name, or the agents that a pattern fits",
+    "team": "the agents of one's own team, oneself included",
+    "teammates": "the agents of one's own team, without oneself",
+    "others": "all agents but oneself",
+    "opponents": "the agents of other teams",
+}
+"""Whose part of the transition an expression may read, where several agents act -> who that is."""
+
+OF_AGENTS = (*ROOTS, "present")
+"""What an expression may read of other agents."""
 
 _BINARY: dict[type[ast.operator], str] = {
     ast.Add: "add",
@@ -274,6 +287,13 @@ class _Reader:
                 message = f"'{name}' is a mapping, and an expression needs one of its values"
                 raise self.fail(node, "expression-syntax", message, f"Read it by its key, as in {name}.key.")
             return ir.Field(name, (), place=self.here(node))  # type: ignore[arg-type]
+        if name in AGENTS:
+            raise self.fail(
+                node,
+                "expression-syntax",
+                f"'{name}' are agents, and an expression needs what they see, do or get",
+                f"For example {name}{'.NAME' if name == 'agents' else ''}.reward.",
+            )
         if name in _CONSTANTS:
             value = _CONSTANTS[name]
             return ir.Const(value)
@@ -286,22 +306,25 @@ class _Reader:
             node,
             "unknown-name",
             f"unknown name '{short(name)}'",
-            declared + near_miss(name, [*self.names, *self.roots]),
+            declared + near_miss(name, [*self.names, *self.roots, *AGENTS]),
             f"A transition has: {list_names(self.roots)}.",
         )
 
     def subscript(self, node: ast.Attribute | ast.Subscript, level: int) -> Expr:
+        who = self.agents(node.value)
+        if who is not None:
+            return self.of_agents(node, who)
         if isinstance(node, ast.Attribute):
             step: ir.Step = node.attr
         else:
             step = self.items(node.slice)
         base = self.base(node.value, level + 1)
         if isinstance(base, ir.Field):
-            if base.root in _WHOLE or (base.root == "label" and base.path):
+            if base.root in (*_WHOLE, "present") or (base.root == "label" and base.path):
                 raise self.fail(
                     node, "no-such-key", f"'{self.source(node.value)}' is a single value, without parts"
                 )
-            return ir.Field(base.root, (*base.path, step), place=self.here(node))
+            return ir.Field(base.root, (*base.path, step), place=self.here(node), who=base.who)
         if isinstance(step, str):
             message = f"'{short(self.source(node.value))}' has no keys"
             raise self.fail(node, "no-such-key", message, "Keys have: obs, next_obs, action, info and label.")
@@ -312,7 +335,55 @@ class _Reader:
         if isinstance(node, ast.Name) and node.id in ("info", "label") and node.id in self.roots:
             self.nodes += 1
             return ir.Field(node.id, (), place=self.here(node))  # type: ignore[arg-type]
+        if isinstance(node, ast.Attribute) and node.attr in ("info", "label"):
+            who = self.agents(node.value)
+            if who is not None:
+                self.nodes += 1
+                return ir.Field(node.attr, (), place=self.here(node), who=who)  # type: ignore[arg-type]
         return self.read(node, level)
+
+    def agents(self, node: ast.expr) -> ir.Agents | None:
+        """Return whose part of the transition follows (`team`, `others`, `agents.NAME`); None for one's own."""
+        if isinstance(node, ast.Name) and node.id in AGENTS and node.id not in self.names:
+            if node.id == "agents":
+                return None
+            word = {"teammates": "team"}.get(node.id, node.id)
+            return ir.Agents(word, but_me=node.id in ("teammates", "others"))  # type: ignore[arg-type]
+        if (
+            isinstance(node, ast.Attribute | ast.Subscript)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "agents"
+            and "agents" not in self.names
+        ):
+            if isinstance(node, ast.Attribute):
+                return ir.Agents("agents", node.attr)
+            if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+                return ir.Agents("agents", node.slice.value)
+            raise self.fail(
+                node,
+                "expression-syntax",
+                "agents are read by name or pattern",
+                "As in agents['adversary_*'].",
+            )
+        return None
+
+    def of_agents(self, node: ast.Attribute | ast.Subscript, who: ir.Agents) -> Expr:
+        """Read what follows the name of agents: `team.reward`, `agents.pilot.obs`."""
+        self.nodes += 1
+        root = node.attr if isinstance(node, ast.Attribute) else ""
+        if root not in OF_AGENTS:
+            raise self.fail(
+                node,
+                "unknown-name",
+                f"'{short(self.source(node))}' is nothing that is known of an agent",
+                f"Of agents can be read: {list_names(OF_AGENTS)}.{near_miss(root, OF_AGENTS)}",
+            )
+        if root in ("info", "label"):
+            message = f"'{short(self.source(node))}' is a mapping, and an expression needs one of its values"
+            raise self.fail(
+                node, "expression-syntax", message, f"Read it by its key, as in {self.source(node)}.key."
+            )
+        return ir.Field(root, (), place=self.here(node), who=who)  # type: ignore[arg-type]
 
     def items(self, node: ast.expr) -> ir.Step:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -558,7 +629,7 @@ def _default(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
             "wrong-arguments",
             "default takes a key of info and a number, as in default(info.success, 0)",
         )
-    return ir.Field("info", read.path, float(value.value), reader.here(node))
+    return ir.Field("info", read.path, float(value.value), reader.here(node), read.who)
 
 
 _FUNCTIONS: dict[str, tuple[int, int, Builder]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -64,7 +65,7 @@ def at_next_observation(state: Expr) -> Expr:
 
     def move(node: Expr) -> Expr:
         if isinstance(node, ir.Field) and node.root == "obs":
-            return ir.Field("next_obs", node.path, place=node.place)
+            return replace(node, root="next_obs")
         return node
 
     return ir.rewrite(state, move)

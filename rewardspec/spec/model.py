@@ -64,6 +64,11 @@ RESERVED = frozenset(
         "info",
         "label",
         "future",
+        "agents",
+        "team",
+        "teammates",
+        "others",
+        "opponents",
         "pi",
         "inf",
         "nan",
@@ -75,6 +80,7 @@ MAX_NAME = 80
 """Characters of a name."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_PATTERN = re.compile(r"[A-Za-z0-9_*?.: -]+\Z")
 _TERM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ .-]*\Z")
 
 
@@ -101,6 +107,13 @@ def _check_term_name(name: str) -> str:
         hint = f"Use letters, digits, spaces, '_', '-' and '.', a letter first, at most {MAX_NAME} in all."
         raise ModelError("invalid-name", f"'{short(name)}' cannot be the name of a term", hint)
     return name
+
+
+def _check_pattern(pattern: str) -> str:
+    if not _PATTERN.match(pattern) or len(pattern) > MAX_NAME:
+        hint = f"Use an agent's name, or a pattern with '*' and '?', at most {MAX_NAME} characters."
+        raise ModelError("invalid-name", f"'{short(pattern)}' cannot be the name or pattern of agents", hint)
+    return pattern
 
 
 def _check_version(version: object) -> object:
@@ -141,6 +154,9 @@ Name = Annotated[str, AfterValidator(_check_name)]
 """A name that expressions and guards may use."""
 
 TermName = Annotated[str, AfterValidator(_check_term_name)]
+
+AgentPattern = Annotated[str, AfterValidator(_check_pattern)]
+"""An agent's name, or a pattern with `*` and `?`."""
 
 ExpressionText = Annotated[
     str,
@@ -380,6 +396,79 @@ class TestSpec(Model):
         return self
 
 
+class Inequity(Model):
+    """What an agent loses for earning less, or more, than others: inequity aversion.
+
+    Formula: u_i = r_i - disadvantageous/(N-1) * sum_j max(e_j - e_i, 0) - advantageous/(N-1) * sum_j max(e_i - e_j, 0)
+    over the N-1 other agents j, with e_k = smoothing * e_k + r_k, 0 at the start of an episode
+
+    Source: Fehr and Schmidt (1999); with smoothed rewards Hughes et al. (NeurIPS 2018, arXiv 1803.08884), whose
+    smoothing is the discount times lambda.
+    """
+
+    disadvantageous: Annotated[Number, Field(ge=0)] = Field(
+        0.0, description="Price of earning less than another: envy; alpha in the paper."
+    )
+    advantageous: Annotated[Number, Field(ge=0)] = Field(
+        0.0, description="Price of earning more than another: guilt; beta in the paper."
+    )
+    smoothing: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        0.0, description="What is left, a step later, of what was earned; 0 compares single steps."
+    )
+    among: Literal["others", "team"] = Field(
+        "others", description="With whom: all other agents, or the team's."
+    )
+
+
+class ShareSpec(Model):
+    """How agents take part in what others earn. What they earn is what their own terms and the joint ones pay.
+
+    Formula: (1 - team) * r_i + team * mean of r_j over the team, oneself included, then the prices of `inequity`
+    """
+
+    team: Annotated[Number, Field(ge=0, le=1)] = Field(
+        0.0, description="Part of the reward that is the team's mean: 0 selfish, 1 all the same."
+    )
+    inequity: Inequity | None = Field(None, description="What unequal earnings cost.")
+
+
+class AgentSpec(Model):
+    """What the agents of a name or pattern want."""
+
+    reward: tuple[Term, ...] = Field((), description="Terms, which are added up.", max_length=1000)
+    team: Name | None = Field(
+        None, description="Name of the team; agents without one are all of one team, which has none."
+    )
+    share: ShareSpec | None = Field(None, description="How they take part in what others earn.")
+    local: tuple[Name, ...] | None = Field(
+        None,
+        description="Propositions of the joint terms that they can tell: their part of a joint machine is its "
+        "projection onto these. All of them where not given.",
+        max_length=62,
+    )
+    end: Annotated[tuple[EndSpec, ...], in_pieces(1000)] = Field(
+        (), description="Conditions under which such an agent leaves."
+    )
+    tests: Annotated[tuple[TestSpec, ...], in_pieces(10_000)] = Field(
+        (), description="Traces of one such agent and what they must earn."
+    )
+
+
+class JointSpec(Model):
+    """What is read on agents together, has one state for all of them, and is paid in full to each of them."""
+
+    reward: tuple[Term, ...] = Field(description="Terms, which are added up.", max_length=1000)
+    team: Name | None = Field(
+        None, description="Whom it is for and about: a team; all agents where not given."
+    )
+    end: Annotated[tuple[EndSpec, ...], in_pieces(1000)] = Field(
+        (), description="Conditions that end the episode for all of them."
+    )
+    tests: Annotated[tuple[TestSpec, ...], in_pieces(10_000)] = Field(
+        (), description="Traces of the joint propositions and what they must earn."
+    )
+
+
 class Spec(Model):
     """A reward specification.
 
@@ -401,7 +490,16 @@ class Spec(Model):
     propositions: dict[Name, ExpressionText | None] = Field(
         default_factory=dict, description="Named truth values; null means: given by the labelling function."
     )
-    reward: tuple[Term, ...] = Field(description="Terms, which are added up.", min_length=1, max_length=1000)
+    reward: tuple[Term, ...] = Field(description="Terms, which are added up.", max_length=1000)
+    agents: dict[AgentPattern, AgentSpec] = Field(
+        default_factory=dict,
+        description="For several agents, instead of `reward`: what each wants, by name or pattern; the most exact "
+        "pattern counts, `default` where none fits.",
+        max_length=1000,
+    )
+    joint: JointSpec | None = Field(
+        None, description="For several agents: what all of them get, from one state for all."
+    )
     end: Annotated[tuple[EndSpec, ...], in_pieces(1000)] = Field(
         (), description="Conditions that end the episode."
     )
@@ -414,6 +512,31 @@ class Spec(Model):
     )
 
     _places: Places = PrivateAttr(default_factory=Places)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _let_agents_stand_for_reward(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "reward" not in data and (data.get("agents") or data.get("joint")):
+            return {**data, "reward": ()}
+        return data
+
+    @model_validator(mode="after")
+    def _check_reward(self) -> Spec:
+        if self.reward and self.is_for_agents:
+            raise ModelError(
+                "reward-beside-agents",
+                "'reward' stands beside 'agents'",
+                "Move it: to `agents: {default: {reward: ...}}`, where each agent is paid by what it does itself, "
+                "or to `joint: {reward: ...}`, where all get the same.",
+            )
+        if not self.reward and not self.is_for_agents:
+            raise ValueError("'reward' must not be empty")
+        return self
+
+    @property
+    def is_for_agents(self) -> bool:
+        """Whether it says what each of several agents wants; one that does not is the same for all."""
+        return bool(self.agents) or self.joint is not None
 
     def __init__(self, /, **data: Any) -> None:
         """Check and take the fields.
@@ -432,6 +555,10 @@ class Spec(Model):
     def place(self, path: tuple[str | int, ...]) -> Place:
         """Return where the value at a path stands, or the nearest value that encloses it."""
         return self._places.find(path)
+
+    def place_of_key(self, path: tuple[str | int, ...]) -> Place:
+        """Return where the key that leads to a value stands."""
+        return self._places.find_key(path)
 
     def __eq__(self, other: object) -> bool:
         """Compare content; places do not count."""

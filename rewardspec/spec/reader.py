@@ -74,6 +74,12 @@ class SpecReader:
             terms = self.read_terms(data["reward"], ("reward",), 0)
             # A stand-in, so that the rest of the spec is checked as well.
             data["reward"] = terms or (Term.model_construct(kind="markov", body=Spec.model_construct()),)
+        if isinstance(data.get("agents"), dict):
+            data["agents"] = {
+                name: self.read_part(entry, ("agents", name)) for name, entry in data["agents"].items()
+            }
+        if "joint" in data:
+            data["joint"] = self.read_part(data["joint"], ("joint",))
         if isinstance(data.get("propositions"), list | tuple):
             data["propositions"] = self.read_label_names(data["propositions"])
         if isinstance(data.get("env"), str):
@@ -138,6 +144,15 @@ class SpecReader:
             error, model, lambda path: self.places.written((*base, *path)), word, options
         ):
             self.fail(finding.code, finding.message, finding.path, *finding.hints, key=finding.at_key)
+
+    # -- agents ------------------------------------------------------------------------------------------
+
+    def read_part(self, value: Any, path: Path) -> Any:
+        """Read the terms of what some agents want, or of what all of them get."""
+        if not isinstance(value, dict) or "reward" not in value:
+            return value
+        terms = self.read_terms(value["reward"], (*path, "reward"), 0)
+        return {**value, "reward": terms}
 
     # -- names -------------------------------------------------------------------------------------------
 

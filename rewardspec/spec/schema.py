@@ -39,6 +39,8 @@ def json_schema(vocabulary: Mapping[str, Kind]) -> Schema:
     _, generated = models_json_schema([(model, "validation") for model in models], by_alias=True)
     parts: dict[str, Schema] = {name: _tidy(part) for name, part in generated["$defs"].items()}
     spec = _with_short_forms(parts.pop("Spec"))
+    for name in ("AgentSpec", "JointSpec"):
+        parts[name]["properties"]["reward"] = _terms(parts[name]["properties"]["reward"])
     fields = {word: parts[kind.model.__name__] for word, kind in vocabulary.items()}
     parts["Term"] = _term(vocabulary, fields, parts["Term"])
     # What is required of a term may stand under its word or beside it: `_demands` says so.
@@ -103,14 +105,20 @@ def _demands(word: str, kind: Kind, fields: Schema, options: Schema) -> Schema:
     return {**demands, "allOf": needed} if needed else demands
 
 
+def _terms(field: Schema) -> Schema:
+    """Return the schema of a field that holds terms: one of them, or a list."""
+    return {
+        "description": "One term, or a list of terms, which are added up.",
+        "anyOf": [{**TERM}, {"type": "array", "items": TERM, "minItems": 1, "maxItems": field["maxItems"]}],
+    }
+
+
 def _with_short_forms(spec: Schema) -> Schema:
     """Return the document's schema with the short forms that the reader knows."""
     properties = spec["properties"]
-    terms = {name: properties["reward"][name] for name in ("minItems", "maxItems")}
-    properties["reward"] = {
-        "description": "One term, or a list of terms, which are added up.",
-        "anyOf": [{**TERM}, {"type": "array", "items": TERM, **terms}],
-    }
+    properties["reward"] = _terms(properties["reward"])
+    spec["required"] = [name for name in spec["required"] if name != "reward"]
+    spec["anyOf"] = [{"required": [name]} for name in ("reward", "agents", "joint")]
     expression = {"type": ["string", "number", "boolean"]}
     signals = properties["signals"]
     signals["additionalProperties"] = {"anyOf": [expression, signals["additionalProperties"]]}

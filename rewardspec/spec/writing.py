@@ -18,6 +18,8 @@ from rewardspec.spec.scalars import resolve
 def write_spec(spec: Spec) -> dict[str, Any]:
     """Return a spec as plain data; its version comes first and is always written."""
     data = {"rewardspec": 1, **write_model(spec)}
+    if not spec.reward:
+        del data["reward"]
     if "env" in data:
         data["env"] = _shorten(data["env"], "id")
     if "signals" in data:

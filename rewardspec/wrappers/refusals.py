@@ -23,6 +23,8 @@ def refuse_other(env: Any) -> None:
     hint = "Give an environment, as gymnasium.make('CartPole-v1') makes one."
     if isinstance(env, gym.vector.VectorEnv):
         hint = "It is a vector of environments: `wrap_vector` goes over those."
+    elif hasattr(env, "possible_agents"):
+        hint = "It is a PettingZoo environment of several agents: `wrap_parallel` goes over those."
     raise UnsupportedError(
         Problem(
             "not-an-environment", f"a {type(env).__name__} is no single gymnasium environment", hints=(hint,)

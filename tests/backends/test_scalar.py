@@ -484,7 +484,7 @@ def test_info_keys_and_their_absence(value: Any) -> None:
     env = walk(0, 4)
     infos: list[dict[str, Any]] = [{"x": value, "p": [7, 8]}, {"x": 0, "y": value, "p": (1, 2)}]
     env.steps = [Step(s.obs, info=infos[i % 2]) for i, s in enumerate(env.steps)]
-    check("name: told\nreward: 2 * info.x + default(info.y, -3) + info.p[1]", env)
+    check("name: told\nreward: 2 * info.x + default(info.y, -3) + info.p[1] + default(info.q.z, -1)", env)
 
 
 def test_an_absent_info_key_is_named() -> None:

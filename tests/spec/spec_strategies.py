@@ -297,6 +297,40 @@ ENVIRONMENTS = TEXTS | some(
 )
 
 
+WITH_OTHERS = some(
+    team=st.floats(0, 1),
+    inequity=some(
+        disadvantageous=POSITIVE,
+        advantageous=POSITIVE,
+        smoothing=st.floats(0, 0.99),
+        among=st.sampled_from(["others", "team"]),
+    ),
+)
+
+PATTERNS = st.sampled_from(["scout", "adversary_*", "default", "a.b", "agent?0", "*"])
+
+
+def team_specs() -> st.SearchStrategy[dict[str, Any]]:
+    """Draw a whole spec for several agents as plain data."""
+    rewards = terms() | st.lists(terms(), min_size=1, max_size=3)
+    ends = st.lists(some({"when": EXPRESSIONS}, value=NUMBERS), max_size=2)
+    tests = st.lists(TESTS, max_size=2)
+    entry = some(
+        reward=rewards,
+        team=NAMES,
+        share=WITH_OTHERS,
+        local=st.lists(NAMES, max_size=2),
+        end=ends,
+        tests=tests,
+    )
+    return some(
+        {"agents": st.dictionaries(PATTERNS, entry, min_size=1, max_size=2)},
+        joint=some({"reward": rewards}, team=NAMES, end=ends, tests=tests),
+        name=TEXTS,
+        propositions=st.lists(NAMES, max_size=3, unique=True),
+    )
+
+
 def specs() -> st.SearchStrategy[dict[str, Any]]:
     """Draw a whole spec as plain data."""
     return some(

@@ -12,7 +12,7 @@ from rewardspec.dsl_source import to_python
 from rewardspec.spec.text import dump_text
 from rewardspec.spec.writing import main_field
 from rewardspec.vocabulary import VOCABULARY, from_data, loads
-from tests.spec.spec_strategies import specs
+from tests.spec.spec_strategies import specs, team_specs
 
 OFFICE = """\
 rewardspec: 1
@@ -108,6 +108,15 @@ def test_yaml_and_python_text_give_the_spec_back(data: dict[str, Any]) -> None:
     assert again == spec
     assert again.to_yaml() == text, "written twice, it reads the same"
     assert from_data(spec.to_data()) == spec
+    assert run(to_python(spec)) == spec
+
+
+@settings(max_examples=60)
+@given(team_specs())
+def test_a_spec_for_several_agents_comes_back_too(data: dict[str, Any]) -> None:
+    spec = from_data(data)
+    assert loads(dump_text(data)) == spec
+    assert loads(spec.to_yaml()) == from_data(spec.to_data()) == spec
     assert run(to_python(spec)) == spec
 
 

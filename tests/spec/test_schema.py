@@ -16,10 +16,10 @@ from rewardspec.spec.examples import EXAMPLES
 from rewardspec.spec.schema import json_schema
 from rewardspec.spec.text import read_file, read_text
 from rewardspec.vocabulary import VOCABULARY, from_data
-from tests.spec.spec_strategies import specs
+from tests.spec.spec_strategies import specs, team_specs
 
 ROOT = Path(__file__).parents[2]
-GALLERY = sorted((ROOT / "examples" / "specs").rglob("*.yaml"))
+GALLERY = sorted(path for name in ("specs", "teams") for path in (ROOT / "examples" / name).glob("*.yaml"))
 
 GENERATED = json_schema(VOCABULARY)
 CHECKER = Draft202012Validator(GENERATED)
@@ -36,6 +36,13 @@ def test_every_spec_that_can_be_read_fits(data: dict[str, Any]) -> None:
     spec = from_data(data)
     CHECKER.validate(data)
     CHECKER.validate(spec.to_data())
+
+
+@settings(max_examples=40)
+@given(team_specs())
+def test_every_spec_for_several_agents_fits(data: dict[str, Any]) -> None:
+    CHECKER.validate(data)
+    CHECKER.validate(from_data(data).to_data())
 
 
 @pytest.mark.parametrize("path", GALLERY, ids=lambda path: path.stem)

@@ -1,0 +1,96 @@
+"""PettingZoo environments by name, from families that are known; others by the module that makes them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any
+
+from rewardspec.environments import OURS, has_our_worlds
+from rewardspec.errors import MismatchError, Problem, list_names, missing_extra, near_miss
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "mpe2": (
+        "simple_v3",
+        "simple_adversary_v3",
+        "simple_crypto_v3",
+        "simple_push_v3",
+        "simple_reference_v3",
+        "simple_speaker_listener_v4",
+        "simple_spread_v3",
+        "simple_tag_v3",
+        "simple_world_comm_v3",
+    ),
+}
+"""Package -> its modules that make environments, as in `mpe2/simple_spread_v3`."""
+
+
+def is_parallel_id(env_id: str) -> bool:
+    """Return whether a name is of a known environment of several agents.
+
+    Example:
+        >>> is_parallel_id("mpe2/simple_spread_v3"), is_parallel_id("CartPole-v1")
+        (True, False)
+    """
+    return env_id in known_ids()
+
+
+def known_ids() -> tuple[str, ...]:
+    """Return the names that there are; our own only in a checkout, which has them."""
+    ours = tuple(OURS + name for name in _our_worlds())
+    return (*ours, *(f"{package}/{name}" for package, names in FAMILIES.items() for name in names))
+
+
+def make_parallel_environment(env_id: str, *, trusted: bool = False, **arguments: Any) -> Any:
+    """Make a PettingZoo environment with the parallel API.
+
+    Args:
+        env_id: A known name (`mpe2/simple_spread_v3`, `rewardspec/TwoButtons-v0`), or, where it is `trusted`, a module
+            with a function `parallel_env` (`pettingzoo.butterfly.pistonball_v6`) or `module:name`.
+        trusted: Whether the name comes from whoever runs this, and not from a spec: a module's code is run.
+        arguments: What the environment takes.
+
+    Raises:
+        MismatchError: `no-environment`.
+        MissingExtraError: A package is not installed.
+
+    Example:
+        >>> make_parallel_environment("mpe2/simple_spread_v3", N=2).possible_agents
+        ['agent_0', 'agent_1']
+    """
+    if importlib.util.find_spec("pettingzoo") is None:
+        raise missing_extra("pettingzoo", "multiagent", f"'{env_id}'")
+    package, _, name = env_id.partition("/")
+    ours = _our_worlds()
+    if env_id.startswith(OURS) and name in ours:
+        where = ours[name]
+    elif name in FAMILIES.get(package, ()):
+        if importlib.util.find_spec(package) is None:
+            raise missing_extra(package, "multiagent", f"'{env_id}'")
+        where = f"{package}.{name}:parallel_env"
+    elif trusted and "/" not in env_id:
+        where = env_id if ":" in env_id else f"{env_id}:parallel_env"
+    else:
+        raise MismatchError(_unknown(env_id))
+    module, _, maker = where.partition(":")
+    try:
+        return getattr(importlib.import_module(module), maker)(**arguments)
+    except Exception as error:  # whatever the environment's own code raises
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise MismatchError(Problem("no-environment", f"'{env_id}' cannot be made: {reason}")) from error
+
+
+def _unknown(env_id: str) -> Problem:
+    known = known_ids()
+    hint = f"There are: {list_names(known)}.{near_miss(env_id, known)}"
+    more = "Any other by its module, on the command line or in Python: --env package.module."
+    return Problem(
+        "no-environment", f"there is no environment of several agents '{env_id}'", hints=(hint, more)
+    )
+
+
+def _our_worlds() -> dict[str, str]:
+    if not has_our_worlds():
+        return {}
+    worlds: dict[str, str] = importlib.import_module("envs").PARALLEL_WORLDS
+    return worlds
