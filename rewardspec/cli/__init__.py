@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from rewardspec.cli import blending, checking, labelling, looking, starting, training
+from rewardspec.cli import blending, checking, comparing, labelling, looking, starting, training
 from rewardspec.cli.printing import say_error
 from rewardspec.errors import RewardSpecError
 
@@ -70,6 +70,7 @@ for command in (
     training.watch,
     labelling.label,
     blending.freeze,
+    comparing.compare,
     starting.convert,
     checking.schema,
 ):

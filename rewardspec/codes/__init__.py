@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from rewardspec.codes.agents import AGENTS
+from rewardspec.codes.comparing import COMPARING
 from rewardspec.codes.explanation import Explanation
 from rewardspec.codes.hosts import HOSTS
 from rewardspec.codes.labelling import LABELLING
@@ -23,6 +24,7 @@ CODES: dict[str, Explanation] = {
     **MEANING,
     **HOSTS,
     **AGENTS,
+    **COMPARING,
     **LEARNING,
     **LABELLING,
     **LANGUAGE_MODELS,

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rewardspec.errors import Problem, UnsupportedError, missing_extra
+from rewardspec.errors import Problem, UnsupportedError
+from rewardspec.tabular.process import Process
 from rewardspec.tabular.product import Product
 
 Floats = npt.NDArray[np.float64]
@@ -22,17 +23,6 @@ Booleans = npt.NDArray[np.bool_]
 
 TOLERANCE = 1e-9
 """Actions whose values differ by less, relative to the largest value, are equally good."""
-
-MAX_SWEEPS = 100_000
-"""Sweeps of value iteration, which converge geometrically for discounts below 1."""
-
-
-def _sparse() -> Any:
-    try:
-        from scipy import sparse
-    except ImportError:
-        raise missing_extra("scipy", "native", "solving a product") from None
-    return sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,48 +48,6 @@ class Solution:
     value: float
     sweeps: int
     improvements: int
-
-
-class _Chain:
-    """A product as sparse matrices."""
-
-    def __init__(self, product: Product) -> None:
-        sparse = _sparse()
-        units, states, actions, outcomes = product.reward.shape
-        self.shape, self.size = (units, states, actions), units * states
-        probability = np.broadcast_to(product.world.probability, product.reward.shape)
-        goes_on = np.where(product.ended, 0.0, probability)
-        memory = np.where(product.ended, 0, product.next_memory)
-        target = (memory * states + product.world.next_state).reshape(-1)
-        rows = np.repeat(np.arange(self.size * actions), outcomes)
-        alive = goes_on.reshape(-1) > 0
-        self.rows, self.columns, self.weights = rows[alive], target[alive], goes_on.reshape(-1)[alive]
-        self.paid = product.reward.reshape(-1)[alive]
-        self.successors = sparse.csr_matrix(
-            (self.weights, (self.rows, self.columns)), shape=(self.size * actions, self.size)
-        )
-        self.reward = (probability * product.reward).sum(axis=3).reshape(-1)
-
-    def backup(self, values: Floats, discount: float) -> Floats:
-        """Return `[U * S, A]`: what each action is worth when its successors are worth `values`."""
-        worth: Floats = self.reward + discount * (self.successors @ values)
-        return worth.reshape(self.size, -1)
-
-    def under(self, policy: Floats, weights: Floats) -> Any:
-        """Return the matrix `[U * S, U * S]` of successors under a policy, entries weighted."""
-        actions = self.shape[2]
-        data = weights * policy.reshape(-1)[self.rows]
-        return _sparse().csr_matrix(
-            (data, (self.rows // actions, self.columns)), shape=(self.size, self.size)
-        )
-
-    def value(self, policy: Floats, discount: float) -> Floats:
-        """Return `[U * S]`: the return of a policy, by one linear solve."""
-        from scipy.sparse.linalg import spsolve
-
-        matrix = _sparse().identity(self.size, format="csr") - discount * self.under(policy, self.weights)
-        reward = (policy.reshape(self.size, -1) * self.reward.reshape(self.size, -1)).sum(axis=1)
-        return np.asarray(spsolve(matrix.tocsc(), reward), np.float64)
 
 
 def solve(product: Product, discount: float | None = None, *, tolerance: float = TOLERANCE) -> Solution:
@@ -128,42 +76,21 @@ def solve(product: Product, discount: float | None = None, *, tolerance: float =
         True
     """
     rate = _discount(product, discount)
-    chain = _Chain(product)
-    values, sweeps = np.zeros(chain.size), 0
-    aim = 1e-4 if rate < 1 else 1e-12  # policy iteration does the rest
-    while sweeps < MAX_SWEEPS:
-        after = chain.backup(values, rate).max(axis=1)
-        change = float(np.abs(after - values).max(initial=0.0))
-        values, sweeps = after, sweeps + 1
-        if change <= aim * max(float(np.abs(values).max(initial=0.0)), 1e-300) or change == 0.0:
-            break
-    else:
-        text = f"with discount {rate:g} the optimal return is not finite: some policy earns without end"
-        raise UnsupportedError(Problem("wrong-setting", text, hints=("Choose a discount below 1.",)))
-    improvements = 0
-    while rate < 1:
-        worth = chain.backup(values, rate)
-        policy = np.zeros_like(worth)
-        policy[np.arange(chain.size), worth.argmax(axis=1)] = 1.0
-        solved = chain.value(policy, rate)
-        improvements += 1
-        better = chain.backup(solved, rate).max(axis=1) - solved
-        values = solved
-        if float(better.max(initial=0.0)) <= 1e-12 * max(1.0, float(np.abs(solved).max(initial=0.0))):
-            break
-    worth = chain.backup(values, rate)
+    process, shape = Process.of(product), product.reward.shape
+    found = process.optimum(process.expected(_flat(product.reward)), rate)
+    values, worth = found.values, found.action_values
     margin = tolerance * max(float(np.abs(values).max(initial=0.0)), 1e-300)
     best = worth.max(axis=1, keepdims=True)
-    values = values.reshape(chain.shape[:2])
+    values = values.reshape(shape[:2])
     return Solution(
         product,
         rate,
         values,
-        worth.reshape(chain.shape),
-        (worth >= best - margin).reshape(chain.shape),
+        worth.reshape(shape[:3]),
+        (worth >= best - margin).reshape(shape[:3]),
         float(product.world.start @ values[0]),
-        sweeps,
-        improvements,
+        found.sweeps,
+        found.improvements,
     )
 
 
@@ -186,8 +113,9 @@ def evaluate(product: Product, policy: Floats, discount: float | None = None) ->
                 "wrong-setting", "a policy is evaluated by a linear solve below discount 1", hints=(hint,)
             )
         )
-    chain = _Chain(product)
-    return chain.value(uniform(policy), rate).reshape(chain.shape[:2])
+    process, shape = Process.of(product), product.reward.shape
+    reward = process.expected(_flat(product.reward))
+    return process.value(_rows(uniform(policy)), reward, rate).reshape(shape[:2])
 
 
 def uniform(allowed: npt.NDArray[Any], epsilon: float = 0.0) -> Floats:
@@ -245,21 +173,18 @@ def reward_per_step(
         >>> round(found.overall, 6), round(found.of_episodes, 6)  # E[1 / L] = p ln(1 / p) / (1 - p) = ln(3) / 2
         (0.333333, 0.549306)
     """
-    chain, shares = _Chain(product), uniform(policy)
+    process, shares = Process.of(product), _rows(uniform(policy))
     limit = horizon or product.world.horizon or most
-    onward = chain.under(shares, chain.weights).T.tocsr()
-    carried = chain.under(shares, chain.weights * chain.paid).T.tocsr()
-    probability = np.broadcast_to(product.world.probability, product.reward.shape)
+    onward = process.under(shares).T.tocsr()
+    carried = process.under(shares, _flat(product.reward)).T.tocsr()
 
     def under_policy(table: npt.NDArray[Any]) -> Floats:
-        by_action: Floats = (table * probability).sum(axis=3)
-        return np.asarray((by_action * shares).sum(axis=2).reshape(-1), np.float64)
+        return np.asarray((process.expected(_flat(table)) * shares).sum(axis=1), np.float64)
 
     ends = under_policy(product.ended)
     ending = under_policy(np.where(product.ended, product.reward, 0.0))
     at_limit = under_policy(product.reward_at_limit)
-    here, earned = np.zeros(chain.size), np.zeros(chain.size)
-    here[: chain.shape[1]] = product.world.start
+    here, earned = process.start.copy(), np.zeros(process.n_states)
     share = reward = length = 0.0
     for t in range(1, limit + 1):
         if t == limit:
@@ -364,6 +289,16 @@ def compare(first: Solution, second: Solution, *, everywhere: bool = False) -> A
         seen[frontier] = True
         steps += 1
     return Agreement(None, ends_apart, compared())
+
+
+def _flat(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a table `[U, S, A, K]` of a product as its process counts, `[U * S, A, K]`."""
+    return table.reshape(-1, *table.shape[2:])
+
+
+def _rows(policy: Floats) -> Floats:
+    """Return a policy `[U, S, A]` as `[U * S, A]`."""
+    return policy.reshape(-1, policy.shape[-1])
 
 
 def _discount(product: Product, discount: float | None) -> float:

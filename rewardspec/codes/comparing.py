@@ -1,0 +1,20 @@
+"""The codes of comparing specs: what stands in the way of saying whether two rewards ask for the same."""
+
+from __future__ import annotations
+
+from rewardspec.codes.explanation import Explanation
+
+COMPARING: dict[str, Explanation] = {
+    "needs-all-transitions": Explanation(
+        "EPIC and DARD ask what an action would pay in every next state, also in those that it never leads to. A world "
+        "with few outcomes for each action, or with episodes that end, has no such payments.",
+        "$ rewardspec compare old.yaml new.yaml --env FrozenLake-v1 --canon epic",
+        "$ rewardspec compare old.yaml new.yaml --env FrozenLake-v1 --canon val",
+    ),
+    "not-reproducible": Explanation(
+        "Two specs are compared on the same episodes, and the environment gave other observations for the same seed "
+        "and the same actions.",
+        "$ rewardspec compare old.yaml new.yaml --env Unseeded-v0",
+        "Let the environment draw all its random numbers from the generator that `reset(seed=...)` seeds.",
+    ),
+}
