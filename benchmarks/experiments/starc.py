@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from benchmarks.records import Cell, Row, Setting, provenance
 from rewardspec.analysis.starc.canonical import CANONICALISERS, Canonical
-from rewardspec.analysis.starc.distance import ZERO
 from rewardspec.analysis.starc.norms import Norm, norm
 from rewardspec.tabular.process import Process
 
@@ -33,6 +32,11 @@ SEEDS = 24
 SMOKE_STEPS = 16
 
 STATES, ACTIONS, DISCOUNT, LINE = 32, 4, 0.95, 16
+
+NEAR_TRIVIAL = 1e-6
+"""A reward whose returns differ by less than this part of what it could pay counts as one that asks for nothing: sparse
+ones often pay only on transitions of probability 1e-9. Its regret is 0, and so is its canonical form where that is as
+small."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -102,8 +106,8 @@ def regrets(process: Process, rewards: Sequence[Floats]) -> Floats:
     earned = np.array([[float((m * r).sum()) for r in paid] for m in visits])  # [policy, reward]
     count = len(rewards)
     top, bottom = np.diag(earned[:count]), np.diag(earned[count:])
-    scale = np.abs(earned).max(axis=0)
-    spread = np.where(top - bottom > 1e-9 * np.maximum(scale, 1e-300), top - bottom, np.inf)
+    most = np.array([np.abs(reward).max() for reward in rewards]) / (1.0 - DISCOUNT)
+    spread = np.where(top - bottom > NEAR_TRIVIAL * most, top - bottom, np.inf)
     of_first = (top[0] - earned[1:count, 0]) / spread[0]
     of_second = (top[1:] - earned[0, 1:]) / spread[1:]
     return np.asarray((of_first + of_second) / 2.0)
@@ -134,7 +138,7 @@ def _standard(process: Process, form: Floats, reward: Floats, size: Norm | None)
     if size is None:
         return form
     length = norm(form, process.probability, size)
-    if length <= ZERO * norm(reward, process.probability, size) / (1.0 - DISCOUNT):
+    if length <= NEAR_TRIVIAL * norm(reward, process.probability, size) / (1.0 - DISCOUNT):
         return np.zeros_like(form)
     return form / length
 
@@ -196,8 +200,8 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         "- *val* and *minimal* make STARC metrics: 0 exactly where two rewards order all policies alike.",
         "- *none* compares rewards as they are: shaping, scale and shifts count.",
         "- *l* norms count each transition alike, *w* norms by its probability; *none* as norm does not normalise.",
-        "- *minimal_potential* and *minimal* are solved exactly in L2, in every column; the paper's is gradient descent",
-        "  in the norm of the column.",
+        "- *minimal_potential* and *minimal* are solved exactly in L2, in every column; the paper's is gradient",
+        "  descent in the norm of the column.",
         "",
         provenance(cells),
         "",

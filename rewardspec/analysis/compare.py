@@ -148,11 +148,12 @@ def compare_on_world(
     forms = tuple(standardise(process, paid, rate) for paid in (one, two))
     apart = norm(forms[0].reward - forms[1].reward, process.probability, "w2")
     trivial = (forms[0].is_trivial, forms[1].is_trivial)
-    same = apart <= ALIKE and trivial[0] == trivial[1]
+    near = ALIKE + forms[0].error + forms[1].error
+    same = apart <= near and trivial[0] == trivial[1]
     order: Literal["alike", "opposite", "different", "trivial"] = "different"
     if same:
         order = "trivial" if all(trivial) else "alike"
-    elif norm(forms[0].reward + forms[1].reward, process.probability, "w2") <= ALIKE:
+    elif norm(forms[0].reward + forms[1].reward, process.probability, "w2") <= near:
         order = "opposite"
     chances = process.probability > 0
     expected = (process.expected(one), process.expected(two))

@@ -13,11 +13,14 @@ from rewardspec.tabular.process import Process
 
 Floats = npt.NDArray[np.float64]
 
-ZERO = 1e-9
+ROUNDING = 1e-13
+"""What linear solves lose, as a part of what they add up; about a thousand units in the last place of a double."""
+
+ZERO = 10 * ROUNDING
 """A canonical reward smaller than this part of what it was computed from is rounding: the reward asks for nothing."""
 
-ALIKE = 1e-7
-"""Distances below this are 0: rounding, amplified by a linear solve at discounts near 1."""
+ALIKE = 1e-9
+"""Distances below this, and rounding, are 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +31,13 @@ class Standard:
         reward: `[X, A, K]` or `[X, A, 1]` float64: canonical, of norm 1; zeros where the reward is trivial.
         size: Norm of the canonical reward before.
         is_trivial: Whether all policies earn alike (for STARC canonicalisers), so that there is nothing to compare.
+        error: What rounding can have moved it by, relative to its norm.
     """
 
     reward: Floats
     size: float
     is_trivial: bool
+    error: float
 
 
 def standardise(
@@ -60,8 +65,8 @@ def standardise(
     # What cancelled: values can be as large as the reward over all time.
     terms = norm(reward, process.probability, kind) / (1.0 - discount)
     if length <= ZERO * terms:
-        return Standard(np.zeros_like(found), 0.0, True)
-    return Standard(found / length if size is not None else found, length, False)
+        return Standard(np.zeros_like(found), 0.0, True, 0.0)
+    return Standard(found / length if size is not None else found, length, False, ROUNDING * terms / length)
 
 
 def distance(
