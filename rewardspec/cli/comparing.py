@@ -284,7 +284,7 @@ def _parting_lines(found: Comparison, env: gym.Env[Any, Any]) -> list[str]:
         lines.append(f"      state {parting.state}, observation {seen.tolist()}")
     for name, memory, actions in zip(found.names, parting.memory, parting.actions, strict=True):
         where = f" (in '{memory}')" if memory != "-" else ""
-        lines.append(f"   '{name}'{where} takes action {list_names([str(a) for a in sorted(actions)])}")
+        lines.append(f"   '{name}'{where} takes action {' or '.join(str(a) for a in sorted(actions))}")
     return lines
 
 
