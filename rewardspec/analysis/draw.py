@@ -21,7 +21,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from rewardspec.errors import Problem, UnsupportedError, missing_extra
 from rewardspec.ir import expr as ir
@@ -547,17 +547,11 @@ def _program_path() -> str:
 
 def _render(drawings: Sequence[_Drawing], form: str) -> bytes:
     """Return a picture as it can be had: folded where long, else as it comes, else with fewer states."""
-    command = [_program_path(), f"-T{form}"]
-    if form == "png":
-        command += [f"-Gdpi={DOTS_PER_INCH}", f"-Gsize={INCHES},{INCHES}"]
     for folded, limit in ((True, MAX_STATES), (False, MAX_STATES), (False, FEW_STATES)):
         dot = _to_dot([replace(drawing, folded=folded, limit=limit) for drawing in drawings])
-        try:
-            done = subprocess.run(command, input=dot.encode("ascii"), capture_output=True, timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
-        if done.returncode == 0:  # the layout gives up on rare graphs, and says so
-            return done.stdout
+        picture = _lay_out(dot, form)
+        if picture is not None:
+            return picture
     raise UnsupportedError(
         Problem(
             "drawing-too-large",
@@ -565,6 +559,45 @@ def _render(drawings: Sequence[_Drawing], form: str) -> bytes:
             hints=("`rewardspec show` prints every state and edge as text.",),
         )
     )
+
+
+def _lay_out(dot: str, form: str) -> bytes | None:
+    """Return a graph in DOT as a picture; None where the layout takes too long or gives up, as on rare graphs."""
+    command = [_program_path(), f"-T{form}"]
+    if form == "png":
+        command += [f"-Gdpi={DOTS_PER_INCH}", f"-Gsize={INCHES},{INCHES}"]
+    try:
+        done = subprocess.run(command, input=dot.encode("ascii"), capture_output=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def draw_graph(
+    nodes: Mapping[str, str], edges: Sequence[tuple[str, str]], lit: str | None, form: Literal["svg", "png"]
+) -> bytes:
+    """Return a small graph as a picture, in the style of machines, edges from below to above.
+
+    Args:
+        nodes: Id -> text, with line breaks.
+        edges: Pairs of ids.
+        lit: The node to light.
+        form: Which.
+
+    Raises:
+        MissingExtraError: `missing-extra`: `graphviz-pure` is not installed.
+        UnsupportedError: `drawing-too-large`.
+    """
+    lines = _head("BT")
+    for name, text in nodes.items():
+        light = f' fillcolor="{_LIT}" penwidth="2"' if name == lit else ""
+        lines.append(f'"{name}" [label={_text(*text.splitlines())}{light}];')
+    lines += [f'"{below}" -> "{above}" [arrowhead="none"];' for below, above in edges]
+    picture = _lay_out("\n".join([*lines, "}"]), form)
+    if picture is None:
+        text = f"no layout of this picture could be made within {SECONDS:g} s"
+        raise UnsupportedError(Problem("drawing-too-large", text))
+    return _tidy(picture.decode()).encode() if form == "svg" else picture
 
 
 def _tidy(svg: str) -> str:

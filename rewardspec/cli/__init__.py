@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from rewardspec.cli import blending, checking, comparing, labelling, looking, starting, training
+from rewardspec.cli import blending, checking, comparing, formalising, labelling, looking, starting, training
 from rewardspec.cli.printing import say_error
 from rewardspec.errors import RewardSpecError
 
@@ -71,6 +71,7 @@ for command in (
     labelling.label,
     blending.freeze,
     comparing.compare,
+    formalising.formalisms,
     starting.convert,
     checking.schema,
 ):

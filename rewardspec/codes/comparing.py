@@ -17,4 +17,10 @@ COMPARING: dict[str, Explanation] = {
         "$ rewardspec compare old.yaml new.yaml --env Unseeded-v0",
         "Let the environment draw all its random numbers from the generator that `reset(seed=...)` seeds.",
     ),
+    "unbounded-episodes": Explanation(
+        "Objectives that look at whole trajectories are evaluated by listing all of them, which needs a small world "
+        "whose episodes all end after a few steps.",
+        ">>> OfTrajectory(len).value(tabulate(gymnasium.make('FrozenLake-v1')), policy)",
+        "Use a world without loops, or an objective that is a sum of rewards.",
+    ),
 }
