@@ -18,6 +18,7 @@ def heron(
     factors: Sequence[Mapping[str, Any]],
     spread_over: Literal["store", "draw"] = "store",
     emphasis: float = 1.0,
+    goes_into: Literal["reward", "value_target"] = "reward",
     segment: int = 1,
     inputs: Sequence[Text] | None = None,
     model: Mapping[str, Any] | None = None,
@@ -40,7 +41,7 @@ def heron(
         25
     """
     fields: dict[str, Any] = {"factors": factors, "spread_over": spread_over, "emphasis": emphasis}
-    fields |= {"segment": segment, "inputs": inputs, "model": model, "fit": fit, "after": after}
+    fields |= {"goes_into": goes_into, "segment": segment, "inputs": inputs, "model": model, "fit": fit, "after": after}
     fields |= {"every": every, "pairs": pairs, "store": store, "relabel": relabel, "when_tied": when_tied}
     return term_of("heron", fields, name, weight)
 

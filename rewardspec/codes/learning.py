@@ -132,6 +132,13 @@ LEARNERS: dict[str, Explanation] = {
         ">>> PPO('MultiInputPolicy', learner.wrap(env)).learn(1000, callback=learner.callback())",
         ">>> PPO('MlpPolicy', FlattenObservation(learner.wrap(env))).learn(1000, callback=learner.callback())",
     ),
+    "value-target": Explanation(
+        "`goes_into: value_target` repeats what HERON's released script for robots does: advantages come from the other "
+        "terms, and what the model says is only what the critic is fitted to. The agent must be one whose critic has a "
+        "target of its own after each rollout, and all learned terms must say the same.",
+        ">>> SAC('MlpPolicy', learner.wrap(env)).learn(1000, callback=learner.callback())",
+        ">>> PPO('MlpPolicy', learner.wrap(env)).learn(1000, callback=learner.callback())",
+    ),
     "learned-counterfactuals": Explanation(
         "Counterfactual experience pays a step as if a machine had been in another state; a learned reward was "
         "recorded for the state in which it was.",

@@ -47,6 +47,25 @@ LEARNED: dict[str, Explanation] = {
         MODEL % 5,
         "warning",
     ),
+    "flips-against-doubt": Explanation(
+        "`flip_doubtful` turns over the labels that the ensemble contradicts most, and then fits all members to them: "
+        "they agree more, also where they are wrong. `wco`, `uwo` and `nominal_worst` resist overoptimisation by "
+        "their disagreement. In benchmarks/results/overoptimisation.md, best-of-n, a quarter of the labels wrong, "
+        "flips took `uwo` from a gold reward of 3.0 to -1.1; under a policy gradient, which goes less far, they did "
+        "little either way.",
+        MODEL % 5 + "    fit: {flip_doubtful: 0.2}\n",
+        MODEL % 5 + "    fit: {smoothing: 0.1}\n",
+        "info",
+    ),
+    "value-target-alone": Explanation(
+        "With `goes_into: value_target` a learned term pays nothing, and only the critic is fitted to what its model "
+        "says. Advantages are those of the other terms; where there is none, the policy hears of no reward at all.",
+        RANKING % (", margin: {std: 1}", "-effort") + "    goes_into: value_target\n",
+        RANKING.replace("reward:\n  heron:", "reward:\n  markov: reward\n  heron:")
+        % (", margin: {std: 1}", "-effort")
+        + "    goes_into: value_target\n",
+        "warning",
+    ),
     "segment-beyond-horizon": Explanation(
         "Segments that are compared lie within one episode. One that is longer than any episode is never found, so "
         "nothing is learned.",

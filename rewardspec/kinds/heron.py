@@ -47,7 +47,8 @@ class Heron(Refreshing):
     Source: Bukharin et al., "Deep Reinforcement Learning from Hierarchical Preference Design" (arXiv 2309.02632), the
     decision tree with strict margins and discarded ties. Segments of more than one step, held-out pairs and ensembles
     are ours; the released code compares single steps, and pays each step once, when it is collected (`relabel: false`),
-    with spreads taken over all data (`spread_over: store`) or over the pairs drawn (`draw`).
+    with spreads taken over all data (`spread_over: store`) or over the pairs drawn (`draw`). Its script for robots pays
+    the environment's reward, and what the model says is only what the critic is fitted to (`goes_into: value_target`).
     """
 
     factors: tuple[Factor, ...] = Field(
@@ -60,6 +61,11 @@ class Heron(Refreshing):
         1.0,
         description="What is said is multiplied by this to the power of the first factor's value on the step, where "
         "that factor counts levels; 1 for none.",
+    )
+    goes_into: Literal["reward", "value_target"] = Field(
+        "reward",
+        description="`value_target` pays nothing: what is said of a step stands in for its return when an on-policy "
+        "agent fits its critic, and advantages are those of the other terms.",
     )
 
 

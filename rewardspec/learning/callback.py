@@ -1,7 +1,9 @@
 """A callback of stable-baselines3 that makes learned rewards work with any of its algorithms.
 
 On-policy algorithms are paid anew at the end of each rollout, before their advantages count: every reward is
-moved by what the learned terms pay now minus what they paid when the step was taken. Off-policy algorithms have their
+moved by what the learned terms pay now minus what they paid when the step was taken. Where they are only the target of
+the critic (`goes_into: value_target`), rewards and advantages stay, and the returns that the critic is fitted to become
+what the models say, as in the script for robots that HERON's authors released; until the first refresh they stay. Off-policy algorithms have their
 whole replay buffer paid anew whenever a model has been fitted (`relabel: true`), which is the same as paying each batch
 when it is drawn, since models change at refreshes only.
 """
@@ -24,7 +26,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rewardspec.errors import Problem, UnsupportedError
-from rewardspec.learning.learner import settings_of
+from rewardspec.learning.learner import no_value_target, settings_of
 from rewardspec.learning.models import write_models
 from rewardspec.learning.playing import pack
 
@@ -94,6 +96,10 @@ class LearnedRewardCallback(BaseCallback):
         self._refresh(None)
         buffer = self.model.rollout_buffer
         number = buffer.buffer_size
+        if self.learner.targets_value:
+            if all(model.is_fitted for model in self.learner.models.values()):
+                buffer.returns = self._said(slice(0, number)).astype(np.float32)
+            return
         buffer.rewards += self._change(slice(0, number)).astype(np.float32)
         buffer.compute_returns_and_advantage(last_values=self.locals["values"], dones=self.locals["dones"])
 
@@ -126,13 +132,18 @@ class LearnedRewardCallback(BaseCallback):
 
     def _change(self, rows: slice) -> npt.NDArray[np.float64]:
         """Return `[n, B]` by how much the learned terms pay more now; from now on they have paid it."""
-        assert self._features is not None and self._paid is not None
-        features = self._features[rows]
-        shape = features.shape[:2]
-        now = self.learner.pay(features.reshape(-1, features.shape[2]), self._params()).reshape(shape)
+        assert self._paid is not None
+        now = self._said(rows)
         change: npt.NDArray[np.float64] = now - self._paid[rows]
         self._paid[rows] = now
         return change
+
+    def _said(self, rows: slice) -> npt.NDArray[np.float64]:
+        """Return `[n, B]` what the learned terms say now of the steps of some rows."""
+        assert self._features is not None
+        features = self._features[rows]
+        shape = features.shape[:2]
+        return self.learner.pay(features.reshape(-1, features.shape[2]), self._params()).reshape(shape)
 
     def _params(self) -> Mapping[str, float]:
         params: Mapping[str, float] = self.training_env.get_attr("params", indices=[0])[0]
@@ -203,7 +214,8 @@ class LearnedRewardCallback(BaseCallback):
         """Raise when rewards that are paid anew would come out wrong.
 
         Raises:
-            UnsupportedError: `other-environment`, `normalised-reward`, `discount-mismatch`, `needs-vector`.
+            UnsupportedError: `other-environment`, `normalised-reward`, `discount-mismatch`, `needs-vector`,
+                `value-target`.
         """
         env = self.training_env
         try:
@@ -214,6 +226,8 @@ class LearnedRewardCallback(BaseCallback):
                 "other-environment", "the agent's environments are not the learner's", hints=(hint,)
             )
             raise UnsupportedError(problem) from None
+        if self.learner.targets_value and not isinstance(self.model, OnPolicyAlgorithm):
+            raise no_value_target(type(self.model).__name__)
         inner: Any = env
         while hasattr(inner, "venv"):
             if isinstance(inner, VecNormalize) and inner.norm_reward:

@@ -65,6 +65,7 @@ class RewardLearner:
 
     Attributes:
         program: The compiled spec.
+        targets_value: Whether what models say is paid to nobody, and is what a critic is fitted to.
         models: Per learned part, its ensemble; made when the first environment is wrapped.
         store: The latest steps; made by the first `observe`.
         reports: What every refresh came to, in order: plain data with `steps`, `name`, `refresh` and the numbers of
@@ -86,7 +87,8 @@ class RewardLearner:
 
         Raises:
             SpecError: The spec is wrong.
-            UnsupportedError: `nothing-learned`; `needs-folder`.
+            UnsupportedError: `nothing-learned`; `needs-folder`; `value-target` where some learned terms pay and others
+                do not.
         """
         self.program: Program = as_program(spec)
         if not self.program.learned:
@@ -94,6 +96,7 @@ class RewardLearner:
             message = f"nothing of the reward of '{self.program.name}' is learned"
             raise UnsupportedError(Problem("nothing-learned", message, hints=(hint,)))
         self.folder = None if folder is None else Path(folder)
+        self.targets_value = _targets_value(self.program)
         if store_on_disk and self.folder is None:
             raise UnsupportedError(Problem("needs-folder", "a store on disk needs a folder"))
         self._on_disk = store_on_disk
@@ -131,9 +134,14 @@ class RewardLearner:
         Args:
             tenv: The environments, as `rewardspec.wrap_tensor` takes them.
             options: `device`, `dtype`, `label` and `observe`, likewise.
+
+        Raises:
+            UnsupportedError: `value-target`.
         """
         from rewardspec.learning.tensor_wrapper import LearnedTensorWrapper
 
+        if self.targets_value:
+            raise no_value_target("environments on a device")
         return LearnedTensorWrapper(tenv, self, **options)
 
     def bind(self, layout: Layout) -> Split:
@@ -480,6 +488,29 @@ def settings_of(settings: object) -> Refreshing:
         )
         raise UnsupportedError(Problem("needs-learner", message, hints=hints))
     return settings
+
+
+def no_value_target(who: str) -> UnsupportedError:
+    """Return the refusal of one whose critic cannot be given what models say."""
+    message = f"`goes_into: value_target` is for PPO and A2C of stable-baselines3, not for {who}"
+    hint = "Leave it out: the reward is then what the model says, as the paper describes it."
+    return UnsupportedError(Problem("value-target", message, hints=(hint,)))
+
+
+def _targets_value(program: Program) -> bool:
+    """Return whether what all models say is only what a critic is fitted to.
+
+    Raises:
+        UnsupportedError: `value-target` where it is so for some of them.
+    """
+    aims = [getattr(each.settings, "goes_into", "reward") == "value_target" for each in program.learned]
+    if any(aims) and not all(aims):
+        paid = program.learned[aims.index(False)].name
+        message = f"'{paid}' is paid, and another learned term is the critic's target: a critic has one target"
+        hint = "Say `goes_into: value_target` for every learned term, or for none."
+        place = program.learned[aims.index(True)].place
+        raise UnsupportedError(Problem("value-target", message, place, (hint,)))
+    return any(aims)
 
 
 def _under(start: str, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

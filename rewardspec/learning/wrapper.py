@@ -121,7 +121,9 @@ class LearnedRewardWrapper(RewardSpecWrapper):
         return tuple(term.name for term in self.program.terms)
 
     def _pay(self, features: npt.NDArray[np.float64]) -> tuple[float, ...]:
-        """Return what each learned term pays on one step."""
+        """Return what each learned term pays on one step; nothing where it is the target of a critic."""
+        if self.learner.targets_value:
+            return (0.0,) * (len(self.program.terms) - len(self._split.known))
         models = self.learner.models
         said = {
             c.learned.name: models[c.learned.name].reward_of_one(features[c.inputs])

@@ -173,6 +173,7 @@ def fields_of(word: str, term: st.SearchStrategy[Any]) -> st.SearchStrategy[dict
             {"factors": FACTORS},
             spread_over=st.sampled_from(["store", "draw"]),
             emphasis=POSITIVE,
+            goes_into=st.sampled_from(["reward", "value_target"]),
             **REFRESHING,
         ),
         "preferences": some(

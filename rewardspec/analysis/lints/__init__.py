@@ -38,6 +38,8 @@ LINTS: tuple[Lint, ...] = (
     learned.lint_segments,
     learned.lint_rankings,
     learned.lint_emphasis,
+    learned.lint_value_targets,
+    learned.lint_flips,
     learned.lint_teachers,
     numbers.lint_finite,
     numbers.lint_ends,

@@ -41,6 +41,22 @@ def lint_ensembles(subject: Subject) -> Iterator[Problem]:
             )
 
 
+def lint_flips(subject: Subject) -> Iterator[Problem]:
+    """Yield combinations that pay for disagreement beside labels that are turned over until members agree."""
+    for path, _, body in subject.of_kind(Refreshing):
+        if body.fit.flip_doubtful > 0 and body.model.ensemble > 1 and _heeds_disagreement(body):
+            yield subject.finding(
+                "flips-against-doubt",
+                "info",
+                "labels that the members contradict are turned over, which makes members alike; this combination "
+                "looks at where they differ",
+                (*path, "fit", "flip_doubtful"),
+                (
+                    "Take `smoothing: 0.1` for labels that may be wrong, or `combine: mean` beside the flips.",
+                ),
+            )
+
+
 def lint_segments(subject: Subject) -> Iterator[Problem]:
     """Yield segments that no episode holds, and first refreshes that find no two of them."""
     for path, _, body in subject.of_kind(Refreshing):
@@ -183,6 +199,24 @@ def lint_emphasis(subject: Subject) -> Iterator[Problem]:
             )
 
 
+def lint_value_targets(subject: Subject) -> Iterator[Problem]:
+    """Yield models that only a critic hears of where nothing else is paid."""
+    if any(not _reads_learned(term.expr) for term in subject.program.terms):
+        return
+    for path, _, body in subject.of_kind(Heron):
+        if body.goes_into == "value_target":
+            yield subject.finding(
+                "value-target-alone",
+                "warning",
+                "this term pays nothing, and there is no other: advantages are of rewards of 0",
+                (*path, "goes_into"),
+                (
+                    "The script that it repeats pays the environment's reward: add `- markov: reward`. "
+                    "Or leave `goes_into` out.",
+                ),
+            )
+
+
 def lint_teachers(subject: Subject) -> Iterator[Problem]:
     """Yield teachers whose labels are wrong as often as right."""
     for path, _, body in subject.of_kind(Preferences):
@@ -219,6 +253,16 @@ def _learned(subject: Subject, path: Path) -> Learned | None:
     place = subject.spec.place(path)
     fitting = [one for one in subject.program.learned if one.settings == settings]
     return next((one for one in fitting if one.place == place), fitting[0] if fitting else None)
+
+
+def _heeds_disagreement(body: Refreshing) -> bool:
+    """Say whether a combination pays less where members differ; a median and a mean do not."""
+    return body.model.is_pessimistic and body.model.combine != "median"
+
+
+def _reads_learned(expr: Expr) -> bool:
+    """Say whether an expression depends on what a model says."""
+    return any(isinstance(node, ir.Field) and node.root == "learned" for node in ir.walk(expr))
 
 
 def _size(factor: Factor) -> float:
