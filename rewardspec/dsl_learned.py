@@ -41,7 +41,14 @@ def heron(
         25
     """
     fields: dict[str, Any] = {"factors": factors, "spread_over": spread_over, "emphasis": emphasis}
-    fields |= {"goes_into": goes_into, "segment": segment, "inputs": inputs, "model": model, "fit": fit, "after": after}
+    fields |= {
+        "goes_into": goes_into,
+        "segment": segment,
+        "inputs": inputs,
+        "model": model,
+        "fit": fit,
+        "after": after,
+    }
     fields |= {"every": every, "pairs": pairs, "store": store, "relabel": relabel, "when_tied": when_tied}
     return term_of("heron", fields, name, weight)
 

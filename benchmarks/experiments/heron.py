@@ -2,10 +2,12 @@
 
 Settings of the classic control scripts that Bukharin et al. (arXiv 2309.02632) released: the ranking, its margins, the
 random warm-up, learning rates and noise. To fit two cores, networks are 64-64 for the agent and the reward model; TD3
-stands for their DDPG.
+stands for their DDPG. With them nobody reaches the goal of the mountain car, so that task comes twice: as released, and
+with noise that lasts, with which the true reward is learned. CartPole and HalfCheetah are ours.
 
-An agent is judged by the environment's own return of its training episodes, as they judge theirs, and after training by
-its deterministic actions, also under changed dynamics.
+An agent is judged by the environment's own return of its training episodes, as they judge theirs, and after training
+by its deterministic actions, also under changed dynamics. The first depends on where the last ten episodes happen to
+begin, which is the same for all that share a seed: a pendulum that begins high needs no swing. The second does not.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +39,11 @@ SCALES = ("raw", "clipped", "standardised", "by maximum")
 """The baseline's weightings, as the authors' rebuttal lists them: r = sum of beta^l z_l, for factors brought to one
 scale in one of four ways; 32 in all."""
 
-SEARCH_STEPS = 5_000
-"""Steps for which a weighting is tried: 32 of them take 160,000, over three times a run of HERON."""
+SEARCH = ((32, 3_000), (8, 8_000))
+"""The search for a weighting, by successive halving: how many are left, and after how many steps they are judged."""
+
+SEARCH_WARM_UP, SEARCH_EPISODES = 1_000, 5
+"""Random steps with which each of them begins, and episodes over which it is judged."""
 
 MODEL = {"hidden": [64, 64], "ensemble": 1}
 TASKS: dict[str, dict[str, Any]] = {
@@ -72,6 +78,24 @@ TASKS: dict[str, dict[str, Any]] = {
         "heron": {"every": 400, "pairs": 1920, "fit": {"learning_rate": 1e-3, "epochs": 1}},
         "changes": {"weaker": {"power": 0.0012}, "stronger": {"power": 0.002}},
     },
+    "mountain-car-lasting-noise": {
+        "env": "MountainCarContinuous-v0",
+        "algo": "td3",
+        "steps": 12_000,
+        "warm_up": 500,
+        "learning_rate": 1e-3,
+        "lasting_noise": {"sigma": 0.5, "dt": 0.2},
+        "train_freq": 2,
+        "factors": {"arrived": "terminated", "effortless": "-action[0] ** 2"},
+        "margins": [0.0, {"std": 1.0}],
+        "heron": {
+            "segment": 50,
+            "every": 1_000,
+            "pairs": 500,
+            "fit": {"learning_rate": 1e-3, "epochs": 3},
+        },
+        "changes": {"weaker": {"power": 0.0012}, "stronger": {"power": 0.002}},
+    },
     "cartpole": {
         "env": "CartPole-v1",
         "algo": "ppo",
@@ -93,7 +117,10 @@ TASKS: dict[str, dict[str, Any]] = {
     "half-cheetah": {
         "env": "HalfCheetah-v5",
         "algo": "ppo",
-        "steps": 200_000,
+        "steps": 60_000,
+        "envs": 8,
+        "normalised": True,
+        "ppo": {"learning_rate": 1e-3, "batch_size": 256, "policy_kwargs": {"log_std_init": -0.7}},
         "factors": {
             "forward": "info.x_velocity",
             "level": "-abs(next_obs[1])",
@@ -101,26 +128,30 @@ TASKS: dict[str, dict[str, Any]] = {
         },
         "margins": [{"std": 0.5}, {"std": 0.5}, 0.0],
         "heron": {
-            "segment": 25,
+            "segment": 10,
             "every": 4_096,
-            "pairs": 1_000,
-            "model": {"hidden": [64, 64], "ensemble": 3},
+            "pairs": 500,
+            "fit": {"learning_rate": 1e-3, "epochs": 3},
         },
-        "changes": {},
+        "changes": {"heavier": {"gravity": 1.3}, "slippery": {"friction": 0.5}},
+        "judged_episodes": 3,
     },
 }
 """The factors are the paper's where it has the task: Pendulum's angle, speed and torque of the state before the step,
 the mountain car's goal (reached, not timed out: the released factor is true for both) and force. The angle is brought
 from the height by a line, which is right upright, level and upside down."""
 
+TASK, METHOD = ("task",), ("method",)
+BASELINE, CLAIM = "true", "heron"
 METHODS = ("heron", "true", "single", "linear")
 SETTINGS: list[Setting] = [
     {"name": f"{task}-{method}", "task": task, "method": method, "steps": TASKS[task]["steps"]}
     for task, methods in (
         ("pendulum", METHODS),
         ("mountain-car", ("heron", "true", "single")),
+        ("mountain-car-lasting-noise", METHODS),
         ("cartpole", ("heron", "true", "single")),
-        ("half-cheetah", ("heron", "true")),
+        ("half-cheetah", ("heron", "true", "single")),
     )
     for method in methods
 ]
@@ -160,7 +191,7 @@ def weighted(
     """Return the terms of one weighting; `seen` has each factor's spread and greatest size in random play."""
     terms = []
     for level, (name, text) in enumerate(task["factors"].items()):
-        spread, most = (max(value, 1e-6) for value in seen[name])
+        spread, most = (value if value > 1e-6 else 1.0 for value in seen[name])
         scaled = {
             "raw": f"({text})",
             "clipped": f"clip(({text}) / {spread!r}, -1, 1)",
@@ -194,96 +225,159 @@ def seen_at_random(task: Mapping[str, Any], seed: int, steps: int = 2_000) -> di
 # -- the runs ------------------------------------------------------------------------------------------------
 
 
-def run(setting: Setting, seed: int) -> list[Row]:
-    """Train one agent; for `linear` search its weighting first."""
-    task = TASKS[setting["task"]]
-    if setting["method"] != "linear":
-        return [
-            trained(task, spec_of(task, setting["method"]), setting["steps"], task.get("warm_up", 0), seed)
+@dataclass
+class Trainee:
+    """An agent in training.
+
+    Attributes:
+        task: Its task.
+        model: The agent.
+        envs: Its environments as they are, which count their own returns.
+        learner: Of the reward model; None where nothing is learned but the policy.
+    """
+
+    task: Mapping[str, Any]
+    model: Any
+    envs: list[Any]
+    learner: RewardLearner | None
+
+    def train(self, steps: int) -> None:
+        """Go on for that many steps."""
+        callback = self.learner.callback() if self.learner is not None else None
+        self.model.learn(steps, callback=callback, reset_num_timesteps=False)
+
+    def episodes(self) -> list[dict[str, Any]]:
+        """Return the training episodes in the true return, and at which step of all environments each ended."""
+        found = [
+            {"steps": int(end) * len(self.envs), "return": round(float(earned), 3)}
+            for env in self.envs
+            for end, earned in zip(
+                np.cumsum(env.get_episode_lengths()), env.get_episode_rewards(), strict=True
+            )
         ]
-    seen = seen_at_random(task, seed)
-    short = min(SEARCH_STEPS, setting["steps"])
-    tried = []
-    for beta, scale in itertools.product(BETAS, SCALES):
-        spec = spec_of(task, "linear", weighted(task, beta, scale, seen))
-        row = trained(task, spec, short, short // 2, seed, judged=False)
-        tried.append((statistics.fmean([e["return"] for e in row["episodes"]][-5:] or [-1e9]), beta, scale))
-    _, beta, scale = max(tried)
-    spec = spec_of(task, "linear", weighted(task, beta, scale, seen))
-    row = trained(task, spec, setting["steps"], task.get("warm_up", 0), seed)
-    return [{**row, "chosen": {"beta": beta, "scale": scale}, "searched": len(tried) * short}]
+        return sorted(found, key=lambda episode: episode["steps"])
+
+    def returned(self, first: int, change: Mapping[str, float] | None = None, episodes: int = 10) -> float:
+        """Return the mean true return of deterministic actions, under changed dynamics.
+
+        Args:
+            first: Seed of the first episode; the others have the next ones.
+            change: Attributes of the environment, and what they become.
+            episodes: How many.
+        """
+        env = changed(self.task["env"], change or {})
+        normaliser = self.model.get_vec_normalize_env()
+        totals = []
+        for episode in range(episodes):
+            obs, _ = env.reset(seed=first + episode)
+            total, over = 0.0, False
+            while not over:
+                seen = obs if normaliser is None else normaliser.normalize_obs(obs)
+                action, _ = self.model.predict(seen, deterministic=True)
+                obs, reward, terminated, truncated, _ = env.step(action)
+                total, over = total + float(reward), terminated or truncated
+            totals.append(total)
+        return round(statistics.fmean(totals), 3)
 
 
-def trained(
-    task: Mapping[str, Any], spec: Spec, steps: int, warm_up: int, seed: int, judged: bool = True
-) -> Row:
-    """Train an agent on a spec; return its training episodes in the true return, and how it is judged afterwards."""
+def trainee(task: Mapping[str, Any], spec: Spec, steps: int, warm_up: int, seed: int) -> Trainee:
+    """Return an agent that has learned nothing, and will train for that many steps."""
     import torch
     from stable_baselines3 import PPO, TD3
     from stable_baselines3.common.monitor import Monitor
-    from stable_baselines3.common.noise import NormalActionNoise
+    from stable_baselines3.common.noise import NormalActionNoise, OrnsteinUhlenbeckActionNoise
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
     torch.set_num_threads(1)
-    own = Monitor(gym.make(task["env"]))
+    owns: list[Any] = [Monitor(gym.make(task["env"])) for _ in range(task.get("envs", 1))]
     learner = RewardLearner(spec, seed=seed) if spec.reward[0].kind == "heron" else None
-    env = learner.wrap(own) if learner is not None else wrap(own, spec)
-    callback = learner.callback() if learner is not None else None
+    envs = [wrap(own, spec) if learner is None else learner.wrap(own) for own in owns]
+    together: Any = DummyVecEnv([lambda env=env: env for env in envs])  # type: ignore[misc]
+    if task.get("normalised"):
+        together = VecNormalize(together, norm_reward=False, gamma=0.99)
     model: Any
     if task["algo"] == "td3":
-        shape = env.action_space.shape
-        assert isinstance(env.action_space, gym.spaces.Box) and shape is not None
-        noise = NormalActionNoise(np.zeros(shape), 0.1 * np.ones(shape))
+        shape = envs[0].action_space.shape
+        assert isinstance(envs[0].action_space, gym.spaces.Box) and shape is not None
+        noise: Any = NormalActionNoise(np.zeros(shape), 0.1 * np.ones(shape))
+        if lasting := task.get("lasting_noise"):
+            sigma, dt = lasting["sigma"] * np.ones(shape), lasting["dt"]
+            noise = OrnsteinUhlenbeckActionNoise(np.zeros(shape), sigma, dt=dt)
         model = TD3(
-            "MlpPolicy", env, gamma=0.99, seed=seed, device="cpu", action_noise=noise, buffer_size=steps,
-            learning_starts=min(warm_up, steps // 2), learning_rate=task["learning_rate"], batch_size=128,
-            policy_kwargs={"net_arch": [64, 64]},
+            "MlpPolicy", together, gamma=0.99, seed=seed, device="cpu", action_noise=noise, buffer_size=steps,
+            learning_starts=warm_up, learning_rate=task["learning_rate"], batch_size=128,
+            train_freq=task.get("train_freq", 1), gradient_steps=1, policy_kwargs={"net_arch": [64, 64]},
         )  # fmt: skip
     else:
-        model = PPO(
-            "MlpPolicy", env, gamma=0.99, seed=seed, device="cpu", n_steps=min(2048, steps), batch_size=64
-        )
-    model.learn(steps, callback=callback)
-    ends = np.cumsum(own.get_episode_lengths())
-    episodes = [
-        {"steps": int(end), "return": round(float(earned), 3)}
-        for end, earned in zip(ends, own.get_episode_rewards(), strict=True)
-    ]
-    row: Row = {
-        "env": task["env"],
-        "episodes": episodes,
-        "warm_up": min(warm_up, steps // 2) if task["algo"] == "td3" else 0,
-    }
+        options = {"n_steps": min(2048, steps) // len(envs), "batch_size": 64, **task.get("ppo", {})}
+        model = PPO("MlpPolicy", together, gamma=0.99, seed=seed, device="cpu", **options)
+    return Trainee(task, model, owns, learner)
+
+
+def changed(name: str, change: Mapping[str, float]) -> gym.Env[Any, Any]:
+    """Return an environment with other dynamics; `gravity` and `friction` are factors on a MuJoCo model's own."""
+    env = gym.make(name)
+    inner: Any = env.unwrapped
+    for attribute, value in change.items():
+        if attribute in ("gravity", "friction"):
+            of_model = inner.model.opt.gravity if attribute == "gravity" else inner.model.geom_friction
+            of_model[:] = value * of_model
+        else:
+            setattr(inner, attribute, value)
+    if "masspole" in change or "length" in change:  # CartPole keeps what follows from them
+        inner.total_mass = inner.masspole + inner.masscart
+        inner.polemass_length = inner.masspole * inner.length
+    return env
+
+
+def run(setting: Setting, seed: int) -> list[Row]:
+    """Train one agent; for `linear` search its weighting first."""
+    task, steps = TASKS[setting["task"]], setting["steps"]
+    weights, row = None, Row()
+    if setting["method"] == "linear":
+        weights, row = searched(task, steps, seed)
+    warm_up = min(task.get("warm_up", 0), steps // 2)
+    agent = trainee(task, spec_of(task, setting["method"], weights), steps, warm_up, seed)
+    agent.train(steps)
+    row |= {"env": task["env"], "episodes": agent.episodes(), "warm_up": warm_up}
+    learner = agent.learner
     if learner is not None and learner.reports:
         kept = ("steps", "held_out_accuracy", "ties", "cycle_rate", "pairs")
         row["refreshes"] = len(learner.reports)
         row["last_refresh"] = {name: learner.reports[-1].get(name) for name in kept}
-    if judged:
-        changes = {"as trained": {}, **task["changes"]}
-        row["judged"] = {name: returned(task, model, change, seed) for name, change in changes.items()}
-    return row
+    first = 1_000_003 + 1009 * seed
+    changes = {"as trained": {}, **task["changes"]}
+    episodes = task.get("judged_episodes", 10)
+    row["judged"] = {name: agent.returned(first, change, episodes) for name, change in changes.items()}
+    return [row]
 
 
-def returned(
-    task: Mapping[str, Any], model: Any, change: Mapping[str, float], seed: int, episodes: int = 10
-) -> float:
-    """Return the mean true return of an agent's deterministic actions, under changed dynamics."""
-    env = gym.make(task["env"])
-    for name, value in change.items():
-        setattr(env.unwrapped, name, value)
-    if "masspole" in change or "length" in change:  # CartPole keeps what follows from them
-        inner: Any = env.unwrapped
-        inner.total_mass = inner.masspole + inner.masscart
-        inner.polemass_length = inner.masspole * inner.length
-    totals = []
-    for episode in range(episodes):
-        obs, _ = env.reset(seed=1_000_003 + 1009 * seed + episode)
-        total, over = 0.0, False
-        while not over:
-            action, _ = model.predict(obs, deterministic=True)
-            obs, reward, terminated, truncated, _ = env.step(action)
-            total, over = total + float(reward), terminated or truncated
-        totals.append(total)
-    return round(statistics.fmean(totals), 3)
+def searched(task: Mapping[str, Any], steps: int, seed: int) -> tuple[list[str], Row]:
+    """Return the best of 32 weightings by successive halving, and what the search came to.
+
+    All are trained for a few steps and judged by the true return of deterministic actions; the better ones go on from
+    where they are. Those are other starts than an agent is judged by in the end.
+    """
+    seen = seen_at_random(task, seed)
+    rounds = [(number, min(length, steps)) for number, length in SEARCH]
+    left = []
+    for beta, scale in itertools.product(BETAS, SCALES):
+        spec = spec_of(task, "linear", weighted(task, beta, scale, seen))
+        warm_up = min(SEARCH_WARM_UP, task.get("warm_up", 0), rounds[0][1] // 2)
+        left.append(({"beta": beta, "scale": scale}, trainee(task, spec, rounds[-1][1], warm_up, seed)))
+    taken, done, tried = 0, 0, []
+    for number, length in rounds:
+        left = left[:number]
+        for told, agent in left:
+            agent.train(length - done)
+            told |= {"steps": length, "return": agent.returned(2_000_003, episodes=SEARCH_EPISODES)}
+        taken, done = taken + len(left) * (length - done), length
+        left.sort(key=lambda pair: -pair[0]["return"])
+        tried.append([dict(told) for told, _ in left])
+    best = tried[-1][0]
+    chosen = {"beta": best["beta"], "scale": best["scale"]}
+    weights = weighted(task, best["beta"], best["scale"], seen)
+    return weights, {"chosen": chosen, "searched": taken, "tried": tried}
 
 
 # -- what came of it -----------------------------------------------------------------------------------------
@@ -320,6 +414,24 @@ def score(rows: Sequence[Row]) -> float:
     return min(max(value, 0.0), 1.0) if value == value else 0.0
 
 
+SEARCHED = SEARCH[0][0] * SEARCH[0][1] + SEARCH[1][0] * (SEARCH[1][1] - SEARCH[0][1])
+"""Steps of a search."""
+
+TOLD = {
+    "pendulum": "**The last ten training episodes mislead on seed 0**: its last twelve all begin where no swing is"
+    " needed, for every method, since methods share starts; an agent that never learned to swing up earns -74 there, as"
+    " much as one that did. So it was with the weighting that an earlier search chose (beta 0.9, clipped; the search"
+    " judged by five training episodes): it earned -74 in its last ten episodes and -1,148 when judged. Its clipped"
+    " first factor is -1 wherever the pendulum is more than 102 degrees from upright, so hanging still and pushing"
+    " not at all is a local optimum: six of the ten judged starts end there, with exploration noise on the actions"
+    " (-1,145) as without (-1,148), and so did a third of its last hundred training episodes. Neither the judge nor TD3's"
+    " deterministic actions are at fault. Hence the search judges by deterministic actions now.",
+    "mountain-car": "The released settings: random steps never reach the goal in the warm-up, so there is no reward to"
+    " learn from; zero force is what remains.",
+}
+"""What a table does not tell by itself."""
+
+
 def report(cells: Sequence[Cell], folder: Path) -> str:
     """Return the page, and draw the curves into its folder."""
     lines = [
@@ -329,11 +441,13 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         "",
         "HERON (Bukharin et al.): factors are ranked, a reward model is fitted to comparisons while the agent trains,"
         " and the agent is paid by the model. Beside it: the environment's own reward, the first factor alone, and the"
-        f" best of 32 linear weightings (8 values of beta, 4 scales), each tried for {SEARCH_STEPS:,} steps; the"
-        f" search's {32 * SEARCH_STEPS:,} steps come on top of its run, so on Pendulum it has"
-        f" {1 + 32 * SEARCH_STEPS / 50_000:.1f} times the steps of the others. All numbers are the environment's own"
-        f" return: of the last {LAST} training episodes (exploration included), of all training episodes after the"
-        " warm-up, and of the agent's deterministic actions over ten episodes, as trained and under changed dynamics."
+        " best of 32 linear weightings (8 values of beta, 4 scales), found by successive halving and then trained anew:"
+        f" all 32 are judged after {SEARCH[0][1]:,} steps by the true return of deterministic actions, the best"
+        f" {SEARCH[1][0]} again after {SEARCH[1][1]:,}; the search's {SEARCHED:,} steps come on top of its run, so on"
+        f" Pendulum it has {1 + SEARCHED / 50_000:.1f} times the steps of the others. All numbers are the environment's"
+        f" own return: of the last {LAST} training episodes (exploration included), of all training episodes after the"
+        " warm-up, and of the agent's deterministic actions over ten episodes (HalfCheetah: three), as trained and"
+        " under changed dynamics."
         " Median over seeds, least and greatest. On CartPole every step pays 1 besides the ranking and besides the"
         " single factor: falling would be a way out of a reward that is as often below zero as above.",
         "",
@@ -343,7 +457,7 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         mine = [cell for cell in cells if cell.setting["task"] == task]
         changes = list(TASKS[task]["changes"])
         lines += [
-            f"## {TASKS[task]['env']}",
+            f"## {title(task)}",
             "",
             "| reward | seeds | last ten episodes | all after warm-up | judged as trained | "
             + "".join(f"{name} | " for name in changes)
@@ -371,8 +485,10 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         if chosen:
             told = ", ".join(f"beta {c['beta']} {c['scale']}" for c in chosen)
             lines += ["", f"Weightings that the search chose, seed by seed: {told}."]
+        if task in TOLD:
+            lines += ["", TOLD[task]]
         picture = folder / f"heron-{task}.svg"
-        curves(picture, bands, "environment steps", "true return, ten episodes", TASKS[task]["env"])
+        curves(picture, bands, "environment steps", "true return, ten episodes", title(task))
         pictures.append(f"![{task}](heron-{task}.svg)")
         missing = [
             s["name"]
@@ -387,6 +503,11 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         lines += [f"Not run yet: {', '.join(never)}.", ""]
     lines += [*pictures, "", provenance(cells)]
     return "\n".join(lines) + "\n"
+
+
+def title(task: str) -> str:
+    """Return a task's heading."""
+    return TASKS[task]["env"] + (", noise that lasts" if "lasting_noise" in TASKS[task] else "")
 
 
 def span(values: Sequence[float]) -> str:

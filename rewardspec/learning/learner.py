@@ -506,7 +506,9 @@ def _targets_value(program: Program) -> bool:
     aims = [getattr(each.settings, "goes_into", "reward") == "value_target" for each in program.learned]
     if any(aims) and not all(aims):
         paid = program.learned[aims.index(False)].name
-        message = f"'{paid}' is paid, and another learned term is the critic's target: a critic has one target"
+        message = (
+            f"'{paid}' is paid, and another learned term is the critic's target: a critic has one target"
+        )
         hint = "Say `goes_into: value_target` for every learned term, or for none."
         place = program.learned[aims.index(True)].place
         raise UnsupportedError(Problem("value-target", message, place, (hint,)))

@@ -90,5 +90,5 @@ def test_agents_without_such_a_critic_are_refused() -> None:
 
 def test_a_critic_has_one_target() -> None:
     paid = {"name": "second", "heron": {**HERON, "goes_into": "reward"}}
-    with pytest.raises(UnsupportedError, match="'second' is paid.* one target"):
+    with pytest.raises(UnsupportedError, match=r"'second' is paid.* one target"):
         RewardLearner(spec({"heron": HERON}, paid))

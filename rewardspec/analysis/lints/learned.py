@@ -51,9 +51,7 @@ def lint_flips(subject: Subject) -> Iterator[Problem]:
                 "labels that the members contradict are turned over, which makes members alike; this combination "
                 "looks at where they differ",
                 (*path, "fit", "flip_doubtful"),
-                (
-                    "Take `smoothing: 0.1` for labels that may be wrong, or `combine: mean` beside the flips.",
-                ),
+                ("Take `smoothing: 0.1` for labels that may be wrong, or `combine: mean` beside the flips.",),
             )
 
 
