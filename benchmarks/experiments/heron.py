@@ -424,8 +424,8 @@ TOLD = {
     " judged by five training episodes): it earned -74 in its last ten episodes and -1,148 when judged. Its clipped"
     " first factor is -1 wherever the pendulum is more than 102 degrees from upright, so hanging still and pushing"
     " not at all is a local optimum: six of the ten judged starts end there, with exploration noise on the actions"
-    " (-1,145) as without (-1,148), and so did a third of its last hundred training episodes. Neither the judge nor TD3's"
-    " deterministic actions are at fault. Hence the search judges by deterministic actions now.",
+    " (-1,145) as without (-1,148), and so did a third of its last hundred training episodes. Neither the judge nor"
+    " TD3's deterministic actions are at fault. Hence the search judges by deterministic actions now.",
     "mountain-car": "The released settings: random steps never reach the goal in the warm-up, so there is no reward to"
     " learn from; zero force is what remains.",
 }

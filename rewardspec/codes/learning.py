@@ -133,9 +133,9 @@ LEARNERS: dict[str, Explanation] = {
         ">>> PPO('MlpPolicy', FlattenObservation(learner.wrap(env))).learn(1000, callback=learner.callback())",
     ),
     "value-target": Explanation(
-        "`goes_into: value_target` repeats what HERON's released script for robots does: advantages come from the other "
-        "terms, and what the model says is only what the critic is fitted to. The agent must be one whose critic has a "
-        "target of its own after each rollout, and all learned terms must say the same.",
+        "`goes_into: value_target` repeats what HERON's released script for robots does: advantages come from the "
+        "other terms, and what the model says is only what the critic is fitted to. The agent must be one whose critic "
+        "has a target of its own after each rollout, and all learned terms must say the same.",
         ">>> SAC('MlpPolicy', learner.wrap(env)).learn(1000, callback=learner.callback())",
         ">>> PPO('MlpPolicy', learner.wrap(env)).learn(1000, callback=learner.callback())",
     ),

@@ -60,10 +60,9 @@ LEARNED: dict[str, Explanation] = {
     "value-target-alone": Explanation(
         "With `goes_into: value_target` a learned term pays nothing, and only the critic is fitted to what its model "
         "says. Advantages are those of the other terms; where there is none, the policy hears of no reward at all.",
-        RANKING % (", margin: {std: 1}", "-effort") + "    goes_into: value_target\n",
-        RANKING.replace("reward:\n  heron:", "reward:\n  markov: reward\n  heron:")
-        % (", margin: {std: 1}", "-effort")
-        + "    goes_into: value_target\n",
+        "reward:\n  - heron: {factors: [{name: fast, value: 'next_obs[0]'}], goes_into: value_target}\n",
+        "reward:\n  - heron: {factors: [{name: fast, value: 'next_obs[0]'}], goes_into: value_target}\n"
+        "  - markov: reward\n",
         "warning",
     ),
     "segment-beyond-horizon": Explanation(

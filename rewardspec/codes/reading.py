@@ -96,8 +96,14 @@ TEXT: dict[str, Explanation] = {
     "cut-by-comma": Explanation(
         "Inside [...] and {...} YAML cuts a text at its commas, so a function's arguments end up in several"
         " pieces.",
-        "propositions: {far: max(obs[0], 1) > 2}\nreward: 1\n",
-        "propositions: {far: 'max(obs[0], 1) > 2'}\nreward: 1\n",
+        "propositions: {far: max(reward, 1) > 2}\nreward: 1\n",
+        "propositions: {far: 'max(reward, 1) > 2'}\nreward: 1\n",
+    ),
+    "cut-at-bracket": Explanation(
+        "Inside [...] and {...} YAML reads brackets as its own: an index ends the text that it belongs to. Elsewhere "
+        "an expression with an index needs no quotes.",
+        "signals: {s: next_obs[0]}\nreward: 1\n",
+        "signals: {s: 'next_obs[0]'}\nreward: 1\n",
     ),
     "document-too-large": Explanation(
         "The text, a list or a mapping is longer than a spec may be. The limits keep reading within memory "

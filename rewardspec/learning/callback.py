@@ -2,8 +2,8 @@
 
 On-policy algorithms are paid anew at the end of each rollout, before their advantages count: every reward is moved by
 what the learned terms pay now minus what they paid when the step was taken. Where they are only the target of the
-critic (`goes_into: value_target`), rewards and advantages stay, and the returns that the critic is fitted to become what
-the models say, as in the script for robots that HERON's authors released; until the first refresh they stay, too.
+critic (`goes_into: value_target`), rewards and advantages stay, and the returns that the critic is fitted to become
+what the models say, as in the script for robots that HERON's authors released; until the first refresh they stay, too.
 Off-policy algorithms have their whole replay buffer paid anew whenever a model has been fitted (`relabel: true`), which
 is the same as paying each batch when it is drawn, since models change at refreshes only.
 """

@@ -29,6 +29,7 @@ from rewardspec.errors import FormulaError, Place, Problem, SpecError, near_miss
 from rewardspec.spec.document import Document, Nodes, Path, path_text, place_at
 from rewardspec.spec.dump import MAX_DEPTH, dump_text
 from rewardspec.spec.scalars import UNPRINTABLE, resolve, short
+from rewardspec.spec.syntax_hints import SYNTAX_HINTS, quoted, whole_text
 
 __all__ = [
     "MAX_BYTES",
@@ -138,7 +139,7 @@ class _Reader:
         try:
             self.read_events()
         except yaml.YAMLError as error:
-            self.stop(self.syntax_problem(error))
+            self.stop(self.cut_at_bracket(error) or self.syntax_problem(error))
         if self.problems:
             raise SpecError(self.problems)
         return Document(self.root, self.file, self.text, self.nodes)
@@ -346,6 +347,41 @@ class _Reader:
             hints = ("inside [...] and {...} quote a text that holds a comma: {when: 'max(a, b) > 2'}",)
             self.report("cut-by-comma", message, hints, node)
 
+    def cut_at_bracket(self, error: yaml.YAMLError) -> Problem | None:
+        """Return what is wrong with `{value: -abs(obs[2])}`, where YAML ends the text at its bracket."""
+        mark, node = getattr(error, "problem_mark", None), len(self.nodes.index) - 1
+        frame = self.frames[-1] if self.frames else None
+        if (
+            mark is None
+            or frame is None
+            or not frame.flow
+            or self.text[mark.index : mark.index + 1] not in ("[", "{")
+        ):
+            return None
+        start = self.nodes.index[node]
+        if node == frame.node or start + self.nodes.length[node] != mark.index:
+            return None
+        piece, whole = self.text[start : mark.index], whole_text(self.text, start)
+        path, key = self.path(), ""
+        if isinstance(frame.value, list):
+            path = (*path[:-1], len(frame.value) - 1)
+        elif frame.key is None and frame.value:
+            key = list(frame.value)[-1]
+            path, key = (*path, key), f"{key}: "
+        place = self.nodes.place(node, self.text, self.file, path_text(path))
+        while (
+            self.problems
+            and self.problems[-1].code == "cut-by-comma"
+            and self.problems[-1].place.line == place.line
+        ):
+            self.problems.pop()  # a piece of the same text
+        written = None if whole is None or key[:1] == "\0" else quoted(whole)
+        hints = (f"quote the whole text: {key}{written}" if written else "quote the whole text",)
+        message = (
+            f"'{short(piece)}' is cut off: inside [...] and {{...}} a bracket ends a text without quotes"
+        )
+        return Problem("cut-at-bracket", message, place, hints)
+
     def report_duplicate(self, frame: _Frame, text: str, node: int) -> None:
         # Each pair has an entry, bad ones under a stand-in, so that positions tell which node a key has.
         position = 2 * list(frame.value).index(text)
@@ -433,26 +469,11 @@ class _Reader:
         place = Place(self.file)
         if mark is not None:
             place = place_at(self.text, self.file, mark.index, mark.line, path_text(self.path()), 1)
-        hints = tuple(hint for sign, hint in _SYNTAX_HINTS if sign in reason)[:1]
+        hints = tuple(hint for sign, hint in SYNTAX_HINTS if sign in reason)[:1]
         return Problem("yaml-syntax", f"this is not YAML: {reason}", place, hints)
 
 
 _FIRST_LINES = ("the least that a spec holds: 'rewardspec: 1', 'name: ...' and 'reward: [...]'",)
-
-_SYNTAX_HINTS = (
-    ("mapping values are not allowed", "a text that holds ': ' needs quotes, as in name: 'a: b'"),
-    ("cannot start any token", "indent with spaces; a text that begins with @, %, ` or a tab needs quotes"),
-    ("escape", "in double quotes a backslash begins an escape: use single quotes, or write it twice"),
-    ("hexdecimal", "in double quotes a backslash begins an escape: use single quotes, or write it twice"),
-    ("flow", "inside [...] and {...} a text that holds , [ ] { } or ': ' needs quotes; close every bracket"),
-    ("quoted scalar", "close the quote"),
-    ("expected key", "keys of one mapping begin in one column; nothing may follow a closing quote"),
-    ("expected ':'", "each line of a mapping is 'name: value'; keys of one mapping begin in one column"),
-    ("'-' indicator", "items of one list begin in one column, each with '- '"),
-    ("anchor", "a text that begins with '&', '*' or '!' needs quotes; '!' can be written 'not'"),
-    ("alias", "a text that begins with '*' needs quotes"),
-    ("tag", "a text that begins with '!' needs quotes; or write 'not' for '!'"),
-)
 
 
 def _decode(data: str | bytes, file: str) -> str:

@@ -380,6 +380,24 @@ def test_a_comma_that_cuts_a_text_is_seen(text: str) -> None:
     assert "[cut-by-comma]" in refusal("top:\n" + text if text.startswith("-") else text)
 
 
+@pytest.mark.parametrize(
+    ("text", "path", "written"),
+    [
+        ("a: {b: -abs(obs[2]), c: 1}", "a.b", 'b: "-abs(obs[2])"'),
+        ("a: [1, obs[2]]", "a[1]", 'whole text: "obs[2]"'),
+        ("a: {b: max(obs[0], info['x']) > 2}", "a.b", "b: \"max(obs[0], info['x']) > 2\""),
+        ('a: {b: info["x"][0]}', "a.b", "b: 'info[\"x\"][0]'"),
+        ("a: {b: max(obs[0],", "a.b", "quote the whole text"),
+    ],
+)
+def test_a_bracket_that_cuts_a_text_is_seen_and_the_whole_is_shown(
+    text: str, path: str, written: str
+) -> None:
+    told = refusal(text)
+    assert f": {path}: " in told and "[cut-at-bracket]" in told and written in told
+    assert "yaml-syntax" not in told and "cut-by-comma" not in told, "one cause, one message"
+
+
 @pytest.mark.parametrize("text", ["a: {b: , c: 1}", "a: {'f(1, 2)': 1, b: '(', c: f(1)}", "a: f(1, (2"])
 def test_commas_and_brackets_elsewhere_are_let_be(text: str) -> None:
     assert read_text(text).value
