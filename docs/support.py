@@ -31,6 +31,7 @@ FORMS: dict[str, str] = {
     "ltl, finite": "reward: {ltl: F(a & X F b), reject: -1}",
     "ltl, finite, with progress": "discount: 0.9\nreward: {ltl: F(a & X F b), progress: 0.5}",
     "ltl, infinite": "discount: 0.9\nreward: {ltl: G F a & G F b, semantics: infinite}",
+    "stl": "reward: {stl: 'G[0, 2](x > 0 or F[1, 2](a)) and U[0, 2](not b, x < 1)'}",
     "heron": "reward: {heron: {factors: [{name: high, value: x}, {name: thrift, value: -action}]}}",
     "preferences": "reward: {preferences: {labels: {teacher: x}}}",
     "submodular": "reward: {submodular: {coverage: {}, cells: {of: x, counts: [4], low: [-2]}}}",

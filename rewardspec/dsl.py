@@ -120,6 +120,11 @@ def ltl(
     return term_of("ltl", {**fields, "progress": progress, "scheme": scheme}, name, weight)
 
 
+def stl(formula: str, *, name: str | None = None, weight: Weight | None = None) -> Reward:
+    """Return a term that pays the robustness of a formula of signal temporal logic, on the last steps."""
+    return term_of("stl", {"formula": formula}, name, weight)
+
+
 def reward_machine(
     edges: Sequence[Mapping[str, Any]] = (),
     start: str = "",

@@ -32,6 +32,7 @@ from benchmarks.speed import (  # noqa: E402
     set_gains,
     share,
     single_step,
+    stl,
     tabular,
     training,
 )
@@ -49,6 +50,7 @@ EXPERIMENTS = {
     "learned": ("Learning a reward beside an agent", learned.measure),
     "sets": ("Gains of set functions, many trajectories at once", set_gains.measure),
     "share": ("Share of an environment's step", share.measure),
+    "stl": ("Signal temporal logic, a monitor", stl.measure),
     "tabular": ("Tabular agents and exact solutions", tabular.measure),
     "training": (
         "Training with PPO on CartPole, and from a spec file to a solved CartPole",

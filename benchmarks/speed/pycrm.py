@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 PACKAGE = "pyrewardmachines==1.1.1"
 JAX = ("jax", "flax", "optax", "gymnax")
+RTAMT = ("rtamt==0.4.10",)
 ENVPOOL = ("envpool==0.8.4", "gym==0.26.2", "gym_notices", "dm-env", "optree", "types-protobuf", "packaging")
 
 
@@ -39,6 +40,7 @@ def install() -> None:
     # gymnax with all that it needs; EnvPool's newer wheels lack files that their import reads, this one wants gym.
     subprocess.run([*pip, *JAX], check=False)
     subprocess.run([*pip, "--no-deps", *ENVPOOL], check=False)
+    subprocess.run([*pip, *RTAMT], check=False)
 
 
 def over_transform(

@@ -42,6 +42,12 @@ EXPRESSIONS: dict[str, Explanation] = {
         "reward: clip(reward, 1)\n",
         "reward: clip(reward, -1, 1)\n",
     ),
+    "window-too-long": Explanation(
+        "The intervals of an `stl` formula are so long that a step would carry more than 256 numbers from step to"
+        " step: one for each step of each window, and for each step that one part waits for another.",
+        "reward:\n  stl: G[0, 300](obs[0] > 0)\n",
+        "reward:\n  stl: G[0, 30](obs[0] > 0)\n",
+    ),
     "no-such-key": Explanation(
         "A part is read that does not exist: a key of something that has none, or one that the "
         "environment's spaces lack.",

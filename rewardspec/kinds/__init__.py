@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from rewardspec.kinds import barfi, heron, ltl, markov, potential, preferences, reward_machine, submodular
+from rewardspec.kinds import (
+    barfi,
+    heron,
+    ltl,
+    markov,
+    potential,
+    preferences,
+    reward_machine,
+    stl,
+    submodular,
+)
 from rewardspec.spec.model import Kind
 
 KINDS: dict[str, Kind] = {
@@ -10,6 +20,7 @@ KINDS: dict[str, Kind] = {
     "potential": potential.KIND,
     "reward_machine": reward_machine.KIND,
     "ltl": ltl.KIND,
+    "stl": stl.KIND,
     "heron": heron.KIND,
     "preferences": preferences.KIND,
     "submodular": submodular.KIND,

@@ -23,6 +23,9 @@ ltl: F(coffee & X F office) & G !broken
 accept: 1
 reject: -1
 """,
+    "stl": """\
+stl: G[0, 10](obs[0] >= 0.5 or F[0, 5](obs[1] >= 0.2))
+""",
     "heron": """\
 heron:
   factors:

@@ -183,6 +183,18 @@ FORMULAS = st.sampled_from(
 INFINITE = st.sampled_from(["G F a & G F b", "G !c", "F a & G !c & G F b", "G(a -> F b)", "F a"])
 PARITY = INFINITE | st.sampled_from(["F G a", "G F a -> G F b", "(F G a | G F b) & G !c", "F G a & G F b"])
 """Some have no deterministic Buechi automaton; then `parity` is the scheme, named or not."""
+INTERVALS = st.sampled_from(["[0, 0]", "[0, 1]", "[1, 3]", "[2, 2]", "[0, 5]"])
+SIGNAL_FORMULAS = st.recursive(
+    CONDITIONS.map(lambda c: f"({c})"),
+    lambda inner: st.one_of(
+        st.builds(lambda op, i, p: f"{op}{i}({p})", st.sampled_from(["G", "F"]), INTERVALS, inner),
+        st.builds(lambda i, p, q: f"U{i}({p}, {q})", INTERVALS, inner, inner),
+        st.builds(lambda p, op, q: f"({p} {op} {q})", inner, st.sampled_from(["and", "or"]), inner),
+        inner.map(lambda p: f"(not {p})"),
+    ),
+    max_leaves=3,
+)
+"""Formulas of signal temporal logic."""
 
 
 @st.composite
@@ -272,6 +284,7 @@ def _leaf_terms() -> st.SearchStrategy[dict[str, Any]]:
             lambda e: {"potential": e},
             st.sampled_from(["-norm(obs.x)", "obs.x[0] * 2", "obs.n", "-abs(obs.far[0,0,0])"]),
         ),
+        st.builds(lambda f: {"stl": f}, SIGNAL_FORMULAS),
         st.builds(lambda c, v: {"once": c, "value": v}, CONDITIONS, EXPRESSIONS),
         st.builds(
             lambda f, at, start, pay: {

@@ -169,6 +169,7 @@ def fields_of(word: str, term: st.SearchStrategy[Any]) -> st.SearchStrategy[dict
             {"formula": TEXTS, "semantics": st.just("infinite")},
             scheme=st.sampled_from(["frontier", "every_visit", "parity"]),
         ),
+        "stl": some({"formula": TEXTS}),
         "heron": some(
             {"factors": FACTORS},
             spread_over=st.sampled_from(["store", "draw"]),
