@@ -56,14 +56,6 @@ class Label:
     type: str | None = None
     colour: str | None = None
 
-    def fits(self, thing: Any) -> bool:
-        """Return whether the grid object `thing` has the type and the colour."""
-        return (
-            thing is not None
-            and (self.type is None or thing.type == self.type)
-            and (self.colour is None or thing.color == self.colour)
-        )
-
 
 def _list_labels() -> dict[str, Label]:
     labels = {relation: Label(relation) for relation in BARE}
@@ -146,8 +138,11 @@ class MiniGridLabels:
     def __init__(self, env: Any, labels: tuple[Label, ...]) -> None:
         """Watch `env`, a MiniGridEnv without its wrappers."""
         self._env = env
-        self._labels = labels
-        self._relations = tuple(dict.fromkeys(label.relation for label in labels))
+        self._nothing = [False] * len(labels)
+        asked: dict[str, list[tuple[int, str | None, str | None]]] = {}
+        for i, label in enumerate(labels):
+            asked.setdefault(label.relation, []).append((i, label.type, label.colour))
+        self._asked = [(RELATED[relation], wanted) for relation, wanted in asked.items()]
         self._grid = env.grid
         self._carried = env.carrying
         self._doors: Sequence[Any] | None = None
@@ -158,9 +153,15 @@ class MiniGridLabels:
         if env.grid is not self._grid:  # hands are empty at first, save in BabyAI's PutNext...Carrying
             carried = None if action == env.actions.pickup else env.carrying
             self._grid, self._carried, self._doors = env.grid, carried, None
-        things = {relation: RELATED[relation](self, action) for relation in self._relations}
+        said = self._nothing[:]
+        for related, wanted in self._asked:
+            for thing in related(self, action):
+                if thing is not None:
+                    for i, kind, colour in wanted:
+                        if (kind is None or thing.type == kind) and (colour is None or thing.color == colour):
+                            said[i] = True
         self._carried = env.carrying
-        return tuple([any(map(label.fits, things[label.relation])) for label in self._labels])
+        return tuple(said)
 
     def _cell(self, x: int, y: int) -> Any:
         """Return the object at a place, None where there is none or the grid ends."""
