@@ -16,6 +16,7 @@ def submodular(
     information: Mapping[str, Any] | None = None,
     entropy: Mapping[str, Any] | None = None,
     diversity: Mapping[str, Any] | None = None,
+    own: Mapping[str, Any] | None = None,
     *,
     cells: Mapping[str, Any],
     pay: Literal["gain", "alone"] = "gain",
@@ -29,5 +30,6 @@ def submodular(
         ({'submodular': {'coverage': {'radius': 1}, 'cells': {'counts': [30, 30]}}},)
     """
     fields = {"coverage": coverage, "facility": facility, "collection": collection, "saturated": saturated}
-    fields |= {"information": information, "entropy": entropy, "diversity": diversity, "cells": cells}
+    fields |= {"information": information, "entropy": entropy, "diversity": diversity}
+    fields |= {"own": own, "cells": cells}
     return term_of("submodular", {**fields, "pay": pay}, name, weight)

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from rewardspec.ir import expr as ir
 from rewardspec.ir.constants import table_of
 from rewardspec.ir.expr import Expr
+from rewardspec.kinds.own_set import AXES, CENTRES, Own, Place, lower_own
 from rewardspec.lowering import Scope
 from rewardspec.sets.check import find_counterexample
 from rewardspec.sets.coverage import Coverage as CoverageFunction
@@ -32,9 +33,6 @@ MAX_KERNEL = 4_096
 
 MAX_MEMBERS = 20_000_000
 """Cells that all items of a coverage cover, counted for each."""
-
-AXES = ("i", "j", "k")
-CENTRES = ("x", "y", "z")
 
 
 class Cells(Model):
@@ -152,7 +150,7 @@ class Spread(Model):
     )
 
 
-FUNCTIONS = ("coverage", "facility", "collection", "saturated", "information", "entropy", "diversity")
+FUNCTIONS = ("coverage", "facility", "collection", "saturated", "information", "entropy", "diversity", "own")
 
 
 class Submodular(Model):
@@ -168,6 +166,8 @@ class Submodular(Model):
     - `collection`: things of several kinds, of each kind only so many; `saturated`: the same with amounts.
     - `information`: what the measurements tell about a Gaussian process, logdet(I + K / noise) / 2.
     - `entropy`: of the measurements; `diversity`: logdet(I + K), of a determinantal point process.
+    - `own`: any other that is a fold, `{memory: {east: 'max(east, x)'}}`; random sets are tried, and one that pays
+      repeats, depends on the order, falls or does not diminish is refused with the sets that show it.
 
     Source: Prajapat, Mutny, Zeilinger and Krause, "Submodular Reinforcement Learning" (ICLR 2024). Their released code
     keeps repeats in the set of a process as rows of their own, which pay about 3 each; here a set holds a cell once and
@@ -181,6 +181,7 @@ class Submodular(Model):
     information: Process | None = Field(None, description="What visits tell about a Gaussian process.")
     entropy: Process | None = Field(None, description="Entropy of measurements of a Gaussian process.")
     diversity: Spread | None = Field(None, description="How unlike each other visits are.")
+    own: Own | None = Field(None, description="A set function of one's own.")
     cells: Cells = Field(description="The ground set, `cells`: what can be visited.")
     pay: Literal["gain", "alone"] = Field(
         "gain",
@@ -206,7 +207,16 @@ def lower(term: Submodular, scope: Scope) -> Expr:
         scope.problem("unfit-set-function", str(error), "cells")
         return ir.ZERO
     before = len(scope.draft.problems)
-    item = _item(scope, term.cells, grid)
+    place = _place(scope, term.cells, grid)
+    item = _number_of(place, grid)
+    first = _at_observation(item) if term.cells.start and term.pay == "gain" else None
+    if term.own is not None:
+        begin = (
+            None
+            if first is None
+            else Place(tuple(_moved(index) for index in place.indices), _moved(place.inside))
+        )
+        return lower_own(term.own, grid, scope, place, begin, alone=term.pay == "alone")
     try:
         function = _MAKERS[name](getattr(term, name), grid, scope)
     except ValueError as error:
@@ -227,15 +237,15 @@ def lower(term: Submodular, scope: Scope) -> Expr:
             hint = "Raise the noise: from 0.0585 on the entropy of a measurement is never negative."
             scope.problem("unfit-set-function", str(found), name, hints=(hint,))
             return ir.ZERO
-    first = _at_observation(item) if term.cells.start and term.pay == "gain" else None
     return scope.grown(function, item, first, scope.at())
 
 
 # -- the ground set ------------------------------------------------------------------------------------------
 
 
-def _item(scope: Scope, cells: Cells, grid: Grid) -> Expr:
-    """Return the number of the cell that the point falls into, -1 beyond the grid."""
+def _place(scope: Scope, cells: Cells, grid: Grid) -> Place:
+    """Return the cell that the point falls into."""
+    nowhere = Place((ir.ZERO,) * len(grid.counts), ir.FALSE)
     point = scope.expression(cells.of, "cells", "of")
     if any(
         isinstance(node, ir.Memory | ir.StateTable | ir.OutputTable | ir.Holds | ir.Ended)
@@ -243,13 +253,13 @@ def _item(scope: Scope, cells: Cells, grid: Grid) -> Expr:
     ):
         text = "a cell is read on the transition alone, not on propositions or what the spec remembers"
         scope.problem("unfit-set-function", text, "cells", "of")
-        return ir.ZERO
+        return nowhere
     axes = len(grid.counts)
     if isinstance(point, ir.Vector) and len(point.items) != axes:
         text = f"the point has {len(point.items)} numbers, and the grid {axes} axes"
         scope.problem("unfit-set-function", text, "cells", "of")
-        return ir.ZERO
-    number: Expr = ir.ZERO
+        return nowhere
+    indices: list[Expr] = []
     inside: list[Expr] = []
     for axis, (count, low, size) in enumerate(zip(grid.counts, grid.low, grid.cell, strict=True)):
         place = point if axes == 1 else _component(point, axis)
@@ -257,9 +267,17 @@ def _item(scope: Scope, cells: Cells, grid: Grid) -> Expr:
         share = ir.Binary("div", share, ir.Const(size)) if size != 1 else share
         index = ir.Call("floor", (share,))
         inside += [ir.Compare("ge", index, ir.ZERO), ir.Compare("lt", index, ir.Const(float(count)))]
+        indices.append(index)
+    return Place(tuple(indices), ir.conjunction(tuple(inside)))
+
+
+def _number_of(place: Place, grid: Grid) -> Expr:
+    """Return the number of the cell, -1 beyond the grid."""
+    number: Expr = ir.ZERO
+    for axis, index in enumerate(place.indices):
         stride = float(np.prod(grid.counts[axis + 1 :], dtype=np.float64))
         number = ir.Binary("add", number, ir.scale(ir.Const(stride), index))
-    return ir.Where(ir.conjunction(tuple(inside)), number, ir.Const(-1.0))
+    return ir.Where(place.inside, number, ir.Const(-1.0))
 
 
 def _component(point: Expr, axis: int) -> Expr:
@@ -274,10 +292,16 @@ def _at_observation(item: Expr) -> Expr | None:
     if not fields or any(node.root != "next_obs" for node in fields):
         return None
 
+    return _moved(item)
+
+
+def _moved(expr: Expr) -> Expr:
+    """Return an expression over next_obs as one over obs."""
+
     def move(node: Expr) -> Expr:
         return ir.Field("obs", node.path, place=node.place) if isinstance(node, ir.Field) else node
 
-    return ir.rewrite(item, move)
+    return ir.rewrite(expr, move)
 
 
 # -- set functions -------------------------------------------------------------------------------------------

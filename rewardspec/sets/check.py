@@ -57,8 +57,8 @@ def find_counterexample(
 
     Args:
         function: The function.
-        trials: Pairs of sets that are drawn.
-        most: Items of the largest set.
+        trials: Lines of items that are drawn; a set grows along each, beside an item that is not in it.
+        most: Items of a line.
         seed: Of the draws.
         tolerance: How far rounding may go, in parts of the greatest value met (of 1 if that is less).
 
@@ -74,7 +74,7 @@ def find_counterexample(
     order = np.array([rng.permutation(function.size) for _ in range(trials)])
     cut = rng.integers(0, most, trials)
     items, line = order[:, min(most, function.size - 1)], order[:, : min(most, function.size - 1)]
-    # For every pair: the gain of the item along the way from nothing to the large set.
+    # The gain of that item all along the way from nothing to the largest set.
     state, gains, total = sets.start(trials), [], np.zeros(trials)
     for t in range(line.shape[1] + 1):
         gains.append(np.asarray(sets.gain(state, items), np.float64))
@@ -84,13 +84,16 @@ def find_counterexample(
     along = np.array(gains)
     slack = tolerance * max(1.0, float(np.abs(total).max()))
     rows = np.arange(trials)
-    small, large = along[cut, rows], along[-1]
     if (wrong := np.flatnonzero(along.min(axis=0) < -slack)).size:
         i = int(wrong[0])
         return _least_item(sets, line[i, : int(along[:, i].argmin())], int(items[i]), slack)
-    if (wrong := np.flatnonzero(large > small + slack)).size:
+    # The least gain on the way so far is what no later one may exceed.
+    rises = along > np.minimum.accumulate(along, axis=0) + slack
+    if (wrong := np.flatnonzero(rises.any(axis=0))).size:
         i = int(wrong[0])
-        return _least_pair(sets, line[i, : cut[i]], line[i, cut[i] :], int(items[i]), slack)
+        large = int(rises[:, i].argmax())
+        small = int(along[:large, i].argmin())
+        return _least_pair(sets, line[i, :small], line[i, small:large], int(items[i]), slack)
     if line.shape[1]:
         again = np.asarray(sets.gain(state, line[rows, cut % line.shape[1]]))
         if (wrong := np.flatnonzero(np.abs(again) > slack)).size:
