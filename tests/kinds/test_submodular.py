@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -11,7 +12,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from rewardspec import SpecError, UnsupportedError, compile_spec, loads, wrap, wrap_vector
+from rewardspec import SpecError, UnsupportedError, compile_spec, load, loads, wrap, wrap_vector
 from rewardspec.backends import oracle
 from rewardspec.backends.array import compile_array
 from rewardspec.backends.oracle_sets import set_value
@@ -22,6 +23,7 @@ from rewardspec.transition import Transition
 from rewardspec.wrappers.offline import relabel
 from rewardspec.wrappers.tensor import wrap_tensor
 
+EXAMPLES = Path(__file__).parents[2] / "examples" / "specs"
 FUNCTIONS = {
     "coverage within a radius": "coverage: {radius: 1, metric: diamond, weight: i + 2 * j}",
     "coverage of a block": "coverage: {block: [[0, 0], [1, 1]], weight: [1, 0, 2, 3, 0.5, 4, 0, 2, 1, 1, 3, 2]}",
@@ -153,6 +155,34 @@ def test_hosts_pay_and_show_the_same(name: str, observe: str) -> None:
 
 
 POINT = "'[floor(next_obs / 4), next_obs % 4]'"
+
+
+def test_an_ant_is_paid_for_ground_that_it_has_not_covered() -> None:
+    """MuJoCo's ant under the gallery's spec, beside a map of its arena that is kept by hand."""
+    spec = load(EXAMPLES / "ant_coverage.yaml")
+    assert spec.env is not None and spec.env.id is not None
+    env = wrap(make_environment(spec.env.id, **spec.env.kwargs), spec)
+    env.reset(seed=0)
+    base: Any = env.unwrapped
+    covered, met = np.zeros((104, 104), bool), 0.0
+
+    def cover() -> float:
+        """Mark the 5 x 5 cells round the ant's own; the margin of two takes what lies beyond the arena."""
+        i, j = (int(np.floor((at + 20) / 0.4)) for at in base.data.qpos[:2])
+        before = covered[2:-2, 2:-2].sum()
+        covered[i : i + 5, j : j + 5] = True
+        return float(covered[2:-2, 2:-2].sum() - before)
+
+    cover()
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        _, reward, terminated, _, _ = env.step(rng.uniform(-1, 1, 8))
+        assert reward == pytest.approx(0.1 * cover())
+        met += float(reward)
+        if terminated:
+            break
+    assert met > 0
+    env.close()
 
 
 def test_stored_trajectories_are_paid_alike() -> None:
