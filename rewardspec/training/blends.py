@@ -238,15 +238,20 @@ def verdict(effect: Floats, paid: Floats, share: float) -> str:
         'turned against'
         >>> verdict(np.array([1.0, -1.0]), np.array([1.0, 1.0]), 0.01)
         'switched off'
+        >>> verdict(np.array([9.0, -0.1, -0.1]), np.array([9.0, 1.0, 1.0]), 0.5)  # of three states in one
+        'trusted where it counts, turned against elsewhere'
     """
     if not np.abs(paid).any():
         return "never paid anything where the learner goes"
     if share < OFF:
         return "switched off"
     along = np.abs(effect[effect * paid > 0]).sum() / max(np.abs(effect).sum(), 1e-30)
+    often = float((effect * paid > 0)[paid != 0].mean())
     if along >= ONE_WAY:
-        return "trusted"
-    return "turned against" if along <= 1 - ONE_WAY else "trusted in places, turned against in others"
+        return "trusted" if often >= 0.5 else "trusted where it counts, turned against elsewhere"
+    if along <= 1 - ONE_WAY:
+        return "turned against" if often <= 0.5 else "turned against where it counts, trusted elsewhere"
+    return "trusted in places, turned against in others"
 
 
 def _of_hint(blend: LearnedBlend, name: str, weight: Floats, effect: Floats, share: float) -> str:
