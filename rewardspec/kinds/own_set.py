@@ -88,7 +88,7 @@ def lower_own(term: Own, grid: Grid, scope: Scope, now: Place, first: Place | No
     before = len(scope.draft.problems)
     told = _counterexample(term, grid, scope)
     if told is not None:
-        scope.problem("unfit-set-function", told, "own")
+        scope.problem("unfit-set-function", told[0], "own", hints=told[1:])
     if len(scope.draft.problems) > before:
         return ir.ZERO
 
@@ -164,8 +164,8 @@ class _Fold:
         return table_of(self.value, dict(zip(self.grows, state, strict=True)), len(state[0]))
 
 
-def _counterexample(term: Own, grid: Grid, scope: Scope) -> str | None:
-    """Return why the fold is no set function, None where nothing was found; problems of expressions are noted."""
+def _counterexample(term: Own, grid: Grid, scope: Scope) -> tuple[str, ...] | None:
+    """Return why the fold is no set function and a hint, None where all is well; problems of expressions are noted."""
     axes = len(grid.counts)
     cell = {name: ir.Field("info", (name,)) for name in (*AXES[:axes], *CENTRES[:axes])}
     own = {name: ir.Field("info", (name,)) for name in term.memory}
@@ -187,6 +187,10 @@ def _counterexample(term: Own, grid: Grid, scope: Scope) -> str | None:
     wrong = np.flatnonzero(~np.isfinite(worth + gains))
     if wrong.size:
         i = int(wrong[0])
-        return f"cell {i} alone is worth {worth[i] + gains[i]}: it must be a finite number"
+        return (f"cell {i} alone is worth {worth[i] + gains[i]}: it must be a finite number",)
     found = find_counterexample(fold, trials=300)
-    return None if found is None else str(found)
+    if found is None:
+        return None
+    named = sorted({*found.small, *found.more, found.item} - {-1})[-1]
+    where = ", ".join(f"{index:.0f}" for index in grid.indices()[named])
+    return str(found), f"Cells are numbered from 0, the last axis first: {named} is ({where})."
