@@ -26,6 +26,8 @@ def _cartpole(horizon: int) -> Maker:
 
 def _world(module: str, name: str) -> Maker:
     def make(num_envs: int, device: str, seed: int, **arguments: Any) -> TensorEnv:
+        if "max_episode_steps" in arguments:  # as `gymnasium.make` calls it
+            arguments["horizon"] = arguments.pop("max_episode_steps")
         made = getattr(importlib.import_module(module), name)
         world: TensorEnv = made(num_envs, device=device, seed=seed, **arguments)
         return world

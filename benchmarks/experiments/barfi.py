@@ -26,6 +26,7 @@ LAST = 7
 """Rows at the end, 210 episodes, that a figure is about; a third of the rows where there are fewer than 21."""
 
 MAZE = "rewardspec/MazeWorld-v0"
+MAZES = ("maze", "far maze", "farthest maze")
 BOUNDS = {
     "low": (-2.4, -3.5, -0.2095, -3.5),
     "high": (2.4, 3.5, 0.2095, 3.5),
@@ -86,6 +87,12 @@ def spec_of(world: str, hint: str) -> dict[str, Any]:
         "maze": {"id": MAZE, "horizon": 49},
         # Half as far with an action: of random walks 3 in 100 arrive, where it is 36 else.
         "far maze": {"id": MAZE, "kwargs": {"strides": 2}, "horizon": 49},
+        # A quarter as far, in 100 steps: 2 in 1,000.
+        "farthest maze": {
+            "id": MAZE,
+            "kwargs": {"strides": 1, "max_episode_steps": 100},
+            "horizon": 100,
+        },
         "cartpole": {"id": "CartPole-v1", "horizon": 500},
         "mountain_car": {"id": "MountainCar-v0", "kwargs": {"max_episode_steps": 2000}, "horizon": 2000},
     }
@@ -104,6 +111,7 @@ def spec_of(world: str, hint: str) -> dict[str, Any]:
 GRID: dict[str, dict[str, Any]] = {
     "maze": {"learnt": ("bias", "auxiliary"), "learners": 10},
     "far maze": {"learnt": ("bias", "auxiliary"), "learners": 10},
+    "farthest maze": {"learnt": ("bias", "auxiliary"), "learners": 10},
     "cartpole": {
         **BOUNDS,
         "learning_rate": 0.004,
@@ -174,7 +182,7 @@ def _setting(world: str, hint: str, method: str, **more: Any) -> Setting:
 FAST = {"learning_rate": 0.005}
 LONGER = "maze: harmful: sum, 2000 episodes (learning_rate=0.005)"
 ON_POLICY = ("sum", "primary", "potential")
-LENGTH = {"cartpole": 300, "mountain_car": 150}
+LENGTH = {"farthest maze": 600, "cartpole": 300, "mountain_car": 150}
 """Episodes of the worlds whose cells are dear."""
 
 MANY = {"learners": 20}
@@ -189,7 +197,7 @@ NEEDED = ("BARFI", "sum, replay", "primary, replay", "potential, replay")
 
 def _methods(world: str, hint: str) -> list[str]:
     """Return what a hint is measured with; none makes a difference to the primary reward alone."""
-    dear = world in ("cartpole", "mountain_car")
+    dear = world in LENGTH
     found = [m for m in METHODS if (m in NEEDED if dear else m != "potential, replay")]
     if world != "maze" or hint not in ("good", "harmful"):
         found = [m for m in found if m not in LOOKED_THROUGH and m != "BARFI, centred"]
@@ -205,6 +213,7 @@ def _more(hint: str, method: str) -> dict[str, Any]:
 TABLE = {
     "maze": ("good", "useless", "harmful", "adversarial"),
     "far maze": ("good", "harmful"),
+    "farthest maze": ("good, true distance",),
     "cartpole": ("good", "harmful"),
     "mountain_car": ("bang-bang", "velocity"),
 }
@@ -228,7 +237,6 @@ SETTINGS: list[Setting] = [
     },
     _setting("maze", "good, true distance", "BARFI"),
 ]
-BEST = {"maze": 99.2, "far maze": 98.6, "cartpole": 500.0, "mountain_car": 1.0}
 
 
 def run(setting: Setting, seed: int) -> list[Row]:
@@ -340,6 +348,8 @@ def _is_extra(setting: Setting) -> bool:
     """Whether a setting is one of those with other rates or lengths than its table's."""
     normal = FAST if setting["method"] in ON_POLICY else {}
     other = setting["world"] == "maze" and (setting["steps"] == 2000 or "true" in setting["hint"])
+    if setting["world"] in LENGTH:
+        return False
     return other or {k: v for k, v in setting.items() if k == "learning_rate"} != (
         normal if "maze" in setting["world"] else {}
     )
@@ -365,6 +375,12 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
             ".1f",
             "MazeWorld with half as many strides to an action: 1000 episodes, best 98.6, a timeout -4.9; of random "
             "walks 3 in 100 arrive",
+        ),
+        (
+            "farthest maze",
+            ".1f",
+            "MazeWorld with one stride to an action, 100 steps: 600 episodes, best 97.2, a timeout -10; of random "
+            "walks 2 in 1,000 arrive",
         ),
         ("cartpole", ".0f", "CartPole with a PD controller as hint: 300 episodes, best 500"),
         ("mountain_car", ".2f", "Sparse MountainCar, 2000 steps: 150 episodes, best 1"),

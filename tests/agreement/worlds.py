@@ -253,7 +253,12 @@ SET_FUNCTIONS = st.sampled_from(
         {"facility": {"reach": 2}},
         {"collection": {"map": ["ab", "a.", "bb"], "caps": {"a": 1, "b": 2}}},
         {"information": {"lengthscale": 2, "noise": 0.5, "horizon": 3}},
-        {"own": {"memory": {"top": "max(top, x)", "left": "max(left, 1 - y)"}, "value": "min(top + left, 3)"}},
+        {
+            "own": {
+                "memory": {"top": "max(top, x)", "left": "max(left, 1 - y)"},
+                "value": "min(top + left, 3)",
+            }
+        },
     ]
 )
 

@@ -11,6 +11,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 import envs  # noqa: F401  # registers the worlds
+from envs import batches
 from envs.maze_world import GOAL, START, MazeWorld, MazeWorldBatch
 
 UP, RIGHT, DOWN, LEFT = range(4)
@@ -103,6 +104,13 @@ def test_batches_slip_as_often_and_repeat_themselves() -> None:
     assert strays == pytest.approx(20_000 * 0.075, abs=4 * (20_000 * 0.075) ** 0.5)
     batch.load_state_dict(saved)
     assert torch.equal(batch.step(torch.full((20_000,), UP))[0], obs)
+
+
+def test_a_batch_takes_its_horizon_by_gymnasiums_name() -> None:
+    worlds: Any = batches.batch("rewardspec/MazeWorld-v0", 2, strides=1, max_episode_steps=7)
+    worlds.reset(torch.ones(2, dtype=torch.bool))
+    ends = [bool(worlds.step(torch.tensor([2, 3]))[3].all()) for _ in range(7)]
+    assert ends == [False] * 6 + [True]
 
 
 def test_bad_arguments_are_refused() -> None:
