@@ -323,6 +323,7 @@ def test_gymnasiums_own_environments_are_played_in_a_loop(tmp_path: Path) -> Non
     [
         ("maze_hints", {"features": "fourier(3)"}),
         ("half_cheetah_hint", {"features": "random(32)", "optimiser": "adam", "horizon": 12}),
+        ("mountain_car_hints", {"features": "tiles(2, 3)", "horizon": 20}),
         (
             "cartpole_controller_hint",
             {"primary": "upright", "low": (-2.4, -3.5, -0.21, -3.5), "high": (2.4, 3.5, 0.21, 3.5)},
