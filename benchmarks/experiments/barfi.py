@@ -67,9 +67,7 @@ def _controller(right: float, wrong: float) -> dict[str, Any]:
 
 
 HINTS: dict[str, dict[str, Any]] = {
-    **{
-        world: {name: {"markov": text} for name, text in MAZE_HINTS.items()} for world in ("maze", "far maze")
-    },
+    **{world: {name: {"markov": text} for name, text in MAZE_HINTS.items()} for world in MAZES},
     "cartpole": {"good": _controller(5, -1), "harmful": _controller(-5, 1)},
     "mountain_car": {
         "bang-bang": {
