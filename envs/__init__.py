@@ -19,6 +19,7 @@ WORLDS: dict[str, tuple[str, int]] = {
     "FieldWorld-v0": ("envs.field_world:FieldWorld", 79),
     "FlatWorld-v0": ("envs.flat_world:FlatWorld", 500),
     "MazeWorld-v0": ("envs.maze_world:MazeWorld", 49),
+    "TomatoWorld-v0": ("envs.tomato_world:TomatoWorld", 100),
 }
 """Name -> class, and steps after which an episode is truncated. The id is `rewardspec/` and the name."""
 

@@ -145,6 +145,33 @@ ICONS: dict[str, str] = {
         ..cuuc..
         ...cu...
         ........""",
+    "dry tomato": """
+        ........
+        ..g..g..
+        ...gg...
+        ..bbbb..
+        .bbbbbb.
+        .bbbbbb.
+        ..bbbb..
+        ........""",
+    "tomato": """
+        ...gg...
+        .gggggg.
+        ..rggr..
+        .rrrrrr.
+        rrwrrrrr
+        rrrrrrrR
+        .rrrrRR.
+        ..rRRR..""",
+    "bucket": """
+        ..SSSS..
+        .S....S.
+        SsssssSS
+        SuuuuuuS
+        .SssssS.
+        .SssssS.
+        .SssssS.
+        ..SSSS..""",
     "key": """
         .yyy....
         yy.yy...

@@ -12,7 +12,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from rewardspec.cli import blending, checking, comparing, formalising, labelling, looking, starting, training
+from rewardspec.cli import (
+    auditing,
+    blending,
+    checking,
+    comparing,
+    formalising,
+    labelling,
+    looking,
+    starting,
+    training,
+)
 from rewardspec.cli.printing import say_error
 from rewardspec.errors import RewardSpecError
 
@@ -71,6 +81,7 @@ for command in (
     labelling.label,
     blending.freeze,
     comparing.compare,
+    auditing.audit,
     formalising.formalisms,
     starting.convert,
     checking.schema,

@@ -23,4 +23,15 @@ COMPARING: dict[str, Explanation] = {
         ">>> OfTrajectory(len).value(tabulate(gymnasium.make('FrozenLake-v1')), policy)",
         "Use a world without loops, or an objective that is a sum of rewards.",
     ),
+    "constant-reward": Explanation(
+        "An audit asks how a proxy and the true reward go together where a reference policy goes, and one of the two "
+        "never varies there.",
+        "$ rewardspec audit proxy.yaml --env FrozenLake-v1 --reference true:0.000001",
+        "$ rewardspec audit proxy.yaml --env FrozenLake-v1 --reference uniform",
+    ),
+    "not-solved": Explanation(
+        "The solver of cone programs gave up before it found the best regularised policy.",
+        ">>> optimise(occupancies, 1e12 * reward, reference, 'kl', 1e-9)",
+        "Scale the rewards to similar sizes, or choose a reference that meets all states more often.",
+    ),
 }

@@ -22,6 +22,7 @@ from envs.grid_icons import COLOURS, ICONS, SIZE
 from envs.grid_picture import SYMBOLS, Scene, paint, write
 from envs.key_door_chest import KeyDoorChest
 from envs.office_world import OfficeWorld
+from envs.tomato_world import TomatoWorld
 from rewardspec import MismatchError, load, make_vec, wrap
 from rewardspec.compiler import compile_spec
 from rewardspec.environments import make_environment
@@ -41,6 +42,7 @@ MAKERS: dict[str, Any] = {
     "long chain": lambda **more: ChainWorld(400, **more),
     "chain that falls back": lambda **more: ChainWorld(6, marks=0, falls_back=True, **more),
     "key door chest": lambda **more: KeyDoorChest(3, **more),
+    "tomatoes": TomatoWorld,
 }
 
 every_world = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
@@ -85,7 +87,7 @@ def test_three_forms_agree_on_recorded_actions(make: Any) -> None:
         obs_, reward_, terminated_, truncated_ = batch.step(torch.full((3,), action))
         said = batch.label(None)  # type: ignore[arg-type]
         assert (obs_.numpy() == next_obs).all()
-        assert reward_.tolist() == [reward] * 3
+        assert reward_.tolist() == [float(np.float32(reward))] * 3
         assert terminated_.tolist() == [terminated] * 3 and truncated_.tolist() == [truncated] * 3
         for name in env.label_names:
             assert said[name].tolist() == [name in labels] * 3, name
@@ -305,6 +307,22 @@ def test_the_chest_needs_the_door_and_the_door_the_key() -> None:
     assert seen[-1] == (["chest"], 1.0, True) and not any(reward for _, reward, _ in seen[:-1])
 
 
+def test_tomatoes_dry_out_of_reach_and_the_bucket_waters_nothing() -> None:
+    env = TomatoWorld()
+    env.reset(seed=0)
+    assert (env.cells, len(env.tomatoes), env.bucket) == (11, 5, (4, 4))
+    assert env.step(UP)[1] == 0.02 and env.labels() == {"watered"}
+    assert env.step(RIGHT)[1] == pytest.approx(0.04)
+    for move, paid in ((RIGHT, 0.04), (UP, 0.04), (RIGHT, 0.02)):  # the left one is farther than 3 then
+        assert env.step(move)[1] == pytest.approx(paid)
+    assert env.labels() == {"on_bucket"}
+    env.reset()
+    for move in (UP, RIGHT, DOWN, DOWN, LEFT, RIGHT, RIGHT):
+        _, reward, over, _, _ = env.step(move)
+    assert over and reward == pytest.approx(0.1) and "all_watered" in env.labels()
+    assert TomatoWorld(4).cells == 26
+
+
 # -- gymnasium's promises ----------------------------------------------------------------------------------
 
 IDS = {
@@ -312,6 +330,7 @@ IDS = {
     "CraftWorld": "craft_gem",
     "ChainWorld": "chain",
     "KeyDoorChest": "key_door_chest",
+    "TomatoWorld": "tomato_proxy",
 }
 
 
@@ -357,6 +376,7 @@ def test_an_episode_can_begin_where_the_caller_says() -> None:
         ("ChainWorld", {"length": 1}),
         ("ChainWorld", {"length": 5, "marks": 4}),
         ("KeyDoorChest", {"length": 2.5}),
+        ("TomatoWorld", {"level": 3}),
     ],
 )
 def test_wrong_arguments_are_refused_with_the_reason(name: str, wrong: dict[str, Any]) -> None:
