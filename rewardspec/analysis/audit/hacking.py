@@ -148,9 +148,7 @@ def audit(
     space = Occupancies(process, discount)
     base, rewards = space.of(reference), (space.reward(true), space.reward(proxy))
     means = [float(base @ r) for r in rewards]
-    spread = [
-        float(np.sqrt(max(base @ (r - mean) ** 2, 0.0))) for r, mean in zip(rewards, means, strict=True)
-    ]
+    spread = [float(base @ (r - mean) ** 2) ** 0.5 for r, mean in zip(rewards, means, strict=True)]
     for name, r, deviation in zip(("true reward", "proxy"), rewards, spread, strict=True):
         if deviation <= 1e-9 * max(float(np.abs(r).max()), 1e-300):
             text = f"the {name} never varies where the reference policy goes: there is no correlation to speak of"
