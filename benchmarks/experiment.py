@@ -44,8 +44,8 @@ class Figure:
         what: What is measured.
         source: Where the figure is from: paper and section, repository, or who measured it.
         tag: `paper`, `code`, `figure files`, `independent` or `derived`: what sort of source that is.
-        theirs: The figure there.
-        ours: Ours; None where the cells for it were not made.
+        theirs: The figure there, or a word for it, as `never`.
+        ours: Ours, likewise; None where the cells for it were not made.
         holds: Whether ours agrees with it, or does at least as well where it is a target; None where the two are
             shown beside each other only.
         unit: Of both.
@@ -55,8 +55,8 @@ class Figure:
     what: str
     source: str
     tag: str
-    theirs: float
-    ours: float | None
+    theirs: float | str
+    ours: float | str | None
     holds: bool | None = None
     unit: str = ""
     note: str = ""
@@ -161,6 +161,12 @@ class Experiment:
         """Return a cell's learning curve; empty where the experiment gives none."""
         own = getattr(self.module, "curve", None)
         return [] if own is None else [(float(x), float(y)) for x, y in own(cell.rows)]
+
+    @property
+    def axes(self) -> tuple[str, str]:
+        """What x and y of a curve are."""
+        x, y = getattr(self.module, "CURVE", ("environment steps", "score"))
+        return str(x), str(y)
 
     def specs(self, setting: Setting) -> list[Spec]:
         """Return the specs that a setting's agents are paid by; none where the experiment does not name them."""

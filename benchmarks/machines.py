@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.q_learning import Args, Learner, task_of
+from benchmarks.experiment import Arm, Figure
 from benchmarks.records import ROOT, Cell, Row, Setting
 from rewardspec import Program
 from rewardspec.tabular.world import TabularWorld
@@ -37,6 +38,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 """The published methods with the published constants, which are the agent's own (eps 0.1, alpha 0.5, q_init 2)."""
 
+SOURCE = "Toro Icarte et al., JAIR 73 (2022), result files of the authors' repository"
 LEVELS = (0.5, 0.9, 0.95)
 NEAR = 0.15
 """How far from a published number of steps counts as the same."""
@@ -120,6 +122,52 @@ def end(rows: Sequence[Row]) -> float:
     """Return the median reward per step over the last tenth of the curves."""
     median = np.median([curve(row, "per_step") for row in rows], axis=0)
     return float(median[-max(1, len(median) // 10) :].mean())
+
+
+def arms(cell: Cell) -> list[Arm]:
+    """Return the runs of a cell, each with its own score."""
+    told = []
+    for row in cell.rows:
+        values = curve(row, "of_optimum")
+        points = [(row["every"] * (i + 1), float(value)) for i, value in enumerate(values)]
+        told.append(Arm(cell.setting["task"], cell.setting["arm"], score([row]), points))
+    return told
+
+
+def figures(
+    cells: Sequence[Cell], world: str, published: Mapping[str, Mapping[str, Published]]
+) -> list[Figure]:
+    """Return the published curves beside ours: steps to 0.9 of the optimum, and where they end."""
+    told = []
+    for task, methods in published.items():
+        for method, theirs in methods.items():
+            rows = rows_of(cells, task=task, arm=method)
+            ours = crossings(rows)[1] if rows else None
+            steps = "never" if theirs.steps[1] is None else float(theirs.steps[1])
+            what = f"{world}, {task.split(',')[0]}, {method}"
+            told.append(
+                Figure(
+                    f"{what}: steps to 0.9",
+                    SOURCE,
+                    "figure files",
+                    steps,
+                    None if not rows else "never" if ours is None else ours / 1000,
+                    near(ours, theirs.steps[1]) if rows else None,
+                    "" if steps == "never" else "thousand",
+                )
+            )
+            told.append(
+                Figure(
+                    f"{what}: end of the curve",
+                    SOURCE,
+                    "figure files",
+                    theirs.end,
+                    round(end(rows), 2) if rows else None,
+                    abs(end(rows) - theirs.end) <= max(NEAR * theirs.end, 0.02) if rows else None,
+                    "of the optimum",
+                )
+            )
+    return told
 
 
 # -- tables ----------------------------------------------------------------------------------------------------------

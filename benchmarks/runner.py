@@ -47,6 +47,7 @@ def run(
     engine: Engine,
     limits: Limits,
     console: Console,
+    workers: int = 1,
     plan: Plan | None = None,
 ) -> Outcome:
     """Make the cells that the folder does not hold; those that failed before are tried again.
@@ -57,6 +58,7 @@ def run(
         engine: Who makes them.
         limits: What a cell may take.
         console: Where to show how it goes.
+        workers: How many cells the engine makes at once.
         plan: What was asked, to be kept for `resume`.
 
     Raises:
@@ -79,7 +81,9 @@ def run(
                     continue
                 keep(event, store)
                 progress.tell(event, _score(event))
-    made = len(todo) - progress.failed
+        made = len(todo) - progress.failed
+        if plan is not None and todo:
+            store.add_session({"seconds": round(progress.seconds), "workers": workers, "made": made})
     return Outcome(made, progress.failed, progress.seconds, progress.busy)
 
 

@@ -47,7 +47,22 @@ class Store:
 
     def write_plan(self, plan: dict[str, Any]) -> None:
         """Keep what the run was asked for, so that `resume` knows."""
-        text = json.dumps({"format": 1, **plan}, indent=1).encode() + b"\n"
+        self._write({"format": 1, "plan": plan, "sessions": self.sessions()})
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Return how long the run took, session by session; those that were killed did not say."""
+        try:
+            held = json.loads((self.path / "run.json").read_text())
+            return [dict(session) for session in held["sessions"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+
+    def add_session(self, session: dict[str, Any]) -> None:
+        """Note how long a session took."""
+        self._write({"format": 1, "plan": self.read_plan(), "sessions": [*self.sessions(), session]})
+
+    def _write(self, held: dict[str, Any]) -> None:
+        text = json.dumps(held, indent=1).encode() + b"\n"
         write_whole(self.path / "run.json", lambda file: file.write(text))
 
     def read_plan(self) -> dict[str, Any]:
@@ -64,9 +79,9 @@ class Store:
             sys.exit(
                 f"{self.path / 'run.json'} cannot be read ({error}): `run` with the same options goes on"
             )
-        if not isinstance(plan, dict) or plan.get("format") != 1:
+        if not isinstance(plan, dict) or plan.get("format") != 1 or not isinstance(plan.get("plan"), dict):
             sys.exit(f"{self.path / 'run.json'} is of another version: `run` with the same options goes on")
-        return {name: value for name, value in plan.items() if name != "format"}
+        return dict(plan["plan"])
 
     @contextmanager
     def lock(self) -> Iterator[None]:

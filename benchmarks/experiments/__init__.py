@@ -14,12 +14,12 @@ What it may have besides, and what the report makes of it:
 - `TASK`, `METHOD`: keys of a setting whose values name its task and its method; tables and profiles compare methods
   over tasks. Without them every setting is a method of its own;
 - `BASELINE`, `CLAIM`: the method that others are held against, and the one that the experiment is about;
-- `curve(rows) -> [(steps, value)]`: the learning curve;
+- `curve(rows) -> [(steps, value)]`: the learning curve; `CURVE`: what its x and y are, in words;
 - `arms(cell) -> [Arm]`: for cells that hold several methods at once, in place of the four above;
 - `specs(setting) -> [Spec]`: what the agents are paid by: its digest is recorded, its machine is drawn;
 - `figures(cells) -> [Figure]`: published or independently measured figures beside ours;
 - `report(cells, folder) -> str`: the experiment's page in Markdown; its pictures go into the folder;
 - `LIMIT_S`: seconds that a cell may take; `RESOURCES`: `{"cpus": 1, "gpus": 0, "memory_mib": 8192}`, of one cell.
 
-`python -m benchmarks run NAME --smoke` tries it.
+docs/experiments.md makes one from nothing.
 """

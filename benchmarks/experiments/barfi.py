@@ -12,13 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.experiment import Arm
 from benchmarks.plots import Band, curves
 from benchmarks.records import Cell, Row, Setting, provenance
+from rewardspec import Spec
 
 TAGS = ("hints", "bilevel")
 STEPS = 1000
 SEEDS = 1
 SMOKE_STEPS = 30
+TASK, METHOD = ("world", "hint"), ("method",)
+BASELINE, CLAIM = "sum", "BARFI"
+CURVE = ("episodes", "primary return, of the best")
+
 ROW = 30
 """Episodes that a row sums up."""
 
@@ -281,6 +287,28 @@ def score(rows: Sequence[Row]) -> float:
     """Return the learners' mean primary return at the end, where 1 is the best that is known."""
     best = next(b for b in (1.0, 99.2, 500.0) if not rows or max(max(r["returns"]) for r in rows) <= b + 0.5)
     return max(0.0, min(1.0, statistics.fmean(last(rows) or [0.0]) / best))
+
+
+def arms(cell: Cell) -> list[Arm]:
+    """Return the learners of a cell, each with its own score."""
+    best = BEST[cell.setting["world"]]
+    task = f"{cell.setting['world']}, {cell.setting['hint']} hint"
+    return [
+        Arm(
+            task,
+            cell.setting["method"],
+            max(0.0, min(1.0, end / best)),
+            [(row["episodes"], row["returns"][i] / best) for row in cell.rows],
+        )
+        for i, end in enumerate(last(cell.rows))
+    ]
+
+
+def specs(setting: Setting) -> list[Spec]:
+    """Return the primary reward and the hint, before they are blended."""
+    from rewardspec import from_data
+
+    return [from_data(spec_of(setting["world"], setting["hint"]))]
 
 
 def interval(values: Sequence[float], draws: int = 2000) -> tuple[float, float]:

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import machines
+from benchmarks.experiment import Figure
 from benchmarks.experiments.office import TUNED
 from benchmarks.machines import (
     METHODS,
@@ -24,9 +26,10 @@ from benchmarks.machines import (
     rows_of,
     steps_table,
 )
+from benchmarks.machines import arms as arms
 from benchmarks.machines import score as score
 from benchmarks.records import Cell, Row, Setting, provenance
-from rewardspec import Program, compile_spec, load
+from rewardspec import Program, Spec, compile_spec, load
 from rewardspec.environments import make_environment
 from rewardspec.tabular.product import take_product
 from rewardspec.tabular.solve import solve
@@ -36,6 +39,10 @@ TAGS = ("machines", "tabular")
 STEPS = 2_000_000
 SEEDS = 2
 SMOKE_STEPS = 10_000
+
+TASK, METHOD = ("task",), ("arm",)
+BASELINE, CLAIM = "QL", "CRM"
+CURVE = ("environment steps", "greedy return, of the optimum")
 
 ALL = ("plank", "stick", "cloth", "rope", "bridge", "bed", "axe", "shears", "gold", "gem")
 TASKS = ("plank", "bridge", "bed", "axe", "gold")
@@ -106,11 +113,20 @@ def _settings() -> list[Setting]:
 SETTINGS = _settings()
 
 
+def specs(setting: Setting) -> list[Spec]:
+    """Return the specs of a task: one, or ten for all tasks at once."""
+    names = ALL if setting["task"] == "multi" else (setting["task"],)
+    return [load(SPECS / f"craft_{name}.yaml") for name in names]
+
+
 def programs_of(task: str) -> list[Program]:
-    """Return the programs of a task: one, or ten for all tasks at once."""
-    return [
-        compile_spec(load(SPECS / f"craft_{name}.yaml")) for name in (ALL if task == "multi" else (task,))
-    ]
+    """Return the programs of a task."""
+    return [compile_spec(spec) for spec in specs({"task": task})]
+
+
+def figures(cells: Sequence[Cell]) -> list[Figure]:
+    """Return the published curves beside ours."""
+    return machines.figures(cells, "CraftWorld", PUBLISHED)
 
 
 def run(setting: Setting, seed: int) -> list[Row]:

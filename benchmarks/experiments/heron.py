@@ -143,6 +143,8 @@ from the height by a line, which is right upright, level and upside down."""
 
 TASK, METHOD = ("task",), ("method",)
 BASELINE, CLAIM = "true", "heron"
+CURVE = ("environment steps", "true return of ten episodes, 0 nothing learnt, 1 solved")
+
 METHODS = ("heron", "true", "single", "linear")
 SETTINGS: list[Setting] = [
     {"name": f"{task}-{method}", "task": task, "method": method, "steps": TASKS[task]["steps"]}
@@ -407,11 +409,28 @@ SPANS = {
 
 def score(rows: Sequence[Row]) -> float:
     """Return where the last episodes lie between nothing learned and solved."""
-    if not rows:
-        return 0.0
-    low, high = SPANS[rows[0]["env"]]
-    value = (last_return(rows) - low) / (high - low)
-    return min(max(value, 0.0), 1.0) if value == value else 0.0
+    return _share(last_return(rows), rows[0]["env"]) if rows else 0.0
+
+
+def _share(value: float, env: str) -> float:
+    low, high = SPANS[env]
+    share = (value - low) / (high - low)
+    return min(max(share, 0.0), 1.0) if share == share else 0.0
+
+
+def curve(rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """Return the mean true return of ten episodes each over the steps."""
+    episodes, env = rows[0]["episodes"], rows[0]["env"]
+    told = []
+    for i in range(LAST, len(episodes) + 1, LAST):
+        mean = statistics.fmean(episode["return"] for episode in episodes[i - LAST : i])
+        told.append((episodes[i - 1]["steps"], _share(mean, env)))
+    return told
+
+
+def specs(setting: Setting) -> list[Spec]:
+    """Return what the agent is paid by; the weights of `linear` are searched for, and not known before."""
+    return [] if setting["method"] == "linear" else [spec_of(TASKS[setting["task"]], setting["method"])]
 
 
 SEARCHED = SEARCH[0][0] * SEARCH[0][1] + SEARCH[1][0] * (SEARCH[1][1] - SEARCH[0][1])

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.experiment import Arm, Figure
 from benchmarks.records import Cell, Row, Setting, provenance
 from envs.delivery_world import WEIGHTS, DeliveryWorld
 from rewardspec.learning.exact_likelihood import fit_likelihood, likelihood_columns
@@ -32,6 +33,8 @@ SEEDS = 2
 """Of 30 random tasks each."""
 
 SMOKE_STEPS = 20
+
+BASELINE, CLAIM = "partial_return", "regret"
 
 TASKS = 30
 DISCOUNT, LENGTH, POLICIES = 0.999, 3, 60
@@ -117,6 +120,41 @@ def score(rows: Sequence[Row]) -> float:
         for teacher, other in (STATISTICS, STATISTICS[::-1])
     ]
     return sum(right) / len(right)
+
+
+def arms(cell: Cell) -> list[Arm]:
+    """Return the cell's model of preference on its sort of preferences; nothing of the fits alone."""
+    if "statistic" not in cell.setting:
+        return []
+    task = (
+        f"{cell.setting['preferences']:,} {'noiseless' if cell.setting['noiseless'] else 'noisy'} preferences"
+    )
+    return [Arm(task, cell.setting["statistic"], score(cell.rows))]
+
+
+def figures(cells: Sequence[Cell]) -> list[Figure]:
+    """Return the shares of an independent implementation beside ours: near where three standard errors cover it."""
+    told = []
+    for (noiseless, count), measured in MEASURED.items():
+        for statistic, theirs in zip(STATISTICS, measured, strict=True):
+            asked = {"statistic": statistic, "noiseless": noiseless, "preferences": count}
+            mine = [score(cell.rows) for cell in cells if asked.items() <= cell.setting.items()]
+            ours = round(float(np.mean(mine)), 2) if mine else None
+            error = 3 * np.sqrt(max(theirs * (1 - theirs), 0.03) / TASKS)
+            what = f"{count:,} {'noiseless' if noiseless else 'noisy'} preferences, {statistic.replace('_', ' ')}"
+            told.append(
+                Figure(
+                    f"{what}: tasks near-optimal",
+                    "an implementation apart from ours, 30 tasks; the study is Knox et al. (arXiv 2206.02231)",
+                    "independent",
+                    theirs,
+                    ours,
+                    None if ours is None else bool(abs(ours - theirs) <= error),
+                    "of the tasks",
+                    "holds within three standard errors of 30 tasks",
+                )
+            )
+    return told
 
 
 def report(cells: Sequence[Cell], folder: Path) -> str:

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import machines
+from benchmarks.experiment import Figure
 from benchmarks.machines import METHODS, SPECS, Published, draw, learn, published_table, rows_of, steps_table
+from benchmarks.machines import arms as arms
 from benchmarks.machines import score as score
 from benchmarks.records import Cell, Row, Setting, provenance
 from rewardspec import Program, Spec, compile_spec, from_data, load
@@ -23,6 +26,10 @@ TAGS = ("machines", "tabular")
 STEPS = 100_000
 SEEDS = 2
 SMOKE_STEPS = 2_000
+
+TASK, METHOD = ("task",), ("arm",)
+BASELINE, CLAIM = "QL", "CRM"
+CURVE = ("environment steps", "greedy return, of the optimum")
 
 TASKS = ("coffee", "mail", "both", "patrol")
 TUNED: dict[str, dict[str, Any]] = {
@@ -81,12 +88,22 @@ def released(spec: Spec) -> Spec:
     return from_data({name: value for name, value in data.items() if name != "tests"})
 
 
-def programs_of(task: str) -> list[Program]:
-    """Return the programs of a task: one, or four for several tasks at once."""
-    name, _, how = task.partition(", ")
+def specs(setting: Setting) -> list[Spec]:
+    """Return the specs of a task: one, or four for several tasks at once."""
+    name, _, how = setting["task"].partition(", ")
     names = TASKS if name == "multi" else ("both" if name == "single" else name,)
-    specs = [load(SPECS / f"office_{name}.yaml") for name in names]
-    return [compile_spec(released(spec) if how else spec) for spec in specs]
+    found = [load(SPECS / f"office_{name}.yaml") for name in names]
+    return [released(spec) if how else spec for spec in found]
+
+
+def programs_of(task: str) -> list[Program]:
+    """Return the programs of a task."""
+    return [compile_spec(spec) for spec in specs({"task": task})]
+
+
+def figures(cells: Sequence[Cell]) -> list[Figure]:
+    """Return the published curves beside ours."""
+    return machines.figures(cells, "OfficeWorld", PUBLISHED)
 
 
 def run(setting: Setting, seed: int) -> list[Row]:

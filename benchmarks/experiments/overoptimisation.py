@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.experiment import Arm, Figure
 from benchmarks.records import Cell, Row, Setting, provenance
 from rewardspec.kinds.reward_model import Combine, Fitting, NominalWorst, RewardModel, Uwo
 from rewardspec.learning.combining import combine
@@ -24,6 +25,8 @@ TAGS = ("ensembles", "preferences")
 STEPS = 65_536
 SEEDS = 20
 SMOKE_STEPS = 4096
+
+BASELINE, CLAIM = "single", "UWO"
 
 Floats = npt.NDArray[np.float64]
 
@@ -294,6 +297,34 @@ def score(rows: Sequence[Row]) -> float:
     """Return UWO's gold at the end as a share of what choosing by gold itself would reach; 0 when it is worse."""
     ends = {row["by"]: row["gold"][-1] for row in rows}
     return min(max(ends["UWO"] / ends["gold"], 0.0), 1.0) if ends else 0.0
+
+
+def arms(cell: Cell) -> list[Arm]:
+    """Return each combination's gold at the end, as a share of what choosing by gold itself would reach."""
+    ends = {row["by"]: row["gold"][-1] for row in cell.rows}
+    gold = ends.pop("gold")
+    return [Arm(cell.name, by, min(max(end / gold, 0.0), 1.0)) for by, end in ends.items()]
+
+
+def figures(cells: Sequence[Cell]) -> list[Figure]:
+    """Return what a prototype apart from ours saw with independent errors beside ours, at the greatest n."""
+    told = []
+    mine = [cell for cell in cells if cell.name == "best of n: independent errors"]
+    for by, theirs in SEEN.items():
+        ends = [next(row["gold"][-1] for row in cell.rows if row["by"] == by) for cell in mine]
+        told.append(
+            Figure(
+                f"best of 4096, independent errors, {by}: gold",
+                "a prototype apart from ours",
+                "independent",
+                theirs[-1],
+                round(float(np.median(ends)), 2) if ends else None,
+                abs(float(np.median(ends)) - theirs[-1]) <= 0.2 if ends else None,
+                "",
+                "holds within 0.2",
+            )
+        )
+    return told
 
 
 # -- page ------------------------------------------------------------------------------------------

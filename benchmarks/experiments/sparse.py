@@ -22,6 +22,10 @@ STEPS = 300_000
 SEEDS = 5
 SMOKE_STEPS = 2_048
 
+TASK, METHOD = ("task",), ("reward",)
+BASELINE, CLAIM = "sparse", "declared"
+CURVE = ("environment steps", "success, latest 100 episodes")
+
 SPECS = ROOT / "examples" / "specs"
 TASKS: dict[str, dict[str, Any]] = {
     "doorkey-8x8": {"spec": "minigrid_doorkey.yaml", "n_envs": 16, "steps": 300_000},
@@ -71,6 +75,18 @@ def run(setting: Setting, seed: int) -> list[Row]:
 def score(rows: Sequence[Row]) -> float:
     """Return the success rate over the last 100 training episodes."""
     return float(rows[-1]["recent"]["success"] or 0.0) if rows else 0.0
+
+
+def curve(rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """Return the success rate over the steps."""
+    return [
+        (row["steps"], row["recent"]["success"] or 0.0) for row in rows if row["recent"]["count"] >= FEWEST
+    ]
+
+
+def specs(setting: Setting) -> list[Spec]:
+    """Return what the agent is paid by."""
+    return [spec_of(setting)]
 
 
 def report(cells: Sequence[Cell], folder: Path) -> str:

@@ -31,6 +31,10 @@ STEPS = 60_000
 SEEDS = 3
 SMOKE_STEPS = 3_000
 
+TASK, METHOD = ("task", "agent"), ("arm",)
+BASELINE, CLAIM = "plain", "crm"
+CURVE = ("environment steps", "success, while training")
+
 SPECS = ROOT / "examples" / "specs"
 TASKS = {
     1: "red, then green",
@@ -161,6 +165,16 @@ def binned(rows: Sequence[Row], width: int = BIN) -> list[Row]:
             paid = length = 0.0
             count, begun = 0, row["steps"]
     return found
+
+
+def curve(rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """Return the success rate over the steps."""
+    return [(row["steps"], row["paid"] or 0.0) for row in rows]
+
+
+def specs(setting: Setting) -> list[Spec]:
+    """Return what the agent is paid by."""
+    return [spec_of(setting["task"])]
 
 
 def late(rows: Sequence[Row], name: str) -> float:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import runner
+from benchmarks.commands import main
 from benchmarks.engines import Ended
 from benchmarks.experiment import load, names
 from benchmarks.measuring import measured
-from benchmarks.records import ROOT, Cell, Failure, Records
+from benchmarks.records import Cell, Failure, Records
 from benchmarks.store import Store
 from benchmarks.suites import Job
 
@@ -134,7 +133,7 @@ def test_every_experiment_has_the_form(name: str) -> None:
     assert 0.0 <= experiment.score([]) <= 1.0
 
 
-def test_list_names_the_experiments() -> None:
-    command = [sys.executable, "-m", "benchmarks", "list"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
-    assert "sparse" in done.stdout
+def test_list_names_the_experiments_and_the_suites(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    assert "sparse" in said and "cpu-hour" in said
