@@ -90,6 +90,10 @@ def _named(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def _ways(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="who makes the cells (local)"
+    )
+    parser.add_argument("--address", default="auto", help="of a Ray cluster's head, HOST:PORT")
     parser.add_argument("--workers", type=_whole, help="cells at once (default: all processors)")
     parser.add_argument(
         "--limit", type=_seconds, help="seconds for a cell (default: the experiment's, or 2 h)"

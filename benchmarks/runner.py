@@ -184,7 +184,7 @@ def told(outcome: Outcome, workers: int) -> str:
     return (
         f"{outcome.made} cells made, {outcome.failed} failed, in {clock(outcome.seconds)}:"
         f" {60 * cells / outcome.seconds:.1f} cells a minute with {workers} workers, {over:.2f} s a cell of worker time"
-        " besides the cells (start of processes, waiting for the last)"
+        " besides the cells (processes that start, cells handed out, waiting for the last)"
     )
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import pages, runner
-from benchmarks.engines import Limits, local
+from benchmarks.engines import Limits, local, ray_cluster
 from benchmarks.experiment import load, names
 from benchmarks.progress import clock
 from benchmarks.records import RESULTS, ROOT
@@ -67,9 +67,15 @@ def _make(plan: Plan, store: Store, options: argparse.Namespace, console: Consol
     jobs = plan.jobs()
     if not jobs:
         sys.exit("no cell fits: `list` shows the experiments, SETTINGS in their files the settings")
-    workers = options.workers or runner.default_workers()
-    limits = Limits(options.limit, options.memory, store.scratch)
-    outcome = runner.run(jobs, store, partial(local.run, workers), limits, console, workers, plan)
+    limits = Limits(options.limit, options.memory, store.scratch.resolve())
+    if options.engine == "ray":
+        ray_cluster.join(options.address)
+        workers = options.workers or ray_cluster.processors()
+        engine = partial(ray_cluster.run, options.workers)
+    else:
+        workers = options.workers or runner.default_workers()
+        engine = partial(local.run, workers)
+    outcome = runner.run(jobs, store, engine, limits, console, workers, plan)
     console.print(runner.told(outcome, workers), highlight=False, soft_wrap=True)
     for name in dict.fromkeys(job.experiment for job in jobs):
         pages.write(name, store, console, overview=plan.suite is None)

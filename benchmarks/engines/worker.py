@@ -1,4 +1,8 @@
-"""A process that makes one cell after another for the process that started it, and does not outlive it."""
+"""A process that makes one cell after another for the process that started it, and does not outlive it.
+
+Started as `python -m benchmarks.engines.worker LINK LIFE SCRATCH`: two file descriptors, of the socket that cells are
+asked and given over and of a pipe that ends when the other process does, and the folder for checkpoints.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,8 @@ import os
 import signal
 import sys
 import threading
-from multiprocessing import connection, parent_process
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from benchmarks import measuring, records
 from benchmarks.experiment import load
@@ -18,12 +21,12 @@ BEGUN = "begun"
 """What is sent when all is loaded and the cell's time begins."""
 
 
-def serve(link: Any, scratch: str, log: str) -> None:
+def serve(link: Connection, life: int, scratch: Path) -> None:
     """Make the cells that the link asks for: (experiment, setting, seed) in, `BEGUN` and a cell or a failure out."""
-    os.setsid()  # the cell's own processes end with this one; Ctrl-C reaches the parent alone
-    quiet(Path(log))
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    records.SCRATCH = Path(scratch)
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, all_threads=False)  # where does it hang?
+    threading.Thread(target=_end_with, args=(life,), daemon=True).start()
+    records.SCRATCH = scratch
     while True:
         try:
             name, setting, seed = link.recv()
@@ -34,20 +37,10 @@ def serve(link: Any, scratch: str, log: str) -> None:
         link.send(measuring.make(experiment, setting, seed))
 
 
-def quiet(log: Path) -> None:
-    """Write what this process prints into a file, with its stack when it crashes or gets SIGUSR1."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    faulthandler.enable(file=2)
-    faulthandler.register(signal.SIGUSR1, file=2, all_threads=False)
+def _end_with(life: int) -> None:
+    os.read(life, 1)  # nothing is ever written: this returns when the other end is closed
+    os.killpg(0, signal.SIGKILL)
 
 
-def _die_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os.killpg(0, signal.SIGKILL)
+if __name__ == "__main__":
+    serve(Connection(int(sys.argv[1])), int(sys.argv[2]), Path(sys.argv[3]))
