@@ -91,9 +91,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster,
     head = made.start("--head", "--node-ip-address=127.0.0.2", f"--port={port}", "--include-dashboard=false",
                       f"--temp-dir={folder}", *node)  # fmt: skip
     try:
-        until = time.monotonic() + 60
-        while time.monotonic() < until and "Ray runtime started" not in (folder / "log.txt").read_text():
-            time.sleep(0.2)
+        until = time.monotonic() + 120
+        asked = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "health-check"]
+        while subprocess.run(
+            [*asked, "--address", made.address], env=made.environment, capture_output=True, check=False
+        ).returncode:
+            assert time.monotonic() < until, (folder / "log.txt").read_text()
+            time.sleep(0.5)
         second = made.start(f"--address={made.address}", "--node-ip-address=127.0.0.3", *node)
         yield made, second
         kill_tree(second)
@@ -113,12 +117,15 @@ def test_a_node_that_dies_in_the_middle_loses_no_cell_and_none_counts_twice(
 ) -> None:
     made, second = cluster
     run = made.run(tmp_path, COUNTING, "--seeds", "40")
-    records, until = Store(tmp_path).records(COUNTING), time.monotonic() + 200
-    while len(records.cells()) < 20 and time.monotonic() < until:
-        time.sleep(0.1)
-    assert 20 <= len(records.cells()) < 160
-    kill_tree(second)
-    said, _ = run.communicate(timeout=300)
+    records, until = Store(tmp_path).records(COUNTING), time.monotonic() + 300
+    try:
+        while len(records.cells()) < 20 and run.poll() is None and time.monotonic() < until:
+            time.sleep(0.1)
+        assert 20 <= len(records.cells()) < 160
+        kill_tree(second)
+        said, _ = run.communicate(timeout=300)
+    finally:
+        run.kill()
     assert run.returncode == 0, said
     marks = [Job(COUNTING, cell.setting, cell.seed).mark for cell in records.cells()]
     assert sorted(marks) == sorted(job.mark for job in Plan(experiments=[COUNTING], seeds=40).jobs())
