@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rewardspec.vocabulary import loads as loads
     from rewardspec.wrappers.offline import relabel as relabel
     from rewardspec.wrappers.parallel import wrap_parallel as wrap_parallel
+    from rewardspec.wrappers.parallel_sb3 import make_parallel_vec as make_parallel_vec
     from rewardspec.wrappers.single import wrap as wrap
     from rewardspec.wrappers.tensor import wrap_tensor as wrap_tensor
     from rewardspec.wrappers.vector import make_vec as make_vec
@@ -56,6 +57,7 @@ _PUBLIC = {
     "from_data": "rewardspec.vocabulary",
     "load": "rewardspec.vocabulary",
     "loads": "rewardspec.vocabulary",
+    "make_parallel_vec": "rewardspec.wrappers.parallel_sb3",
     "make_vec": "rewardspec.wrappers.vector",
     "relabel": "rewardspec.wrappers.offline",
     "wrap": "rewardspec.wrappers.single",

@@ -52,7 +52,7 @@ def save(model: BaseAlgorithm, envs: Iterable[Episodes], notes: Mapping[str, Any
     save_weights(model, folder / "weights.zip")
     state = {
         "counted": {name: getattr(model, name) for name in COUNTED if hasattr(model, name)},
-        "random": _random_state(model),
+        "random": random_state(model),
         "envs": [env.where() for env in envs],
         "episodes": list(model.ep_info_buffer or ()),
         "successes": [bool(s) for s in model.ep_success_buffer or ()],
@@ -95,7 +95,7 @@ def load(model: BaseAlgorithm, envs: Iterable[Episodes], folder: Path) -> dict[s
         model._last_episode_starts = arrays["episode_starts"]
         if "buffer.place" in arrays:
             _fill(_attribute(model, "replay_buffer"), arrays)
-        _restore_random_state(model, state["random"])  # last: playing an episode again may draw
+        restore_random_state(model, state["random"])  # last: playing an episode again may draw
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _broken(folder, error) from error
     notes: dict[str, Any] = state["notes"]
@@ -184,7 +184,7 @@ def _fill(buffer: Any, arrays: Mapping[str, Any]) -> None:
     buffer.pos, buffer.full = int(position), bool(full)
 
 
-def _random_state(model: BaseAlgorithm) -> dict[str, Any]:
+def random_state(model: BaseAlgorithm) -> dict[str, Any]:
     """Return the state of every generator that SB3 draws from."""
     import torch
 
@@ -197,7 +197,8 @@ def _random_state(model: BaseAlgorithm) -> dict[str, Any]:
     }
 
 
-def _restore_random_state(model: BaseAlgorithm, saved: Mapping[str, Any]) -> None:
+def restore_random_state(model: BaseAlgorithm, saved: Mapping[str, Any]) -> None:
+    """Bring every generator back to what `random_state` gave."""
     import torch
 
     version, words, gauss = saved["python"]

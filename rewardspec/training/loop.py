@@ -154,7 +154,7 @@ def load_agent(folder: str | Path, *, seen: bool = False) -> tuple[BaseAlgorithm
     if learner is not None:
         learner.load_models(latest / learner.models_file)
     env.paid.load_run_state(checkpoint.run_state(latest))  # schedules and statistics as the agent knew them
-    with _one_thread(), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", message="You have specified a mini-batch"
         )  # it is not to be trained
@@ -225,7 +225,7 @@ def build(spec: Spec, settings: Settings, folder: Path | None = None) -> Built:
     for env in envs:
         if STRIDE in env.paid.params:  # schedules go by the steps of all environments together
             env.paid.set_param(STRIDE, settings.n_envs)
-    with _one_thread():
+    with one_thread():
         return _agent(settings, envs), envs, learner
 
 
@@ -315,7 +315,7 @@ def _run(
     model, envs, learner = built
     with contextlib.ExitStack() as stack:
         stack.enter_context(run.lock())
-        stack.enter_context(_one_thread())
+        stack.enter_context(one_thread())
         latest = run.latest()
         done = int(latest.name) if latest is not None else 0
         run.cut(done)
@@ -327,7 +327,7 @@ def _run(
             if learning is not None:  # before the environments play their episodes again
                 learning.load(latest)
             recorder.take_up(checkpoint.load(model, envs, latest))
-        model.set_logger(_logger(run, done))
+        model.set_logger(make_logger(run, done))
         left = settings.steps - model.num_timesteps
         if left > 0:
             learn: Any = model.learn  # SB3 declares log_interval as int, and takes None for "never"
@@ -343,7 +343,7 @@ def _run(
     return run
 
 
-def _logger(run: RunFolder, done: int) -> Any:
+def make_logger(run: RunFolder, done: int) -> Any:
     """Return SB3's logger, writing to TensorBoard only; from `done` on, what a killed run wrote gives way."""
     from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
     from torch.utils.tensorboard import SummaryWriter
@@ -356,7 +356,7 @@ def _logger(run: RunFolder, done: int) -> Any:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Give torch one thread: on small networks more of them only wait for each other."""
     try:
         import torch

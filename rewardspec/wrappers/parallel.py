@@ -20,7 +20,7 @@ from rewardspec.team.resolve import JOINT, KEY, bind_agent, reads_others, reads_
 from rewardspec.team.roster import Roster
 from rewardspec.team.share import share_program
 from rewardspec.vocabulary import from_data, load
-from rewardspec.wrappers import reports
+from rewardspec.wrappers import reports, run_state
 from rewardspec.wrappers.players import as_parallel, blank, idle_action, possible_agents
 from rewardspec.wrappers.refusals import refuse_episode_scope, refuse_learned
 from rewardspec.wrappers.reports import inner_report
@@ -296,6 +296,37 @@ class ParallelRewardSpec(BaseParallelWrapper[str, Any, Any]):  # type: ignore[mi
             for i, param in enumerate(program.program.params):
                 if param.name == name:
                     program.params[i] = float(value)
+
+    def run_state(self) -> dict[str, float]:
+        """Return what outlives episodes (running statistics, counted steps, parameters), for a checkpoint."""
+        found: dict[str, float] = {}
+        for name, running in self._named():
+            params = zip(running.program.params, running.params, strict=True)
+            held = run_state.collect(running.program, running.state, {p.name: v for p, v in params})
+            found |= {f"{name}: {key}": value for key, value in held.items()}
+        return found
+
+    def load_run_state(self, saved: Mapping[str, float]) -> None:
+        """Take up what `run_state` gave."""
+        for name, running in self._named():
+            own = {key[len(name) + 2 :]: v for key, v in saved.items() if key.startswith(f"{name}: ")}
+            state = list(running.state)
+            names = [param.name for param in running.program.params]
+
+            def change(param: str, value: float, running: Running = running, names: Any = names) -> None:
+                running.params[names.index(param)] = value
+
+            run_state.restore(running.program, own, state.__setitem__, change)
+            running.state = tuple(state)
+
+    def _named(self) -> list[tuple[str, Running]]:
+        """Return every running program once, with a name that stays the same."""
+        found = [] if self._joint is None else [("joint", self._joint)]
+        for seat in self._seats.values():
+            for word, running in (("own", seat.own), ("projection", seat.view), ("share", seat.share)):
+                if running is not None and running is not self._joint:
+                    found.append((f"{word} of {seat.name}", running))
+        return found
 
     def count_together(self, count: int) -> None:
         """Have schedules over steps count those of `count` environments that train together."""
