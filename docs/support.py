@@ -36,6 +36,7 @@ FORMS: dict[str, str] = {
     "preferences": "reward: {preferences: {labels: {teacher: x}}}",
     "submodular": "reward: {submodular: {coverage: {}, cells: {of: x, counts: [4], low: [-2]}}}",
     "barfi": "reward: {barfi: {primary: x, auxiliary: {thrift: -action}}}",
+    "difference": "reward: {difference: 'max(team.next_obs[0])'}",
     "sum": "reward: {sum: [x, 1]}",
     "product": "reward: {product: [x, 2]}",
     "min": "reward: {min: [x, 0.1]}",
@@ -74,12 +75,18 @@ HOSTS: dict[str, str] = {
     "wrap_vector, resets by itself": "array (NumPy)",
     "wrap_vector, DISABLED": "array (NumPy)",
     "wrap_tensor": "array (torch)",
+    "wrap_parallel": "scalar",
+    "make_parallel_vec": "scalar",
 }
 """Column of the table -> the backend that computes there."""
 
 CANNOT_END = "vector-cannot-end"
 NEEDS_EPISODES = "needs-whole-episodes"
 NEEDS_LEARNER = "needs-learner"
+NEEDS_AGENTS = "needs-agents"
+
+OF_AGENTS = ("wrap_parallel", "make_parallel_vec")
+"""Columns of hosts that take several agents."""
 
 LEARNED = ("heron", "preferences", "barfi")
 """Rows that no host pays by itself: a learner stands by, and has the host pay what it learns."""
@@ -102,6 +109,7 @@ GAPS: dict[tuple[str, str], str] = {
         if host != "relabel"
     },
     **{(form, host): NEEDS_LEARNER for form in LEARNED for host in HOSTS},
+    **{("difference", host): NEEDS_AGENTS for host in HOSTS if host not in OF_AGENTS},
 }
 """(row, column) -> the code of the error that refuses it. A closed gap fails its test until it is taken out here."""
 
@@ -118,6 +126,10 @@ DECLARED = (
     " interpreter lock; elsewhere all steps are generated Python.",
     "A finite-trace automaton may have 2,000 states and a machine 62 propositions; beyond that the error names the"
     " subformula. A label has no limit.",
+    "Learned rewards are paid to one agent: `wrap_parallel` refuses them (`needs-learner`), and joint terms cannot hold"
+    " them. Ready-made labellers read environments of one agent (`parallel-labeller`).",
+    "A projection (`local`) takes reward machines without counters, at most eight local propositions each"
+    " (`unfit-projection`).",
     "NLE and MiniHack are tried on Linux with CPython 3.11 alone; `SteadyNLE` mends what they break.",
 )
 
@@ -159,14 +171,17 @@ def _page() -> Iterator[str]:
     yield "## Environments"
     yield ""
     yield (
-        "Any gymnasium environment can be wrapped. Those of the [gallery](../examples/specs) are tried in every test"
-        " run: 200 random steps, gymnasium's checker, and the spec's own tests."
+        "Any gymnasium environment can be wrapped, and any of PettingZoo's with the parallel API. Those of the"
+        " [gallery](../examples/specs) are tried in every test run: 200 random steps, gymnasium's checker, and the spec's"
+        " own tests."
     )
     yield ""
     yield "| environment | spec | tests |"
     yield "| --- | --- | --- |"
-    for path in sorted((ROOT / "examples" / "specs").glob("*.yaml")):
-        yield f"| {_environment(path)} | [{path.stem}](../examples/specs/{path.name}) | {_tests(path)} |"
+    for folder in ("specs", "teams"):
+        for path in sorted((ROOT / "examples" / folder).glob("*.yaml")):
+            name = f"[{path.stem}](../examples/{folder}/{path.name})"
+            yield f"| {_environment(path)} | {name} | {_tests(path)} |"
     yield ""
     yield "## Versions"
     yield ""
@@ -196,9 +211,10 @@ def _environment(path: Path) -> str:
 
 
 def _tests(path: Path) -> str:
+    from rewardspec.analysis.spec_tests import run_tests
     from rewardspec.vocabulary import load
 
-    return str(len(load(path).tests))
+    return str(len(run_tests(load(path))))
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -325,14 +325,5 @@ ICONS: dict[str, str] = {
         .ssssss.
         .SSSSSS.
         ........""",
-    "meeting place": """
-        ........
-        ..gggg..
-        .g....g.
-        g..gg..g
-        g..gg..g
-        .g....g.
-        ..gggg..
-        ........""",
 }
 """What -> its picture."""

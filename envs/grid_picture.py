@@ -56,7 +56,6 @@ SYMBOLS: dict[str, str] = {
     "bucket": "u",
     "button a": "A",
     "button b": "B",
-    "meeting place": "M",
 }
 """What -> its character in text."""
 

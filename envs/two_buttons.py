@@ -27,7 +27,7 @@ STARTS = ((0, 0), (6, 4))
 BUTTONS = ((1, 4), (5, 0))
 """Cells of the buttons, each for its agent."""
 
-MEETING = (3, 2)
+GAP = (3, 2)
 """The gap in the wall between the two rooms."""
 
 STAY = 4
@@ -38,13 +38,13 @@ AGENTS = ("agent_0", "agent_1")
 STEPS = 100
 """Steps after which an episode is truncated."""
 
-WALLS = frozenset((3, y) for y in range(HEIGHT) if (3, y) != MEETING)
+WALLS = frozenset((3, y) for y in range(HEIGHT) if (3, y) != GAP)
 
 
 class TwoButtonsTogether(GridWorld):
     """The world for one who steers both agents: state (x0, y0, x1, y1), action 5 * a0 + a1.
 
-    Labels: `a`, agent_0 stands on its button; `b`, agent_1 on its own; `meet`, both stand in the meeting place.
+    Labels: `a`, agent_0 stands on its button; `b`, agent_1 on its own; `meet`, both stand in one cell.
 
     Example:
         >>> env = TwoButtonsTogether()
@@ -81,20 +81,20 @@ def true_labels(first: State, second: State) -> frozenset[str]:
     true = {
         "a": first == BUTTONS[0],
         "b": second == BUTTONS[1],
-        "meet": first == MEETING and second == MEETING,
+        "meet": first == second,
     }
     return frozenset(name for name, holds in true.items() if holds)
 
 
 def scene(first: State, second: State) -> Scene:
     """Return both rooms with the agents in them."""
-    things = {BUTTONS[0]: "button a", BUTTONS[1]: "button b", MEETING: "meeting place"}
+    things = {BUTTONS[0]: "button a", BUTTONS[1]: "button b"}
     cells = (first[0], first[1]), (second[0], second[1])
     return Scene(WIDTH, HEIGHT, things, cells[0], solid=WALLS, second=cells[1])
 
 
 class TwoButtons(ParallelEnv[str, Any, Any]):  # type: ignore[misc]
-    """Two rooms with a gap between them; a button for each agent, and a place to meet in the gap.
+    """Two rooms with a gap between them, and a button for each agent in the room in which it begins.
 
     Each agent's actions: 0 up, 1 right, 2 down, 3 left, 4 stay. Its observation: its own cell and the other's,
     `[x, y, x', y']` uint8. The world pays nothing and never ends by itself but for its `steps`: both are the spec's.

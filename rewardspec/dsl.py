@@ -88,6 +88,11 @@ def markov(value: Text, *, name: str | None = None, weight: Weight | None = None
     return term_of("markov", {"value": value}, name, weight)
 
 
+def difference(value: Text, *, name: str | None = None, weight: Weight | None = None) -> Reward:
+    """Return a term that pays an agent what a value of its team loses without it."""
+    return term_of("difference", {"value": value}, name, weight)
+
+
 def potential(
     of: Text | None = None,
     machine: str | None = None,

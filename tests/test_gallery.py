@@ -31,6 +31,7 @@ BUILD_UP = {  # words that the gallery shows in other words' places, or that sta
     "log_sigmoid",
     "threshold",
     "end",
+    "difference",  # of several agents: examples/teams
     "barfi",  # learned together with the policy, by an agent of its own: tests/agents/test_barfi.py
 }
 

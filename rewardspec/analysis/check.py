@@ -36,6 +36,8 @@ def check(spec: Spec) -> tuple[Problem, ...]:
         found = [_lint(part) for _, part in parts(spec)]
     except SpecError as error:
         return sort_findings(error.problems)
+    if spec.is_for_agents and spec.tests:
+        found = [[p for p in part if p.code != "no-tests"] for part in found]
     findings = [
         p for part in found for p in part if p.code not in SHARED or all(p in other for other in found)
     ]

@@ -255,6 +255,8 @@ def read_field(where: ir.Field, transition: Transition) -> Any:
     Raises:
         KeyError: When a mapping lacks a key. Likewise IndexError and TypeError for other data that does not fit.
     """
+    if where.who is not None:
+        raise KeyError("a field of other agents is read once there are agents: see team/resolve.py")
     value: Any = getattr(transition, where.root)
     for part in where.path:
         if isinstance(part, str):

@@ -14,7 +14,16 @@ from rewardspec.cli.arguments import read_spec
 from rewardspec.cli.printing import make_folder, say
 
 if TYPE_CHECKING:
+    from rewardspec.spec.model import Spec
     from rewardspec.training.folder import RunFolder
+
+
+class Policies(StrEnum):
+    """Who of several agents has a policy."""
+
+    SHARED = "shared"
+    ENTRY = "entry"
+    INDEPENDENT = "independent"
 
 
 class Algo(StrEnum):
@@ -66,6 +75,13 @@ def train(
             show_default="off",
         ),
     ] = None,
+    policies: Annotated[
+        Policies | None,
+        typer.Option(
+            help="Several agents: one policy for all, one per entry of the spec, or one each.",
+            show_default="shared",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Run folder.", show_default="runs/<spec>-<algo>-<seed>")
     ] = None,
@@ -83,21 +99,39 @@ def train(
       rewardspec train cartpole.yaml --steps 50000
       rewardspec train doorkey.yaml --algo ppo --seed 1 --out runs/first
       rewardspec train water.yaml --algo dqn --crm 1
+      rewardspec train tag.yaml --env mpe2/simple_tag_v3 --policies entry
       rewardspec train runs/first --resume
       tensorboard --logdir runs
     """  # noqa: D301 (\b keeps the lines of the example apart)
     from rewardspec.training.folder import RunFolder
     from rewardspec.training.loop import resume as go_on
     from rewardspec.training.loop import train as begin
+    from rewardspec.training.team_loop import is_team_run, resume_team, train_team
 
     folder = out or (spec if resume and spec.is_dir() else Path("runs") / f"{spec.stem}-{algo}-{seed}")
     try:
         if resume:
-            run = go_on(folder, show=not quiet)
+            go: Any = resume_team if is_team_run(RunFolder(folder)) else go_on
+            run = go(folder, show=not quiet)
+        elif _is_for_several(source := read_spec(spec), env):
+            if algo is not Algo.PPO or crm is not None:
+                raise typer.BadParameter("several agents train with ppo", param_hint="--algo")
+            run = train_team(
+                source if str(spec) == "-" else spec,
+                folder,
+                env_id=env or None,
+                policies=str(policies or Policies.SHARED),
+                steps=steps,
+                seed=seed,
+                n_envs=n_envs,
+                agent=_settings(setting or []),
+                show=not quiet,
+            )
         else:
-            source = read_spec(spec) if str(spec) == "-" else spec
+            if policies is not None:
+                raise typer.BadParameter("is for environments of several agents", param_hint="--policies")
             run = begin(
-                source,
+                source if str(spec) == "-" else spec,
                 folder,
                 env_id=env or None,
                 algo=str(algo),
@@ -112,6 +146,14 @@ def train(
         say(RunFolder(folder).stopped(), err=True)
         raise typer.Exit(130) from None
     _say_result(run)
+
+
+def _is_for_several(spec: Spec, env: str) -> bool:
+    """Return whether several agents are to be trained: the spec says so, or the environment's name does."""
+    from rewardspec.parallel_environments import is_parallel_id
+
+    name = env or (spec.env.id if spec.env is not None else None)
+    return spec.is_for_agents or (name is not None and is_parallel_id(name))
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:
@@ -132,12 +174,14 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
 
 def _say_result(run: RunFolder) -> None:
     from rewardspec.training.display import summary
+    from rewardspec.training.team_loop import is_team_run
 
     rows = run.rows()
     if rows:
         say(summary(rows[-1]))
     say(f"run folder: {run.path}")
-    say(f"next: rewardspec watch {run.path}", err=True)
+    if not is_team_run(run):
+        say(f"next: rewardspec watch {run.path}", err=True)
 
 
 def watch(

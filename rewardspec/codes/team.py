@@ -64,6 +64,11 @@ TEAM: dict[str, Explanation] = {
         "        - {from: u, to: v, when: ready}\n        - {from: v, to: end, when: done, reward: 1}\n"
         "      terminal: end\nagents:\n  default: {local: [done]}\n",
     ),
+    "too-many-agents": Explanation(
+        "Exact Shapley values take the worth of every coalition, twice as many for each agent more.",
+        ">>> shapley(value, agents)  # of 20 agents",
+        ">>> shapley(value, agents, orders=1000)",
+    ),
     "parallel-labeller": Explanation(
         "A ready-made labeller reads the state of an environment with one agent.",
         ">>> rewardspec.wrap_parallel(env, spec)  # of a spec with `labels: minigrid`",

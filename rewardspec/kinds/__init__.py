@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rewardspec.kinds import (
     barfi,
+    difference,
     heron,
     ltl,
     markov,
@@ -25,4 +26,5 @@ KINDS: dict[str, Kind] = {
     "preferences": preferences.KIND,
     "submodular": submodular.KIND,
     "barfi": barfi.KIND,
+    "difference": difference.KIND,
 }

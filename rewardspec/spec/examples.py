@@ -52,6 +52,9 @@ barfi:
   blend: {features: fourier(3), terms: [bias, primary, auxiliary]}
   discount: learned
 """,
+    "difference": """\
+difference: max(team.next_obs[0])
+""",
     "sum": """\
 sum:
   - markov: next_obs[0]

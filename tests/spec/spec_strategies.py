@@ -207,6 +207,7 @@ def fields_of(word: str, term: st.SearchStrategy[Any]) -> st.SearchStrategy[dict
             ),
             discount=st.sampled_from(["learned", "fixed"]),
         ),
+        "difference": some({"value": EXPRESSIONS}),
         "sum": some({"terms": terms}),
         "product": some({"terms": terms}),
         "min": some({"terms": terms}),

@@ -187,7 +187,11 @@ def test_detail_tells_every_step() -> None:
 def test_spaces_hold_the_memory_and_stay_the_same_objects() -> None:
     env = buttons()
     space = env.observation_space("agent_1")
-    assert isinstance(space, spaces.Box) and space.shape == (9,) and env.observation_space("agent_1") is space
+    assert (
+        isinstance(space, spaces.Box)
+        and space.shape == (4 + 1 + 5,)
+        and env.observation_space("agent_1") is space
+    )
     observations, _ = env.reset(seed=0)
     assert space.contains(observations["agent_1"])
     assert buttons(observe="none").observation_space("agent_0").shape == (4,)
