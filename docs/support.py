@@ -172,8 +172,8 @@ def _page() -> Iterator[str]:
     yield ""
     yield (
         "Any gymnasium environment can be wrapped, and any of PettingZoo's with the parallel API. Those of the"
-        " [gallery](../examples/specs) are tried in every test run: 200 random steps, gymnasium's checker, and the spec's"
-        " own tests."
+        " [gallery](../examples/specs) are tried in every test run: random steps, the checker of the environment's"
+        " library, and the spec's own tests."
     )
     yield ""
     yield "| environment | spec | tests |"
