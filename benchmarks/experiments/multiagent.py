@@ -70,7 +70,7 @@ def run(setting: Setting, seed: int) -> list[Row]:
             steps=setting["steps"],
             seed=seed,
             n_envs=setting["n_envs"],
-            agent=setting["agent"],
+            agent={"n_steps": max(4, min(128, setting["steps"] // setting["n_envs"])), **setting["agent"]},
             checkpoint_seconds=60,
             show=False,
         )
@@ -83,7 +83,8 @@ def run(setting: Setting, seed: int) -> list[Row]:
         }
         for row in folder.rows()
     ]
-    played = play_team(folder.path, 1 if setting["task"] == "two_buttons" else EPISODES)
+    once = setting["task"] == "two_buttons" or setting["steps"] <= SMOKE_STEPS
+    played = play_team(folder.path, 1 if once else EPISODES)
     rows[-1]["greedy"] = {
         "length": statistics.fmean(episode["l"] for episode in played),
         "terminated": statistics.fmean(episode["measures"]["terminated"] for episode in played),

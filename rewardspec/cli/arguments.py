@@ -36,6 +36,15 @@ def read_spec(path: Path) -> Spec:
     return loads(sys.stdin.buffer.read(), "<stdin>") if str(path) == "-" else load(path)
 
 
+def is_for_several(spec: Spec, env_id: str) -> bool:
+    """Return whether several agents act: the spec says so, or the name of the environment does."""
+    from rewardspec.parallel_environments import is_parallel_id
+
+    own = spec.env.id if spec.env is not None else None
+    name = own if env_id in ("", "spec") else env_id
+    return spec.is_for_agents or (name is not None and is_parallel_id(name))
+
+
 @contextmanager
 def open_environment(spec: Spec | None, env_id: str) -> Iterator[gym.Env[Any, Any]]:
     """Make the environment of that id, or the one that the spec names (`spec` or nothing); close it in the end.

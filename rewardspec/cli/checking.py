@@ -126,8 +126,14 @@ def _play(spec: Spec, env: str, episodes: int, seed: int, record: Path | None) -
     """Return what random episodes say; keep one of them where that is asked for."""
     from rewardspec.analysis.explain import record_random, write_episode
     from rewardspec.analysis.probe import check_env
-    from rewardspec.cli.arguments import open_environment
+    from rewardspec.cli.arguments import is_for_several, open_environment
 
+    if is_for_several(spec, env):
+        if record is not None:
+            raise typer.BadParameter("keeps episodes of one agent", param_hint="--record")
+        from rewardspec.analysis.team_probe import check_team_env
+
+        return check_team_env(spec, "" if env == "spec" else env, episodes, seed)
     with open_environment(spec, env) as made:
         if record is not None:
             write(record, write_episode(record_random(made, spec, seed=seed)))

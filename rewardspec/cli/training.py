@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rewardspec.cli.arguments import read_spec
+from rewardspec.cli.arguments import is_for_several, read_spec
 from rewardspec.cli.printing import make_folder, say
 
 if TYPE_CHECKING:
-    from rewardspec.spec.model import Spec
     from rewardspec.training.folder import RunFolder
 
 
@@ -113,7 +112,7 @@ def train(
         if resume:
             go: Any = resume_team if is_team_run(RunFolder(folder)) else go_on
             run = go(folder, show=not quiet)
-        elif _is_for_several(source := read_spec(spec), env):
+        elif is_for_several(source := read_spec(spec), env):
             if algo is not Algo.PPO or crm is not None:
                 raise typer.BadParameter("several agents train with ppo", param_hint="--algo")
             run = train_team(
@@ -146,14 +145,6 @@ def train(
         say(RunFolder(folder).stopped(), err=True)
         raise typer.Exit(130) from None
     _say_result(run)
-
-
-def _is_for_several(spec: Spec, env: str) -> bool:
-    """Return whether several agents are to be trained: the spec says so, or the environment's name does."""
-    from rewardspec.parallel_environments import is_parallel_id
-
-    name = env or (spec.env.id if spec.env is not None else None)
-    return spec.is_for_agents or (name is not None and is_parallel_id(name))
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:

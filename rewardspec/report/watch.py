@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rewardspec.errors import Problem, UnsupportedError
 from rewardspec.report.page import page, table, text
 from rewardspec.report.player import player
 from rewardspec.report.recording import Episode, record
 from rewardspec.training.folder import RunFolder, write_whole
 from rewardspec.training.loop import load_agent
+from rewardspec.training.team_loop import is_team_run
 
 
 def watch(
@@ -38,6 +40,10 @@ def watch(
         MissingExtraError: Something that renders is not installed.
     """
     run = RunFolder(folder)
+    if is_team_run(run):
+        hint = "`rewardspec.training.team_loop.play_team` plays its episodes, and TensorBoard shows how it learnt."
+        message = f"the run in {run.path} is of several agents, and a page shows one"
+        raise UnsupportedError(Problem("several-agents", message, hints=(hint,)))
     model, env = load_agent(folder, seen=True)
     try:
         episode, played = record(model, env, seed=seed, attempts=attempts, deterministic=deterministic)

@@ -1,0 +1,63 @@
+"""The command line on specs for several agents."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rewardspec.cli import app
+
+SPEC = "examples/teams/two_buttons.yaml"
+
+
+def run(*words: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, list(words))
+    return result.exit_code, result.output
+
+
+def test_check_plays_random_episodes_and_tells_what_entries_pay() -> None:
+    code, said = run("check", SPEC, "--env", "spec", "--episodes", "2")
+    assert code == 0 and "2 episodes, 200 steps" in said
+    assert "agent_*: pressed" in said and "joint: task" in said and "agent_*: button" in said
+
+
+def test_check_tells_what_is_wrong_in_an_entry(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("agents:\n  scout: {reward: {once: seen}}\n  default: {reward: others.reward}\n")
+    code, said = run("check", str(bad), "--json")
+    assert code == 1
+    assert {problem["code"] for problem in json.loads(said)} == {"unknown-name", "agents-not-reduced"}
+
+
+def test_show_draw_and_test(tmp_path: Path) -> None:
+    code, said = run("show", SPEC)
+    assert code == 0 and "all agents together" in said and "agents agent_*" in said
+    assert run("show", SPEC, "--source")[0] == 2
+    code, said = run("test", SPEC)
+    assert code == 0 and "joint: in any order" in said and "4 passed" in said
+    assert run("draw", SPEC, "-o", str(tmp_path / "task.svg"))[0] == 0
+
+
+def test_train_and_go_on(tmp_path: Path) -> None:
+    small = ("--set", "n_steps=8", "--set", "n_epochs=1", "--n-envs", "2", "--steps", "32", "-q")
+    code, said = run("train", SPEC, "--policies", "independent", "--out", str(tmp_path / "run"), *small)
+    assert code == 0, said
+    assert run("train", str(tmp_path / "run"), "--resume", "-q")[0] == 0
+    code, said = run("watch", str(tmp_path / "run"))
+    assert code == 1 and "of several agents" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("examples/specs/cartpole_centred.yaml", "--policies", "shared"),
+        (SPEC, "--algo", "dqn"),
+        (SPEC, "--crm", "1"),
+    ],
+)
+def test_options_of_the_other_sort_are_refused(words: tuple[str, ...], tmp_path: Path) -> None:
+    assert run("train", *words, "--out", str(tmp_path / "run"))[0] == 2
+    assert not (tmp_path / "run").exists()
