@@ -35,6 +35,7 @@ from torch import Tensor
 from agents.device import Memory, Sight, Tasks, Trunk, Weights, adam, adam_memory, add_layers, layers
 from agents.device_run import Resident, returns_of, run_command, train_resident
 from rewardspec.errors import Problem, UnsupportedError
+from rewardspec.learning.learner import has_fitted
 
 
 @dataclass
@@ -240,7 +241,7 @@ class PPO(Resident):
         ):
             learner.observe(features, goes_on == 0)
         self.taken += steps * batch
-        if any(report.get("pairs") for report in learner.refresh(self.taken)):
+        if any(map(has_fitted, learner.refresh(self.taken))):
             params = {
                 name: torch.tensor(value, device=self.args.device)
                 for name, value in self.worlds.params.items()

@@ -34,6 +34,7 @@ FORMS: dict[str, str] = {
     "stl": "reward: {stl: 'G[0, 2](x > 0 or F[1, 2](a)) and U[0, 2](not b, x < 1)'}",
     "heron": "reward: {heron: {factors: [{name: high, value: x}, {name: thrift, value: -action}]}}",
     "preferences": "reward: {preferences: {labels: {teacher: x}}}",
+    "latent": "reward: {latent: {factors: [x, action]}}",
     "submodular": "reward: {submodular: {coverage: {}, cells: {of: x, counts: [4], low: [-2]}}}",
     "barfi": "reward: {barfi: {primary: x, auxiliary: {thrift: -action}}}",
     "difference": "reward: {difference: 'max(team.next_obs[0])'}",
@@ -88,7 +89,7 @@ NEEDS_AGENTS = "needs-agents"
 OF_AGENTS = ("wrap_parallel", "make_parallel_vec")
 """Columns of hosts that take several agents."""
 
-LEARNED = ("heron", "preferences", "barfi")
+LEARNED = ("heron", "preferences", "latent", "barfi")
 """Rows that no host pays by itself: a learner stands by, and has the host pay what it learns."""
 
 GAPS: dict[tuple[str, str], str] = {

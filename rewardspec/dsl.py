@@ -35,9 +35,13 @@ from rewardspec.dsl_agents import share as share
 from rewardspec.dsl_learned import answers as answers
 from rewardspec.dsl_learned import barfi as barfi
 from rewardspec.dsl_learned import blend as blend
+from rewardspec.dsl_learned import decomposing as decomposing
+from rewardspec.dsl_learned import encoder as encoder
 from rewardspec.dsl_learned import factor as factor
 from rewardspec.dsl_learned import fit as fit
 from rewardspec.dsl_learned import heron as heron
+from rewardspec.dsl_learned import latent as latent
+from rewardspec.dsl_learned import networks as networks
 from rewardspec.dsl_learned import nominal_worst as nominal_worst
 from rewardspec.dsl_learned import preferences as preferences
 from rewardspec.dsl_learned import ranking as ranking

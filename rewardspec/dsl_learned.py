@@ -78,6 +78,70 @@ def preferences(
     return term_of("preferences", fields, name, weight)
 
 
+def latent(
+    factors: Literal["all", "llm"] | Mapping[str, Any] | Sequence[Text | Mapping[str, Any]],
+    task: str | None = None,
+    observation: str = "auto",
+    target: Text = "reward",
+    decoder: Mapping[str, Any] | None = None,
+    loss: Literal["rd", "rrd", "rrd_unbiased"] = "rrd_unbiased",
+    subsample: int = 64,
+    phase: Literal["state", "next_state"] = "state",
+    fit: Mapping[str, Any] | None = None,
+    after: int = 1000,
+    every: int = 2000,
+    store: int = 100_000,
+    relabel: bool = True,
+    *,
+    name: str | None = None,
+    weight: Weight | None = None,
+) -> Reward:
+    """Return a term that learns a reward per step from the returns of whole episodes, through factors.
+
+    Example:
+        >>> latent(["norm(obs[0:2])", "sum(action ** 2)"]).terms[0]["latent"]
+        {'factors': ['norm(obs[0:2])', 'sum(action ** 2)']}
+    """
+    fields: dict[str, Any] = {"factors": factors, "task": task, "observation": observation, "target": target}
+    fields |= {"decoder": decoder, "loss": loss, "subsample": subsample, "phase": phase, "fit": fit}
+    fields |= {"after": after, "every": every, "store": store, "relabel": relabel}
+    return term_of("latent", fields, name, weight)
+
+
+def encoder(
+    source: str,
+    observation: int,
+    action: int | None = None,
+    sha256: str | None = None,
+    written_by: str | None = None,
+) -> dict[str, Any]:
+    """Return factors in NumPy's manner: the text of `evaluation_func`, which is compiled and never run."""
+    fields: dict[str, Any] = {"source": source, "observation": observation, "action": action}
+    return fields_given(**fields, sha256=sha256, written_by=written_by)
+
+
+def networks(
+    hidden: Sequence[int] = (64, 64),
+    activation: Literal["relu", "tanh"] = "relu",
+    ensemble: int = 1,
+    combine: Combine = "mean",
+) -> dict[str, Any]:
+    """Return an ensemble of small networks that make a reward of factors."""
+    return fields_given(hidden=hidden, activation=activation, ensemble=ensemble, combine=combine)
+
+
+def decomposing(
+    learning_rate: float = 1e-3,
+    episodes: int = 64,
+    updates: int = 200,
+    held_out: float = 0.1,
+    weight_decay: float = 0.0,
+) -> dict[str, Any]:
+    """Return how networks are fitted to returns."""
+    given = {"learning_rate": learning_rate, "episodes": episodes, "updates": updates}
+    return fields_given(**given, held_out=held_out, weight_decay=weight_decay)
+
+
 def barfi(
     primary: Text,
     auxiliary: Mapping[str, Text],

@@ -200,10 +200,11 @@ class Scope:
         inputs: tuple[Expr, ...] | None,
         measures: Iterable[tuple[str, Expr]],
         settings: object,
+        whole: tuple[ir.Root, ...] = ("obs", "action"),
     ) -> Expr:
         """Return a field for what a model will say of a step; see `Learned`."""
         name = self.unique("", self.draft.learned)
-        self.draft.learned[name] = Learned(name, kind, inputs, tuple(measures), settings, self.at())
+        self.draft.learned[name] = Learned(name, kind, inputs, tuple(measures), settings, whole, self.at())
         return ir.Field("learned", (name,))
 
     def grown(self, function: SetFunction, item: Expr, first: Expr | None, place: Place) -> Expr:

@@ -11,9 +11,10 @@ import pytest
 from rewardspec import dsl as rs
 from rewardspec.errors import SpecError
 from rewardspec.kinds.heron import Factor
+from rewardspec.kinds.latent import Decomposing, EncoderSource
 from rewardspec.kinds.preferences import Answers, Ranking, Teacher
 from rewardspec.kinds.reward_machine import EdgeSpec
-from rewardspec.kinds.reward_model import Fitting, NominalWorst, RewardModel, Uwo
+from rewardspec.kinds.reward_model import Fitting, Networks, NominalWorst, RewardModel, Uwo
 from rewardspec.spec.model import (
     AgentSpec,
     EnvSpec,
@@ -60,6 +61,9 @@ def test_every_word_has_a_builder_with_its_fields_and_defaults(word: str) -> Non
         (rs.uwo, Uwo),
         (rs.nominal_worst, NominalWorst),
         (rs.fit, Fitting),
+        (rs.encoder, EncoderSource),
+        (rs.networks, Networks),
+        (rs.decomposing, Decomposing),
         (rs.linear, Linear),
         (rs.exponential, Exponential),
         (rs.performance, Performance),

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 # A module imports from its own layer and from those above it in this table, never from below.
 LAYERS = (
     ("errors", "codes", "transition"),
-    ("spec", "logic", "ir", "labels", "sets"),
+    ("spec", "logic", "ir", "labels", "sets", "encoder"),
     ("lowering",),
     ("kinds", "operators"),
     ("vocabulary",),

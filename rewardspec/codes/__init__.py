@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rewardspec.codes.agents import AGENTS
 from rewardspec.codes.comparing import COMPARING
+from rewardspec.codes.encoder import ENCODER
 from rewardspec.codes.explanation import Explanation
 from rewardspec.codes.hosts import HOSTS
 from rewardspec.codes.labelling import LABELLING
@@ -26,6 +27,7 @@ CODES: dict[str, Explanation] = {
     **AGENTS,
     **COMPARING,
     **LEARNING,
+    **ENCODER,
     **LABELLING,
     **LANGUAGE_MODELS,
     **TEAM,

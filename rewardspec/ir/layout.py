@@ -144,10 +144,13 @@ def _with_whole_inputs(program: Program, space_for: Callable[[Field], Any]) -> P
     """Return the program with the whole observation and action as the inputs of models that name none."""
     if all(learned.inputs is not None for learned in program.learned):
         return program
-    whole = (*_numeric_parts("obs", space_for), *_numeric_parts("action", space_for))
-    learned = tuple(
-        each if each.inputs is not None else replace(each, inputs=whole) for each in program.learned
-    )
+
+    def whole(each: Learned) -> Learned:
+        return replace(
+            each, inputs=tuple(part for root in each.whole for part in _numeric_parts(root, space_for))
+        )
+
+    learned = tuple(each if each.inputs is not None else whole(each) for each in program.learned)
     return replace(program, learned=learned)
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from rewardspec.errors import Place
-from rewardspec.ir.expr import Expr, Field, children, walk
+from rewardspec.ir.expr import Expr, Field, Root, children, walk
 
 if TYPE_CHECKING:
     from rewardspec.sets.family import SetFunction
@@ -204,6 +204,7 @@ class Learned:
         inputs: What the model sees, numbers or vectors; None for the whole observation and action.
         measures: Named numbers of a step that the learner compares, such as HERON's factors.
         settings: The kind's own options, a frozen value that prints.
+        whole: What `inputs` of None stands for.
         place: Where the spec declares it.
     """
 
@@ -212,6 +213,7 @@ class Learned:
     inputs: tuple[Expr, ...] | None
     measures: tuple[tuple[str, Expr], ...]
     settings: object
+    whole: tuple[Root, ...] = ("obs", "action")
     place: Place = field(default=Place(), compare=False, repr=False)
 
 

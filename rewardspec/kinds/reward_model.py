@@ -41,7 +41,7 @@ Combine = Literal["mean", "median", "wco"] | Uwo | NominalWorst
 """How the members' rewards become one: `wco` is the least (worst-case optimisation)."""
 
 
-class RewardModel(Model):
+class Networks(Model):
     """An ensemble of small networks that give each step a number."""
 
     hidden: tuple[Annotated[Whole, Field(ge=1, le=4096)], ...] = Field(
@@ -50,15 +50,20 @@ class RewardModel(Model):
     activation: Literal["relu", "tanh"] = Field("relu", description="What follows each hidden layer.")
     ensemble: Annotated[Whole, Field(ge=1, le=64)] = Field(1, description="Members.")
     combine: Combine = Field("mean", description="How the members' rewards become one.")
-    standardise: Truth = Field(
-        True,
-        description="Whether each member's rewards are centred and scaled by mean and spread over what is stored.",
-    )
 
     @property
     def is_pessimistic(self) -> bool:
         """Whether the combination looks at more than the members' mean."""
         return self.combine != "mean" and not (isinstance(self.combine, Uwo) and self.combine.uwo == 0)
+
+
+class RewardModel(Networks):
+    """An ensemble of small networks that give each step a number, whose zero and unit are free."""
+
+    standardise: Truth = Field(
+        True,
+        description="Whether each member's rewards are centred and scaled by mean and spread over what is stored.",
+    )
 
 
 class Fitting(Model):
@@ -91,12 +96,32 @@ class Fitting(Model):
     )
 
 
-class Refreshing(Model):
-    """Options that every reward fitted to comparisons has.
+class Scheduled(Model):
+    """Options that every reward fitted beside an agent has: when it is refreshed, and what becomes of what was paid.
 
-    Subclasses say what is compared. The fields here say when, with what model, and what becomes of rewards that were
-    paid before.
+    Subclasses say what it is fitted to.
     """
+
+    after: Annotated[Whole, Field(ge=1)] = Field(
+        1000, description="Environment steps before the first refresh; until then the term pays 0."
+    )
+    every: Annotated[Whole, Field(ge=1)] = Field(2000, description="Environment steps between two refreshes.")
+    store: Annotated[Whole, Field(ge=100, le=100_000_000)] = Field(
+        100_000, description="Steps that are kept to learn from, the latest ones."
+    )
+    relabel: Truth = Field(
+        True,
+        description="Whether stored steps are paid anew by the model of today when an agent learns from them.",
+    )
+
+    @property
+    def networks(self) -> Networks:
+        """The form of its networks."""
+        raise NotImplementedError
+
+
+class Refreshing(Scheduled):
+    """Options that every reward fitted to comparisons has; subclasses say what is compared."""
 
     segment: Annotated[Whole, Field(ge=1, le=10_000)] = Field(
         1, description="Steps that are compared at a time."
@@ -109,24 +134,18 @@ class Refreshing(Model):
     )
     model: RewardModel = Field(RewardModel.model_validate({}), description="The networks.")
     fit: Fitting = Field(Fitting.model_validate({}), description="How they are fitted.")
-    after: Annotated[Whole, Field(ge=1)] = Field(
-        1000, description="Environment steps before the first refresh; until then the term pays 0."
-    )
-    every: Annotated[Whole, Field(ge=1)] = Field(2000, description="Environment steps between two refreshes.")
     pairs: Annotated[Whole, Field(ge=1, le=10_000_000)] = Field(
         500, description="Pairs that are drawn for a refresh."
-    )
-    store: Annotated[Whole, Field(ge=100, le=100_000_000)] = Field(
-        100_000, description="Steps that are kept to draw pairs from, the latest ones."
-    )
-    relabel: Truth = Field(
-        True,
-        description="Whether stored steps are paid anew by the model of today when an agent learns from them.",
     )
     when_tied: Literal["keep", "stop"] = Field(
         "keep",
         description="What happens when all pairs of a refresh are tied: go on with the last model, or stop.",
     )
+
+    @property
+    def networks(self) -> Networks:
+        """The form of its networks."""
+        return self.model
 
     @model_validator(mode="after")
     def _check_store(self) -> Refreshing:

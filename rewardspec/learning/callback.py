@@ -26,7 +26,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rewardspec.errors import Problem, UnsupportedError
-from rewardspec.learning.learner import no_value_target, settings_of
+from rewardspec.learning.learner import has_fitted, no_value_target, settings_of
 from rewardspec.learning.models import write_models
 from rewardspec.learning.playing import pack
 
@@ -118,7 +118,7 @@ class LearnedRewardCallback(BaseCallback):
         if self._reports is not None:
             with self._reports.open("a", encoding="utf-8") as file:
                 file.writelines(f"{json.dumps(report)}\n" for report in reports)
-        if not any(report.get("pairs") for report in reports):
+        if not any(map(has_fitted, reports)):
             return
         self._share_models()
         if taken is not None and self._relabels:

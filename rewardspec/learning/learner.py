@@ -15,9 +15,12 @@ import numpy.typing as npt
 from rewardspec.errors import LearningError, Problem, UnsupportedError
 from rewardspec.ir.layout import Layout
 from rewardspec.ir.program import Program
+from rewardspec.kinds.latent import Latent
 from rewardspec.kinds.preferences import Preferences
-from rewardspec.kinds.reward_model import Refreshing
+from rewardspec.kinds.reward_model import Refreshing, Scheduled
 from rewardspec.learning.comparisons import ByPeople, Comparisons, Gains, comparisons_for
+from rewardspec.learning.decomposition import decompose, refuse_other_widths
+from rewardspec.learning.episodes import whole_episodes
 from rewardspec.learning.features import Columns, Split, split
 from rewardspec.learning.fitting import fit, held_losses
 from rewardspec.learning.models import (
@@ -151,13 +154,16 @@ class RewardLearner:
             self._split = found
             for i, columns in enumerate(found.columns):
                 settings = settings_of(columns.learned.settings)
+                if isinstance(settings, Latent):
+                    refuse_other_widths(settings, columns.learned, layout)
                 width = columns.inputs.stop - columns.inputs.start
                 name = columns.learned.name
                 if not width:
                     message = f"the model of '{name}' would see nothing: no part of observation or action is a number"
                     raise UnsupportedError(Problem("no-inputs", message, columns.learned.place))
-                self.models[name] = Ensemble(settings.model, width, seed=self._seed * 1009 + i)
-                self._sources[name] = comparisons_for(columns, self.folder)
+                self.models[name] = Ensemble(settings.networks, width, seed=self._seed * 1009 + i)
+                if isinstance(settings, Refreshing):
+                    self._sources[name] = comparisons_for(columns, self.folder)
         elif found.width != self._split.width:
             message = "this environment's spaces differ from those of the one that was wrapped first"
             raise UnsupportedError(Problem("other-spaces", message))
@@ -274,43 +280,51 @@ class RewardLearner:
                 continue
             while self._next[name] <= steps:
                 self._next[name] += settings.every
-            found.append(self._refresh_one(columns, settings, steps, values))
+            self._refreshed[name] += 1
+            report = {"steps": steps, "name": name, "refresh": self._refreshed[name]}
+            if isinstance(settings, Latent):
+                found.append(report | self._fit_returns(columns, settings))
+            else:
+                assert isinstance(settings, Refreshing)
+                found.append(report | self._fit_pairs(columns, settings, values))
         self.reports += found
         return found
 
-    def _refresh_one(
-        self, columns: Columns, settings: Refreshing, steps: int, values: Values | None
-    ) -> dict[str, Any]:
+    def _fit_returns(self, columns: Columns, settings: Latent) -> dict[str, Any]:
+        """Fit a model to the returns of whole episodes; return what it came to."""
         assert self.store is not None
-        name = columns.learned.name
-        model = self.models[name]
+        model = self.models[columns.learned.name]
+        episodes = whole_episodes(self.store, columns.inputs, columns.measures.start)
+        if not len(episodes):
+            return {"episodes": 0}
+        told, losses = decompose(model, episodes, settings, self._rng)
+        model.settle(self.store.latest(SETTLED_ON)[:, columns.inputs], losses)
+        return told.to_data()
+
+    def _fit_pairs(self, columns: Columns, settings: Refreshing, values: Values | None) -> dict[str, Any]:
+        """Fit a model to comparisons; return what it came to."""
+        assert self.store is not None
+        model = self.models[columns.learned.name]
         gains = (
             self._gains(values)
             if getattr(settings, "statistic", "") == "regret" and values is not None
             else None
         )
-        source = self._sources[name]
+        source = self._sources[columns.learned.name]
         for _ in range(TRIES):
             drawn = source.draw(self.store, self._rng, gains)
             if len(drawn.pairs) or not drawn.facts.get("drawn") or isinstance(source, ByPeople):
                 break
-        self._refreshed[name] += 1
-        report: dict[str, Any] = {
-            "steps": steps,
-            "name": name,
-            "refresh": self._refreshed[name],
-            **drawn.facts,
-        }
         if not len(drawn.pairs):
             if settings.when_tied == "stop" and not isinstance(source, ByPeople):
                 raise self._all_tied(columns, settings, drawn.facts)
-            return report | {"pairs": 0}
+            return drawn.facts | {"pairs": 0}
         if not model.is_fitted:
             model.see(self.store.latest(SETTLED_ON)[:, columns.inputs])
         told = fit(model, drawn.pairs, settings.fit, self._rng)
         losses = held_losses(model, drawn.pairs, settings.fit.held_out)
         model.settle(self.store.latest(SETTLED_ON)[:, columns.inputs], losses)
-        return report | told.to_data()
+        return drawn.facts | told.to_data()
 
     def _all_tied(self, columns: Columns, settings: Refreshing, facts: Mapping[str, float]) -> LearningError:
         hints: tuple[str, ...] = (
@@ -474,13 +488,13 @@ def wrap_learned(
     return wrapped
 
 
-def settings_of(settings: object) -> Refreshing:
+def settings_of(settings: object) -> Scheduled:
     """Return a learned part's options as what they are.
 
     Raises:
         UnsupportedError: `needs-learner` for a kind whose learner is an agent.
     """
-    if not isinstance(settings, Refreshing):
+    if not isinstance(settings, Scheduled):
         message = "a `barfi` term is learned together with the policy, by an agent of its own"
         hints = (
             "Train it: python -m agents.barfi --spec SPEC --folder RUN",
@@ -513,6 +527,11 @@ def _targets_value(program: Program) -> bool:
         place = program.learned[aims.index(True)].place
         raise UnsupportedError(Problem("value-target", message, place, (hint,)))
     return any(aims)
+
+
+def has_fitted(report: Mapping[str, Any]) -> bool:
+    """Return whether a model was fitted at a refresh, so that it pays otherwise now."""
+    return bool(report.get("pairs") or report.get("episodes"))
 
 
 def _under(start: str, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rewardspec.errors import LearningError, Problem, missing_extra
-from rewardspec.kinds.reward_model import NominalWorst, RewardModel
+from rewardspec.kinds.reward_model import Networks, NominalWorst, RewardModel
 from rewardspec.learning.combining import combine
 
 try:
@@ -63,7 +63,7 @@ class Ensemble:
         worst: The member with the least mean over the newest of the stored steps.
     """
 
-    def __init__(self, form: RewardModel, width: int, seed: int) -> None:
+    def __init__(self, form: Networks, width: int, seed: int) -> None:
         """Draw the weights as torch's linear layers do: uniform within 1 / sqrt(inputs)."""
         self.form, self.width = form, width
         generator = torch.Generator().manual_seed(seed)
@@ -152,11 +152,15 @@ class Ensemble:
         self.spread = np.where(spread < LEAST_SPREAD, 1.0, spread).astype(np.float32)
 
     def settle(self, inputs: Floats, losses: npt.NDArray[np.float64]) -> None:
-        """Take each member's scale from `[N, D]` stored steps, oldest first, and who is nominal from `[M]` losses."""
+        """Take who is nominal from `[M]` losses, and who is worst from `[N, D]` stored steps, oldest first.
+
+        Where the form has a scale that is free, each member's is taken from the stored steps, too.
+        """
         self._fast = None
-        self.mean[:], self.scale[:] = 0.0, 1.0
-        scores = self.members(inputs)
-        if self.form.standardise:
+        if isinstance(self.form, RewardModel):
+            self.mean[:], self.scale[:] = 0.0, 1.0
+        scores = (self.members(inputs) * self.scale[:, None]) + self.mean[:, None]
+        if isinstance(self.form, RewardModel) and self.form.standardise:
             self.mean = scores.mean(1)
             spread = scores.std(1)
             self.scale = np.where(spread < LEAST_SPREAD, 1.0, spread).astype(np.float32)
@@ -164,6 +168,10 @@ class Ensemble:
         newest = scores[:, -max(int(scores.shape[1] * NEWEST), 1) :]
         self.worst = int(np.argmin(((newest - self.mean[:, None]) / self.scale[:, None]).mean(1)))
         self.is_fitted = True
+
+    def forget_fast(self) -> None:
+        """Forget the copy of the weights that single steps are answered from; for whoever changes them."""
+        self._fast = None
 
     # -- plain data --------------------------------------------------------------------------------
 

@@ -100,7 +100,7 @@ class TrajectoryStore:
 
     def latest(self, most: int | None = None) -> npt.NDArray[np.float32]:
         """Return `[N, F]` features of the steps that are kept, oldest first; the latest `most` of them."""
-        rows = self._kept_rows()
+        rows = self.kept_rows()
         n_envs = self.features.shape[1]
         if most is not None:
             rows = rows[-max(most // n_envs, 1) :]
@@ -114,7 +114,7 @@ class TrajectoryStore:
             length: Steps of a segment.
             rng: What draws.
         """
-        kept = self._kept_rows()
+        kept = self.kept_rows()
         n_envs = self.features.shape[1]
         span = len(kept) - length + 1
         if span < 1:
@@ -133,11 +133,15 @@ class TrajectoryStore:
         begin = rows[:, 0]
         return Segments(rows, envs, self.steps[begin, envs], self.episodes[begin, envs])
 
+    def has_ended(self, env: int, episode: int) -> bool:
+        """Return whether an environment has gone on to another episode."""
+        return bool(self._episode[env] > episode)
+
     def take(self, segments: Segments, columns: slice) -> npt.NDArray[np.float32]:
         """Return `[N, L, C]` features of segments."""
         return self.features[segments.rows, segments.envs[:, None], columns]
 
-    def _kept_rows(self) -> npt.NDArray[np.int64]:
+    def kept_rows(self) -> npt.NDArray[np.int64]:
         """Return the rows that are kept, oldest first."""
         number = min(self.written, self.capacity)
         return np.arange(self.written - number, self.written, dtype=np.int64) % self._rows

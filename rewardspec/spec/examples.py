@@ -40,6 +40,15 @@ preferences:
   segment: 25
   budget: 1000
 """,
+    "latent": """\
+latent:
+  factors:
+    - {name: distance, value: 'norm(next_obs[0:2])'}
+    - {name: effort, value: sum(action ** 2)}
+  decoder: {hidden: [64, 64]}
+  loss: rrd_unbiased
+  subsample: 64
+""",
     "submodular": """\
 submodular:
   coverage: {radius: 1, metric: disc, weight: 6 + x}

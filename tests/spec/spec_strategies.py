@@ -189,6 +189,31 @@ def fields_of(word: str, term: st.SearchStrategy[Any]) -> st.SearchStrategy[dict
             budget=COUNTS,
             **REFRESHING,
         ),
+        "latent": some(
+            {
+                "factors": st.sampled_from(["all", "llm"])
+                | st.lists(EXPRESSIONS | some({"name": NAMES, "value": EXPRESSIONS}), min_size=1, max_size=2)
+                | some(
+                    {"source": TEXTS, "observation": st.integers(1, 9)},
+                    action=st.integers(1, 9),
+                    written_by=TEXTS,
+                )
+            },
+            task=TEXTS,
+            target=EXPRESSIONS,
+            decoder=some(hidden=st.lists(st.integers(1, 64), max_size=2), ensemble=st.integers(1, 5)),
+            loss=st.sampled_from(["rd", "rrd", "rrd_unbiased"]),
+            subsample=st.integers(2, 100),
+            phase=st.sampled_from(["state", "next_state"]),
+            fit=some(
+                learning_rate=POSITIVE,
+                episodes=st.integers(1, 99),
+                updates=st.integers(1, 99),
+                held_out=SHARES,
+            ),
+            after=COUNTS,
+            store=st.integers(100, 10**6),
+        ),
         "submodular": one_of_two(
             {"coverage": COVERAGES, "cells": CELLS},
             {"information": PROCESSES, "cells": CELLS},
