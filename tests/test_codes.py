@@ -40,6 +40,9 @@ NOT_CODES = {
     "toro-icarte",
     "constrained-str",
     "same-origin",
+    "lare-ask",
+    "lare-merge",
+    "lare-repair",
 }
 """Other words with a hyphen that stand in the package."""
 

@@ -71,6 +71,23 @@ ENCODER: dict[str, Explanation] = {
         ">>> learner.wrap(gym.make('CartPole-v1'))  # factors: {observation: 10, source: ...}",
         ">>> learner.wrap(gym.make('Reacher-v5'))",
     ),
+    "no-factors": Explanation(
+        "A language model was asked for factors, and none of its functions passed: they were no Python, not in the "
+        "language, of no shape, not finite, constant, copied from the prompt, or told nothing of returns. The reasons "
+        "went back to it, and stand in the message. Nothing is saved.",
+        "$ rewardspec llm factors SPEC",
+        "Say more in `task:` and `observation:`, ask a stronger model, or write factors as expressions.",
+    ),
+    "nothing-to-ask": Explanation(
+        "`rewardspec llm factors` completes terms that say `factors: llm`, and the spec has none.",
+        "$ rewardspec llm factors complete.yaml",
+        "reward: {latent: {task: Reach the target., factors: llm}}\n",
+    ),
+    "too-little-play": Explanation(
+        "Factors are tried on steps that were played at random before they are taken, and there were too few of them.",
+        "$ rewardspec llm factors SPEC --episodes 1",
+        "$ rewardspec llm factors SPEC",
+    ),
     "factors-not-asked": Explanation(
         "`factors: llm` leaves the factors to a language model. It is asked once, before training: what it wrote is "
         "checked on transitions of the environment and stored in the spec, so that a run can be repeated.",

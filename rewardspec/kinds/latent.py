@@ -118,6 +118,8 @@ class Latent(Scheduled):
 
     @model_validator(mode="after")
     def _check_factors(self) -> Latent:
+        if self.factors == "llm" and self.task is None:
+            raise ValueError("'task' says what the model is asked, and `factors: llm` needs it")
         if isinstance(self.factors, tuple) and not 1 <= len(self.factors) <= MAX_FACTORS:
             raise ValueError(f"there may be 1 to {MAX_FACTORS} factors")
         return self

@@ -191,7 +191,7 @@ def fields_of(word: str, term: st.SearchStrategy[Any]) -> st.SearchStrategy[dict
         ),
         "latent": some(
             {
-                "factors": st.sampled_from(["all", "llm"])
+                "factors": st.just("all")
                 | st.lists(EXPRESSIONS | some({"name": NAMES, "value": EXPRESSIONS}), min_size=1, max_size=2)
                 | some(
                     {"source": TEXTS, "observation": st.integers(1, 9)},
