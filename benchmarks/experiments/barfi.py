@@ -139,6 +139,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "BARFI": {},
     "BARFI, centred": {"centred": True},
     "BARFI from the primary": {"warm_up": 0, "start": "primary"},
+    "BARFI, 3 episodes": {"outer_batch": 3},
+    "BARFI, 3 episodes, no warm-up": {"outer_batch": 3, "warm_up": 0},
+    "BARFI, 3 episodes, from the primary": {"outer_batch": 3, "warm_up": 0, "start": "primary"},
     "first order": {"solve": "first_order"},
     "conjugate gradient": {"solve": "conjugate_gradient", "terms": 10},
     "unrolled": {"solve": "unrolled"},
@@ -159,20 +162,30 @@ DRAWN = ("BARFI", "BARFI from the primary", "sum", "sum, replay", "primary, repl
 FINDINGS = """\
 ## What it says
 
-- **Misled sums, a loop that is not.** The plain sum loiters for good under the harmful and the adversarial hint; BARFI
-  arrives in most learners, and its blend turns against the hint (its mean weight is below zero in the end).
-- **"Never much worse than the primary alone" holds for most learners and not for each.** As released, with 150 episodes
-  of warm-up on the sum, 4 of 10 learners were below 95 under the harmful hint after 1000 episodes. Without the warm-up,
-  or begun at the primary reward alone, most arrive; but about one learner in ten gets stuck, under good and useless
-  hints too. At -4.9 every return is a timeout, and the outer loop has no signal that could lead out. The primary reward
-  alone, with as many steps on stored episodes, lost no learner.
-- **"Better when the hint is good" is not seen on this maze.** The primary reward alone is learned within 150 episodes,
-  and neither the sum nor BARFI is faster with the good hint; BARFI is slower at first.
-- On the cart-pole, with a controller that is turned round, BARFI is above the sum (which falls at once) and far below
-  the primary reward alone after 300 episodes: one ordering as claimed, one not. With the controller as it should be,
-  and on MountainCar, nothing was measured yet: `python -m benchmarks run barfi` goes on.
-- A high learning rate settles before the outer loop begins: at 0.005 in place of 0.001 six of ten learners stayed below
-  10 under the harmful hint for 2000 episodes (tried once, outside of this page's cells).
+- **Misled sums, a loop that is not.** The plain sum loiters for good under the harmful and the adversarial hint. As
+  released, 16 of 20 learners of BARFI are at 95 or more after 1000 episodes of the harmful hint, none is stuck, and
+  their mean is that of the primary reward alone with as many steps on stored episodes.
+- **"Never much worse than the primary alone" holds for where learners end on the maze, not for how soon.** Under the
+  harmful hint the first 150 episodes bring half of what the primary reward alone brings; in the maze of half the
+  strides BARFI ends below it, with a hint that is called good.
+- **"Better when the hint is good" is not seen, nor is it of the sum.** Where the primary reward alone is learned within
+  150 episodes nothing is to be gained. Where only 3 random walks in 100 arrive, the sum with the good hint is as the
+  primary reward alone, and BARFI slower than both: two learners never meet the goal, with any of the methods. The
+  released hint tells the way along x only, and is small beside the prize.
+- **Potential shaping loses nothing under either hint** on the maze: with a policy gradient it is a baseline, whatever
+  the hint, and the primary reward alone is quick there.
+- On the cart-pole, with a controller that is turned round, the sum falls at once (9 of 500 steps); BARFI (without
+  warm-up) is above it and far below the primary reward alone after 300 episodes: one ordering as claimed, one not.
+- Why learners get stuck. Where all returns of the outer loop's episodes are the same, at -4.9 of a timeout or at 98 of
+  the goal, their gradient is noise, and RMSprop, which divides by its size, walks on it at full speed: a blend that was
+  good drifts away, one that was bad does not come back. With three episodes in the outer loop's batch in place of the
+  four that the released code sees 4 of 10 learners were below 95 under the harmful hint, with four 4 of 20: a
+  difference that may be chance. Taking off what the other episodes came to (`--centred`) removes that noise where
+  returns are equal, and did not make more learners arrive (15 of 20). A high rate of the policy makes it deterministic
+  in the middle before the outer loop begins: at 0.005 in place of 0.001 six of ten learners stayed below 10 for 2000
+  episodes (tried once, with three episodes in the batch, outside of this page's cells).
+- `3 episodes`: measured before the outer loop saw the fourth. Not measured: whatever has no place in the tables, among
+  it MountainCar; `python -m benchmarks run barfi` goes on.
 """
 """Written after the cells that are kept here."""
 
@@ -205,6 +218,8 @@ def _methods(world: str, hint: str) -> list[str]:
     found = [m for m in METHODS if (m in NEEDED if dear else m != "potential, replay")]
     if world != "maze" or hint not in ("good", "harmful"):
         found = [m for m in found if m not in LOOKED_THROUGH and m != "BARFI, centred"]
+    if world != "maze":
+        found = [m for m in found if "3 episodes" not in m]
     return [m for m in found if not m.startswith("primary") or hint == next(iter(TABLE[world]))]
 
 
@@ -443,7 +458,7 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
                     bands.append(
                         Band(cell.setting["method"], [list(zip(steps, s, strict=True)) for s in seeds])
                     )
-            name = f"barfi-{world}-{hint}.svg".replace(" ", "-")
+            name = f"barfi-{world}-{hint}.svg".replace(" ", "-").replace(",", "")
             curves(folder / name, bands, "episodes", "primary return", f"{world}: {hint} hint")
             lines += ["", f"![{world}, {hint} hint]({name})"]
     return "\n".join([*lines, "", FINDINGS, provenance(cells)]) + "\n"

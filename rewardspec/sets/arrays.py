@@ -91,8 +91,8 @@ class NumpyArrays:
 
     def rows(self, table: Array, index: Array) -> Array:
         """See `Arrays`."""
-        if index.ndim == 2 and table.ndim == 1:  # `take` keeps no other layout than by rows
-            return np.take(table, index.T).T
+        if index.ndim == 2 and table.ndim == 1 and index.flags.f_contiguous:
+            return np.take(table, index.T).T  # `take` keeps no layout but that by rows
         return np.take(table, index, axis=0)
 
     def pick(self, x: Array, index: Array) -> Array:
