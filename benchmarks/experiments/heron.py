@@ -81,11 +81,10 @@ TASKS: dict[str, dict[str, Any]] = {
     "mountain-car-lasting-noise": {
         "env": "MountainCarContinuous-v0",
         "algo": "td3",
-        "steps": 12_000,
+        "steps": 15_000,
         "warm_up": 500,
         "learning_rate": 1e-3,
         "lasting_noise": {"sigma": 0.5, "dt": 0.2},
-        "train_freq": 2,
         "factors": {"arrived": "terminated", "effortless": "-action[0] ** 2"},
         "margins": [0.0, {"std": 1.0}],
         "heron": {
@@ -308,7 +307,7 @@ def trainee(task: Mapping[str, Any], spec: Spec, steps: int, warm_up: int, seed:
         model = TD3(
             "MlpPolicy", together, gamma=0.99, seed=seed, device="cpu", action_noise=noise, buffer_size=steps,
             learning_starts=warm_up, learning_rate=task["learning_rate"], batch_size=128,
-            train_freq=task.get("train_freq", 1), gradient_steps=1, policy_kwargs={"net_arch": [64, 64]},
+            policy_kwargs={"net_arch": [64, 64]},
         )  # fmt: skip
     else:
         options = {"n_steps": min(2048, steps) // len(envs), "batch_size": 64, **task.get("ppo", {})}
