@@ -65,6 +65,10 @@ FORMS: dict[str, str] = {
     "a weight by performance": (
         "reward: {markov: x, weight: {performance: {from: 1, to: 0, measure: x, low: -1, high: 1}}}"
     ),
+    "subgoals, told by conditions": (
+        "discount: 0.9\nreward: {subgoals: {subgoals: [rise, climb], judge: {oracle: [a, b]}, shaping: potential}}"
+    ),
+    "subgoals, told by a judge": "reward: {subgoals: {task: rise, subgoals: [rise], bonus: 0.5}}",
     "a labelling function of your own": "propositions: {given: null}\nreward: {once: given}",
 }
 """Row of the table -> the spec that stands for it, over x = next_obs[0], a = x > 0 and b = x > 1."""
@@ -88,6 +92,7 @@ NEEDS_AGENTS = "needs-agents"
 
 OF_AGENTS = ("wrap_parallel", "make_parallel_vec")
 """Columns of hosts that take several agents."""
+NEEDS_JUDGE = "needs-judge"
 
 LEARNED = ("heron", "preferences", "latent", "barfi")
 """Rows that no host pays by itself: a learner stands by, and has the host pay what it learns."""
@@ -111,6 +116,11 @@ GAPS: dict[tuple[str, str], str] = {
     },
     **{(form, host): NEEDS_LEARNER for form in LEARNED for host in HOSTS},
     **{("difference", host): NEEDS_AGENTS for host in HOSTS if host not in OF_AGENTS},
+    **{
+        ("subgoals, told by a judge", host): NEEDS_JUDGE
+        for host in HOSTS
+        if host.startswith(("wrap_vector", "wrap_tensor"))
+    },
 }
 """(row, column) -> the code of the error that refuses it. A closed gap fails its test until it is taken out here."""
 
@@ -120,6 +130,9 @@ DECLARED = (
     "Ready-made labellers (`labels: minigrid`, `labels: minihack`) read live environments: they work under `wrap`"
     " and `make_vec`, not above a vector environment (`vector-labeller`), on a device, or on stored data without"
     " labels (`offline-labeller`).",
+    "A judge (`subgoals`) is asked under one environment, or of stored data: never in batches or on a device"
+    " (`needs-judge`). What it said, stored under `label`, is relabelled without it; conditions"
+    " (`judge: {oracle: ...}`) work everywhere.",
     "`observe: onehot` needs a flat vector or a Discrete observation, `index` a program whose memory is machine states"
     " alone (`observe-mode`).",
     "`wrap(..., backend='native')` leaves to generated Python what machine code cannot read: labels, `info`, parts of"

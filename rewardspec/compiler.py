@@ -77,6 +77,7 @@ def lower_spec(spec: Spec, vocabulary: Mapping[str, Kind] = VOCABULARY) -> Progr
         verdicts=tuple(draft.verdicts),
         learned=tuple(draft.learned.values()),
         sets=tuple(draft.sets.values()),
+        judged=tuple(draft.judged.values()),
         observe=spec.observe,
         labels=spec.env.labels if spec.env else None,
     )

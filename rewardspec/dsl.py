@@ -46,6 +46,7 @@ from rewardspec.dsl_learned import nominal_worst as nominal_worst
 from rewardspec.dsl_learned import preferences as preferences
 from rewardspec.dsl_learned import ranking as ranking
 from rewardspec.dsl_learned import reward_model as reward_model
+from rewardspec.dsl_learned import subgoals as subgoals
 from rewardspec.dsl_learned import teacher as teacher
 from rewardspec.dsl_learned import uwo as uwo
 from rewardspec.dsl_sets import submodular as submodular

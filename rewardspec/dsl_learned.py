@@ -92,6 +92,13 @@ def latent(
     every: int = 2000,
     store: int = 100_000,
     relabel: bool = True,
+def subgoals(
+    subgoals: Sequence[str] | Literal["discover"],
+    task: str = "",
+    judge: Mapping[str, Any] | None = None,
+    bonus: float = 1.0,
+    repeat: Literal["never", "always"] = "never",
+    shaping: Literal["bonus", "potential"] = "bonus",
     *,
     name: str | None = None,
     weight: Weight | None = None,
@@ -140,6 +147,15 @@ def decomposing(
     """Return how networks are fitted to returns."""
     given = {"learning_rate": learning_rate, "episodes": episodes, "updates": updates}
     return fields_given(**given, held_out=held_out, weight_decay=weight_decay)
+    """Return a term that pays when a judge says that a subgoal was reached.
+
+    Example:
+        >>> reached = subgoals(["pick up the key"], judge={"oracle": ["obs[0] > 0"]}, bonus=0.5)
+        >>> reached.terms[0]["subgoals"]["judge"]
+        {'oracle': ['obs[0] > 0']}
+    """
+    fields: dict[str, Any] = {"task": task, "subgoals": subgoals, "judge": judge, "bonus": bonus}
+    return term_of("subgoals", fields | {"repeat": repeat, "shaping": shaping}, name, weight)
 
 
 def barfi(

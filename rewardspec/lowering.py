@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 from rewardspec.errors import FormulaError, Place, Problem, near_miss
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
-from rewardspec.ir.program import End, Fold, Learned, Machine, ParamValue, Proposition, SetMemory, Verdict
+from rewardspec.ir.program import (
+    End,
+    Fold,
+    Judged,
+    Learned,
+    Machine,
+    ParamValue,
+    Proposition,
+    SetMemory,
+    Verdict,
+)
 from rewardspec.ir.text import ROOTS, parse_expression, size_exceeds
 from rewardspec.spec.model import Exponential, Kind, Linear, Performance, Schedule, Spec, Term, Weight
 
@@ -48,6 +58,7 @@ class Draft:
     verdicts: list[Verdict] = field(default_factory=list)
     learned: dict[str, Learned] = field(default_factory=dict)
     sets: dict[str, SetMemory] = field(default_factory=dict)
+    judged: dict[str, Judged] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     parts: int = 0
     """Parts of all expressions that were read."""
@@ -206,6 +217,22 @@ class Scope:
         name = self.unique("", self.draft.learned)
         self.draft.learned[name] = Learned(name, kind, inputs, tuple(measures), settings, whole, self.at())
         return ir.Field("learned", (name,))
+
+    def judged(self, kind: str, questions: tuple[str, ...], settings: object) -> tuple[Expr, ...]:
+        """Declare a proposition for each question, which a judge answers on every step; see `Judged`.
+
+        It is named after the question, so that traces can be read; a number tells it apart from what has that name.
+        """
+        labels: list[str] = []
+        for question in questions:
+            number, label = 2, question
+            while label in self.draft.propositions or label in self.names:
+                label, number = f"{question} ({number})", number + 1
+            self.proposition(label, ir.Field("label", (label,), place=self.at()), self.at())
+            labels.append(label)
+        name = self.unique("", self.draft.judged)
+        self.draft.judged[name] = Judged(name, kind, questions, tuple(labels), settings, self.at())
+        return tuple(ir.Holds(label) for label in labels)
 
     def grown(self, function: SetFunction, item: Expr, first: Expr | None, place: Place) -> Expr:
         """Declare a set that grows by an item a step and return what the item adds; see `SetMemory`."""

@@ -43,6 +43,8 @@ NOT_CODES = {
     "lare-ask",
     "lare-merge",
     "lare-repair",
+    "latin-1",
+    "local-llm",
 }
 """Other words with a hyphen that stand in the package."""
 

@@ -34,7 +34,7 @@ TAPE = [
         terminated=False,
         truncated=step == len(XS) - 2,
         info={},
-        label={"given": after > 0.3},
+        label={"given": after > 0.3, "rise": after > 0.2},
     )
     for step, (before, after) in enumerate(itertools.pairwise(XS))
 ]
@@ -78,14 +78,22 @@ class TensorTape:
         return torch.tensor(now.next_obs[None]), torch.tensor([now.reward]), torch.zeros_like(flag), flag
 
 
+def given(env: Any, step: Transition) -> dict[str, bool]:
+    return {"given": step.next_obs[0] > 0.3}
+
+
+def rise(env: Any, step: Transition) -> list[str]:
+    return ["rise"] if step.next_obs[0] > 0.2 else []
+
+
 def single(program: Program) -> list[float]:
-    env = rewardspec.wrap(Tape(), program, label=lambda env, step: {"given": step.next_obs[0] > 0.3})
+    env = rewardspec.wrap(Tape(), program, label=given, judge=rise)
     env.reset()
     return until_end(lambda: env.step(1))
 
 
 def sb3(program: Program) -> list[float]:
-    venv = rewardspec.make_vec(Tape, program, label=lambda env, step: {"given": step.next_obs[0] > 0.3})
+    venv = rewardspec.make_vec(Tape, program, label=given, judge=rise)
     venv.reset()
 
     def step() -> tuple[Any, Any, bool, bool, Any]:

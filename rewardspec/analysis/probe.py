@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from rewardspec.analysis.lints.learned import rankings
-from rewardspec.analysis.subject import Subject, inspect, is_learned
+from rewardspec.analysis.subject import Subject, inspect, is_judged, is_learned
 from rewardspec.compiler import compile_spec
 from rewardspec.environments import make_environment
 from rewardspec.errors import MismatchError, Problem, RewardSpecError, SpecError
@@ -148,13 +148,14 @@ def make_env(spec: Spec, env: str | None) -> gym.Env[Any, Any]:
 def with_measurements(subject: Subject) -> Spec:
     """Return the spec with terms that pay what is to be measured: signals, factors, the own reward, the own end.
 
-    Learned terms are left out: nobody has learned them yet.
+    Terms that are learned, or told by a judge, are left out: nobody has learned them yet, and nobody is asked.
     """
     spec = subject.spec
     known = [
         term.model_copy(update={"name": name})
         for i, (name, term) in enumerate(zip(subject.names, spec.reward, strict=True))
         if not is_learned(subject.paid["reward", i])
+        and not is_judged(subject.paid["reward", i], subject.program)
     ]
     extra = [
         Term(kind="markov", body=Markov(value=text), name=name)
@@ -302,7 +303,7 @@ class _Run:
                     ("A goal may be too far for random actions; anything else may be misread.",),
                 )
         for i, name in enumerate(subject.names):
-            if name not in self.terms:  # it is learned
+            if name not in self.terms:  # it is learned, or told by a judge
                 continue
             if not self.terms[name].total and not isinstance(self.spec.reward[i].weight, Schedule):
                 yield subject.finding(

@@ -192,7 +192,8 @@ class _Run:
     # -- what goes in ----------------------------------------------------------------------------
 
     def trace(self) -> list[Transition]:
-        declared = [p.name for p in self.program.propositions if p.name in self.spec.propositions]
+        known = {*self.spec.propositions, *self.program.judged_labels}
+        declared = [p.name for p in self.program.propositions if p.name in known]
         transitions = []
         for t, names in enumerate(self.test.trace or ()):
             for k, name in enumerate(names):

@@ -178,6 +178,21 @@ def is_learned(expr: Expr) -> bool:
     return any(isinstance(node, ir.Field) and node.root == "learned" for node in ir.walk(expr))
 
 
+def is_judged(expr: Expr, program: Program) -> bool:
+    """Say whether what an expression pays depends on what a judge says of a step."""
+    judged = {*program.judged_labels}
+    updates = {fold.name: fold.update for fold in program.folds}
+    ahead, seen = [expr], set[str]()
+    while judged and ahead:
+        for node in ir.walk(ahead.pop()):
+            if isinstance(node, ir.Holds) and node.name in judged:
+                return True
+            if isinstance(node, ir.Memory) and node.fold not in seen:
+                seen.add(node.fold)
+                ahead.append(updates[node.fold])
+    return False
+
+
 def steps_worth(discount: float | None, horizon: int | None) -> float:
     """Return 1 + discount + discount^2 + ... over the steps of an episode.
 

@@ -10,6 +10,7 @@ from rewardspec.codes.comparing import COMPARING
 from rewardspec.codes.encoder import ENCODER
 from rewardspec.codes.explanation import Explanation
 from rewardspec.codes.hosts import HOSTS
+from rewardspec.codes.judges import JUDGES
 from rewardspec.codes.labelling import LABELLING
 from rewardspec.codes.language_models import LANGUAGE_MODELS
 from rewardspec.codes.learning import LEARNING
@@ -28,6 +29,7 @@ CODES: dict[str, Explanation] = {
     **COMPARING,
     **LEARNING,
     **ENCODER,
+    **JUDGES,
     **LABELLING,
     **LANGUAGE_MODELS,
     **TEAM,

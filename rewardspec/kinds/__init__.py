@@ -13,6 +13,7 @@ from rewardspec.kinds import (
     preferences,
     reward_machine,
     stl,
+    subgoals,
     submodular,
 )
 from rewardspec.spec.model import Kind
@@ -29,4 +30,5 @@ KINDS: dict[str, Kind] = {
     "submodular": submodular.KIND,
     "barfi": barfi.KIND,
     "difference": difference.KIND,
+    "subgoals": subgoals.KIND,
 }

@@ -64,6 +64,13 @@ barfi:
     "difference": """\
 difference: max(team.next_obs[0])
 """,
+    "subgoals": """\
+subgoals:
+  task: Pick up the key, open the door, reach the stairs.
+  subgoals: [pick up the key, open the door]
+  judge: {llm: default, observation: crop9}
+  bonus: 0.5
+""",
     "sum": """\
 sum:
   - markov: next_obs[0]

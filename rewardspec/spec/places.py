@@ -25,12 +25,18 @@ class Places:
 
     def find(self, path: Path) -> Place:
         """Return the place of a value, or of the nearest value around it."""
-        written = self.written(path)
-        return self.document.place(written) if self.document else Place(path=path_text(written))
+        return self.at(self.written(path))
 
     def find_key(self, path: Path) -> Place:
         """Return the place of the key that leads to a value."""
-        written = self.written(path)
+        return self.at_key(self.written(path))
+
+    def at(self, written: Path) -> Place:
+        """Return the place of a value by its path in the document."""
+        return self.document.place(written) if self.document else Place(path=path_text(written))
+
+    def at_key(self, written: Path) -> Place:
+        """Return the place of a key by its path in the document."""
         return self.document.key_place(written) if self.document else Place(path=path_text(written))
 
     def move(self, path: Path, written: Path) -> None:

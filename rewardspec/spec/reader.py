@@ -132,7 +132,11 @@ class SpecReader:
 
     def fail(self, code: str, message: str, path: Path, *hints: str, key: bool = False) -> None:
         """Note a problem at a value, or at the key that leads to it."""
-        place = self.places.find_key(path) if key else self.places.find(path)
+        self.fail_written(code, message, self.places.written(path), *hints, key=key)
+
+    def fail_written(self, code: str, message: str, path: Path, *hints: str, key: bool = False) -> None:
+        """Note a problem at a path of the document; where a kind has a key of its own name, the model has another."""
+        place = self.places.at_key(path) if key else self.places.at(path)
         self.problems.append(Problem(code, message, place, hints))
         if len(self.problems) >= MAX_PROBLEMS:
             raise SpecError(self.problems)
@@ -143,7 +147,7 @@ class SpecReader:
         for finding in word_findings(
             error, model, lambda path: self.places.written((*base, *path)), word, options
         ):
-            self.fail(finding.code, finding.message, finding.path, *finding.hints, key=finding.at_key)
+            self.fail_written(finding.code, finding.message, finding.path, *finding.hints, key=finding.at_key)
 
     # -- agents ------------------------------------------------------------------------------------------
 

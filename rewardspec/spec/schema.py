@@ -93,14 +93,13 @@ def _demands(word: str, kind: Kind, fields: Schema, options: Schema) -> Schema:
     beside = {name: _field(word, name) for name in fields["properties"]}
     needed: list[Schema] = []
     for name in fields.get("required", ()):
-        places: list[Schema] = [
-            {"required": [name]},
-            {"properties": {word: {"type": "object", "required": [name]}}},
-        ]
+        places: list[Schema] = [{"properties": {word: {"type": "object", "required": [name]}}}]
+        if name != word:  # beside the word, a field of its own name cannot stand
+            places.append({"required": [name]})
         if name == kind.main:
             places.append({"properties": {word: _field(word, name)}})
         needed.append({"anyOf": places})
-    allowed = {word: True, **beside, **dict.fromkeys(options, True)}
+    allowed = {**beside, word: True, **dict.fromkeys(options, True)}
     demands: Schema = {"properties": allowed, "additionalProperties": False}
     return {**demands, "allOf": needed} if needed else demands
 

@@ -13,6 +13,7 @@ from rewardspec.errors import MismatchError, Place, Problem, list_names, near_mi
 from rewardspec.ir.layout import Layout
 from rewardspec.labels import load_labeller
 from rewardspec.transition import Transition
+from rewardspec.wrappers.refusals import refuse_unjudged
 
 Label = Callable[[gym.Env[Any, Any], Transition], "Mapping[str, bool] | Iterable[str]"]
 """A labelling function: the live environment and the transition -> names that are true, or truth values by name."""
@@ -82,12 +83,29 @@ def ordered_labels(said: Mapping[str, bool] | Iterable[str], names: tuple[str, .
     return tuple(name in true for name in names)
 
 
+class _JudgedLabels:
+    """Puts together what a judge says and what a labelling function says, in the program's order."""
+
+    def __init__(self, env: gym.Env[Any, Any], layout: Layout, judge: Label, others: Any) -> None:
+        names = layout.program.judged_labels
+        self._judged = _UserLabels(env, tuple(name for name in layout.labels if name in names), judge)
+        self._others = others
+        ranks = [n for n in layout.labels if n not in names] + list(self._judged.names)
+        self._order = tuple(ranks.index(name) for name in layout.labels)
+
+    def __call__(self, *step: Any) -> tuple[bool, ...]:
+        said = (*(self._others(*step) if self._others is not None else ()), *self._judged(*step))
+        return tuple([said[i] for i in self._order])
+
+
 class _ReadyLabels:
     """Calls a ready-made labeller."""
 
     def __init__(self, env: gym.Env[Any, Any], layout: Layout, labeller: str) -> None:
         try:
-            self.labels = load_labeller(labeller).bind(env, layout.labels)
+            judged = layout.program.judged_labels
+            names = tuple(name for name in layout.labels if name not in judged)
+            self.labels = load_labeller(labeller).bind(env, names)
         except MismatchError as error:
             raise MismatchError([_placed(problem, layout) for problem in error.problems]) from None
 
@@ -104,23 +122,36 @@ def _placed(problem: Problem, layout: Layout) -> Problem:
     return replace(problem, place=place)
 
 
-def labels_for(layout: Layout, env: gym.Env[Any, Any], label: Label | None) -> Any:
+def labels_for(
+    layout: Layout, env: gym.Env[Any, Any], label: Label | None, judge: Label | None = None
+) -> Any:
     """Return what gives the truth values of a layout's labels after a step; None where it has none.
 
     Raises:
         MismatchError: `missing-label-function`, or what a ready-made labeller finds wrong.
+        UnsupportedError: `needs-judge` where a judge must say some of them, and there is none.
     """
-    if not layout.labels:
+    refuse_unjudged(layout.program, judge is not None)
+    judged = layout.program.judged_labels
+    others = _told_labels(layout, env, label, tuple(n for n in layout.labels if n not in judged))
+    if judge is None or len(judged) == 0:
+        return others
+    return _JudgedLabels(env, layout, judge, others)
+
+
+def _told_labels(layout: Layout, env: gym.Env[Any, Any], label: Label | None, names: tuple[str, ...]) -> Any:
+    """Return what gives the labels that no judge says."""
+    if not names:
         return None
     if label is not None:
-        return _UserLabels(env, layout.labels, label)
+        return _UserLabels(env, names, label)
     if layout.program.labels is not None:
         return _ReadyLabels(env, layout, layout.program.labels)
-    place = next((p.place for p in layout.program.propositions if p.name in layout.labels), Place())
+    place = next((p.place for p in layout.program.propositions if p.name in names), Place())
     raise MismatchError(
         Problem(
             "missing-label-function",
-            f"the spec leaves {list_names(layout.labels)} to a labelling function, and none is given",
+            f"the spec leaves {list_names(names)} to a labelling function, and none is given",
             place,
             ("Pass label=fn to wrap, or name a ready-made labeller: `env: {labels: minigrid}`.",),
         )

@@ -27,7 +27,7 @@ from rewardspec.sets.refusal import refuse_sets
 from rewardspec.transition import Transition
 from rewardspec.wrappers.labelling import ordered_labels
 from rewardspec.wrappers.memory import extension
-from rewardspec.wrappers.refusals import refuse_learned
+from rewardspec.wrappers.refusals import refuse_learned, refuse_unjudged
 from rewardspec.wrappers.rows import row_of, rows_of
 from rewardspec.wrappers.single import SpecLike, as_program
 from rewardspec.wrappers.step_errors import explain_step
@@ -70,6 +70,7 @@ def relabel(
     spec: SpecLike,
     *,
     label: Label | None = None,
+    judge: Label | None = None,
     params: Mapping[str, float] | None = None,
     observe: Observe = "none",
     after_end: AfterEnd | None = None,
@@ -95,6 +96,7 @@ def relabel(
             a stable-baselines3 `ReplayBuffer` (see `rewardspec.wrappers.replay.relabel_buffer`).
         spec: A spec, a compiled program or the path of a YAML file.
         label: Labelling function, called as `label(None, transition)`; stored labels come first.
+        judge: Who says whether subgoals were reached, called likewise; stored labels come first.
         params: Values of parameters where they differ from their initial ones.
         observe: How memory enters the observations of the result; left out by default.
         after_end: `mask` (default) or `restart`; a replay buffer always restarts.
@@ -130,6 +132,8 @@ def relabel(
                 hints=("Relabel arrays instead, and fill a new buffer with the valid steps.",),
             )
             raise UnsupportedError(problem)
+        if program.judged:
+            refuse_unjudged(program, False, "Relabel arrays, with judge=.")
         return relabel_buffer(data, program, label=label, params=params)
     if isinstance(data, str) or hasattr(data, "iterate_episodes"):
         episodes: Iterable[Data] = minari_episodes(data)
@@ -140,7 +144,7 @@ def relabel(
     for episode in episodes:
         if relabeller is None:
             layout = bind_data(program, episode, observation_space, action_space)
-            relabeller = Relabeller(layout, label, params, after_end or "mask")
+            relabeller = Relabeller(layout, label, params, after_end or "mask", judge)
         result = relabeller.run(episode)
         found.append(_with_memory(result, relabeller, episode, observe, observation_space))
     return found if isinstance(data, str) or hasattr(data, "iterate_episodes") else found[0]
@@ -159,12 +163,18 @@ class Relabeller:
     """Runs a program over stored steps; what outlives episodes is kept from one call of `run` to the next."""
 
     def __init__(
-        self, layout: Layout, label: Label | None, params: Mapping[str, float] | None, after_end: AfterEnd
+        self,
+        layout: Layout,
+        label: Label | None,
+        params: Mapping[str, float] | None,
+        after_end: AfterEnd,
+        judge: Label | None = None,
     ) -> None:
         """Compile the program, and beside it one that gives the futures as its terms."""
         program = layout.program
         refuse_learned(program)
         self.layout, self.program, self.label, self.after_end = layout, program, label, after_end
+        self.judge = judge
         given = params or {}
         self._refuse_unknown(given)
         self.params = [given.get(p.name, p.initial) for p in program.params]
@@ -175,7 +185,7 @@ class Relabeller:
         self.state = self.scalar.start
         self.slots = len(program.machines) + len(program.folds)
         roots = {field.root for field in layout.shapes}
-        self.reads = frozenset(NAMES) if layout.labels and label is not None else roots
+        self.reads = frozenset(NAMES) if layout.labels and (label or judge) is not None else roots
 
     def _refuse_unknown(self, params: Mapping[str, float]) -> None:
         names = [param.name for param in self.program.params]
@@ -279,11 +289,23 @@ class Relabeller:
         names = self.layout.labels
         if all(name in data.label for name in names):
             return tuple(bool(data.label[name][t]) for name in names)
-        assert self.label is not None
-        return ordered_labels(self.label(None, Transition(*row)), names)
+        said: dict[str, bool] = {name: bool(data.label[name][t]) for name in names if name in data.label}
+        judged = self.program.judged_labels
+        for tell, asked in ((self.judge, judged), (self.label, [n for n in names if n not in judged])):
+            missing = tuple(name for name in asked if name in names and name not in said)
+            if tell is not None and missing:
+                told = ordered_labels(tell(None, Transition(*row)), missing)
+                said |= dict(zip(missing, told, strict=True))
+        return tuple(said[name] for name in names)
 
     def _refuse_labels(self, data: Data) -> None:
         missing = [name for name in self.layout.labels if name not in data.label]
+        judged = self.program.judged_labels
+        if self.judge is None and any(name in judged for name in missing):
+            refuse_unjudged(
+                self.program, False, "Pass judge=fn to relabel, or store its answers under `label`."
+            )
+        missing = [name for name in missing if name not in judged]
         if not missing or self.label is not None:
             return
         place = next((p.place for p in self.program.propositions if p.name in missing), Place())

@@ -22,7 +22,7 @@ from rewardspec.team.share import share_program
 from rewardspec.vocabulary import from_data, load
 from rewardspec.wrappers import reports, run_state
 from rewardspec.wrappers.players import as_parallel, blank, idle_action, possible_agents
-from rewardspec.wrappers.refusals import refuse_episode_scope, refuse_learned
+from rewardspec.wrappers.refusals import refuse_episode_scope, refuse_learned, refuse_unjudged
 from rewardspec.wrappers.reports import inner_report
 from rewardspec.wrappers.seats import Running, Seat
 from rewardspec.wrappers.single import copied
@@ -462,3 +462,4 @@ def refuse_unpayable(team: TeamProgram) -> None:
     for _, program in team.programs():
         refuse_episode_scope(program)
         refuse_learned(program)
+        refuse_unjudged(program, False, "A judge is asked under one environment of one agent: `wrap`.")

@@ -92,5 +92,29 @@ def refuse_learned(program: Program) -> None:
         )
 
 
+def refuse_unjudged(program: Program, has_judge: bool, hint: str = "") -> None:
+    """Raise when a program has truths that a judge must say, and there is none.
+
+    Raises:
+        UnsupportedError: `needs-judge`.
+    """
+    if has_judge or not program.judged:
+        return
+    names = [judged.name for judged in program.judged]
+    hints = (
+        hint
+        or "`rewardspec.wrap_judged(env, spec)` asks the judge that the spec names; wrap(..., judge=fn) your own.",
+        "`judge: {oracle: [...]}` says the same by conditions, and needs none.",
+    )
+    raise UnsupportedError(
+        Problem(
+            "needs-judge",
+            f"what the term '{list_names(names)}' pays is said by a judge, and there is none here",
+            program.judged[0].place,
+            hints,
+        )
+    )
+
+
 def _is_future(node: ir.Expr) -> bool:
     return isinstance(node, ir.Field) and node.root == "future"

@@ -55,6 +55,7 @@ def wrap(
     spec: SpecLike,
     *,
     label: Label | None = None,
+    judge: Label | None = None,
     observe: Observe | None = None,
     detail: bool = False,
     backend: SingleBackend = "scalar",
@@ -67,6 +68,8 @@ def wrap(
         label: Labelling function for propositions that the observation does not hold: called as
             `label(env, transition)` after every step, it returns the names that are true (or a mapping from names to
             truth values). A spec that names a ready-made labeller needs none.
+        judge: Who says whether subgoals were reached, where the spec leaves that to a judge: called like `label`, with
+            the subgoals' texts for names. `rewardspec.wrap_judged` finds the judge that the spec names.
         observe: How memory enters the observation; the spec's own choice when not given.
         detail: Whether `info["rewardspec"]` tells every step's reward by term, machine states, true propositions and
             verdicts. It costs; without it the key appears on the last step of an episode only.
@@ -82,7 +85,8 @@ def wrap(
     Raises:
         SpecError: When the spec is wrong.
         MismatchError: When the environment lacks what the spec reads.
-        UnsupportedError: When the spec needs whole episodes before it can pay, or there is no such backend.
+        UnsupportedError: When the spec needs whole episodes before it can pay, or a judge (`needs-judge`), or there is
+            no such backend.
         MissingExtraError: When `native` is asked for and numba is not installed.
 
     Example:
@@ -93,7 +97,9 @@ def wrap(
         >>> 0.9 < env.step(0)[1] < 1.0
         True
     """
-    return RewardSpecWrapper(env, spec, label=label, observe=observe, detail=detail, backend=backend)
+    return RewardSpecWrapper(
+        env, spec, label=label, judge=judge, observe=observe, detail=detail, backend=backend
+    )
 
 
 class Taken(NamedTuple):
@@ -143,6 +149,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         spec: SpecLike,
         *,
         label: Label | None = None,
+        judge: Label | None = None,
         observe: Observe | None = None,
         detail: bool = False,
         backend: SingleBackend = "scalar",
@@ -151,7 +158,7 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         # Recorded as plain data, so that `env.spec.to_json()` can write it and `gymnasium.make` read it back.
         recorded = spec.to_data() if isinstance(spec, Spec) else str(spec) if isinstance(spec, Path) else spec
         gym.utils.RecordConstructorArgs.__init__(
-            self, spec=recorded, label=label, observe=observe, detail=detail, backend=backend
+            self, spec=recorded, label=label, judge=judge, observe=observe, detail=detail, backend=backend
         )
         refuse_other(env)
         refuse_backend(backend, ("scalar", "native"))
@@ -161,13 +168,14 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         bound = bind(program, env.observation_space, env.action_space)
         self.program = bound.program
         self.layout: Layout = self._bound(bound)
-        self._labels = labels_for(self.layout, env, label)
+        self._labels = labels_for(self.layout, env, label, judge)
         self._observe: Observe = observe or program.observe
         self._detail = detail
         self._params = array("d", [param.initial for param in program.params])
         self._scalar = compile_scalar(self.layout)
         self._report = EndReport(self.program)
-        self._reads_obs = any(f.root == "obs" for f in self.layout.shapes) or callable(label) or detail
+        self._reads_obs = any(f.root == "obs" for f in self.layout.shapes) or detail
+        self._reads_obs |= callable(label) or callable(judge)
         self._extension = extension(self.program, env.observation_space, self._observe)
         if self._extension is not None:
             self.observation_space = self._extension.space

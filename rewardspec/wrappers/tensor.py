@@ -31,7 +31,7 @@ from rewardspec.sets.family import Sets
 from rewardspec.transition import Outcome, Transition
 from rewardspec.wrappers import run_state
 from rewardspec.wrappers.memory import KEY, Extension, Memory, extension
-from rewardspec.wrappers.refusals import refuse_episode_scope, refuse_learned
+from rewardspec.wrappers.refusals import refuse_episode_scope, refuse_learned, refuse_unjudged
 from rewardspec.wrappers.run_state import check_param
 from rewardspec.wrappers.single import SpecLike, as_program
 from rewardspec.wrappers.step_errors import show_field
@@ -379,6 +379,7 @@ def _places(layout: Layout) -> dict[str, Place]:
 
 
 def _refuse_labels(layout: Layout, label: Label | None) -> None:
+    refuse_unjudged(layout.program, False, "A judge is asked under one environment, on the host: `wrap`.")
     if not layout.labels or label is not None:
         return
     place = next((p.place for p in layout.program.propositions), Place())

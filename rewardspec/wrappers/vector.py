@@ -30,7 +30,7 @@ from rewardspec.ir.program import VERDICTS, Observe, Program
 from rewardspec.transition import Outcome, Transition
 from rewardspec.wrappers import run_state
 from rewardspec.wrappers.memory import extension
-from rewardspec.wrappers.refusals import refuse_backend, refuse_episode_scope, refuse_learned
+from rewardspec.wrappers.refusals import refuse_backend, refuse_episode_scope, refuse_learned, refuse_unjudged
 from rewardspec.wrappers.reports import add_totals
 from rewardspec.wrappers.rows import (
     Bools,
@@ -540,9 +540,12 @@ def refuse_labels(layout: Layout, label: Label | None) -> None:
     """Raise when nobody can give the labels that a program reads.
 
     Raises:
-        UnsupportedError: `vector-labeller` for ready-made labellers.
+        UnsupportedError: `vector-labeller` for ready-made labellers; `needs-judge`.
         MismatchError: `missing-label-function` when there is no labelling function.
     """
+    refuse_unjudged(
+        layout.program, False, "A judge is asked under one environment: wrap each before vectorising."
+    )
     if not layout.labels or label is not None:
         return
     place = next((p.place for p in layout.program.propositions if _reads_labels(p.expr)), Place())

@@ -29,6 +29,7 @@ def make_vec(
     seed: int | None = None,
     *,
     label: Label | None = None,
+    judge: Label | None = None,
     observe: Observe | None = None,
     detail: bool = False,
     subprocess: bool = False,
@@ -48,6 +49,7 @@ def make_vec(
         n_envs: Number of environments.
         seed: Environment i starts from `seed + i`; None for fresh randomness.
         label: As for `wrap`.
+        judge: As for `wrap`; with `subprocess`, each process has its own copy.
         observe: As for `wrap`.
         detail: As for `wrap`.
         subprocess: Whether each environment runs in a process of its own; worth it only for slow
@@ -88,7 +90,9 @@ def make_vec(
     def maker(rank: int) -> Callable[[], gym.Env[Any, Any]]:
         def make() -> gym.Env[Any, Any]:
             inner = make_environment(env, **(env_kwargs or {})) if isinstance(env, str) else env()
-            wrapped = wrap_for_training(inner, program, n_envs, label=label, observe=observe, detail=detail)
+            wrapped = wrap_for_training(
+                inner, program, n_envs, label=label, judge=judge, observe=observe, detail=detail
+            )
             if seed is not None:
                 wrapped.action_space.seed(seed + rank)
             return Monitor(
@@ -111,12 +115,13 @@ def wrap_for_training(
     n_envs: int,
     *,
     label: Label | None,
+    judge: Label | None = None,
     observe: Observe | None,
     detail: bool,
 ) -> gym.Env[Any, Any]:
     """Return one environment of `n_envs`: wrapped, with the task's own return in its last info."""
     task = _TaskReturn(env)
-    wrapped = wrap(task, program, label=label, observe=observe, detail=detail)
+    wrapped = wrap(task, program, label=label, judge=judge, observe=observe, detail=detail)
     if STRIDE in wrapped.params:
         wrapped.set_param(STRIDE, float(n_envs))
     return _TellTaskReturn(wrapped, task)

@@ -293,6 +293,19 @@ def _leaf_terms() -> st.SearchStrategy[dict[str, Any]]:
         st.builds(lambda f: {"stl": f}, SIGNAL_FORMULAS),
         st.builds(lambda c, v: {"once": c, "value": v}, CONDITIONS, EXPRESSIONS),
         st.builds(
+            lambda told, bonus, form: {
+                "subgoals": {
+                    "subgoals": [f"reach {i}" for i, _ in enumerate(told)],
+                    "judge": {"oracle": told},
+                    "bonus": bonus,
+                    **form,
+                }
+            },
+            st.lists(CONDITIONS, min_size=1, max_size=3),
+            NUMBERS,
+            st.sampled_from([{}, {"repeat": "always"}, {"shaping": "potential"}]),
+        ),
+        st.builds(
             lambda f, at, start, pay: {
                 "submodular": {
                     **f,

@@ -95,3 +95,12 @@ def test_a_factor_that_the_environment_lacks_is_told_of() -> None:
     spec = loads("reward: {heron: [{name: upright, value: 'next_obs[9]'}]}")
     with pytest.raises(MismatchError, match=r"next_obs\[9\]"):
         check_env(spec, "CartPole-v1", episodes=1)
+
+
+def test_terms_that_a_judge_tells_are_not_measured() -> None:
+    """Random play asks no model, so nothing is said of what only a judge can say."""
+    text = "discount: 0.9\nreward: [{markov: 1, name: one}, {subgoals: {subgoals: [tip over], %s}}]"
+    for form in ("bonus: 1", "shaping: potential"):
+        report = check_env(loads(text % form), "CartPole-v1", episodes=1)
+        assert set(report.terms) == {"one"}
+        assert not [problem for problem in report.findings if "subgoals" in problem.message]

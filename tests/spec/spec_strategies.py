@@ -46,6 +46,7 @@ TEXTS = st.sampled_from(
         "-0.0",
     ]
 ) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+SENTENCES = TEXTS.filter(str.isprintable)
 EXPRESSIONS = TEXTS | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False, allow_infinity=False)
 NUMBERS = (
     st.integers(-3, 3) | st.floats(-1e6, 1e6) | st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -218,6 +219,24 @@ def fields_of(word: str, term: st.SearchStrategy[Any]) -> st.SearchStrategy[dict
             {"coverage": COVERAGES, "cells": CELLS},
             {"information": PROCESSES, "cells": CELLS},
             pay=st.sampled_from(["gain", "alone"]),
+        ),
+        "subgoals": some(
+            {
+                "subgoals": st.just("discover")
+                | st.lists(SENTENCES, min_size=1, max_size=3, unique_by=str.casefold)
+            },
+            task=SENTENCES,
+            judge=some({"oracle": st.lists(EXPRESSIONS, min_size=1, max_size=3)})
+            | some({"distilled": TEXTS})
+            | some(
+                {"llm": TEXTS},
+                observation=st.sampled_from(["auto", "crop9", "chars", "tty", "grid", "numbers"]),
+                actions=st.lists(SENTENCES, max_size=2),
+                cache=st.booleans(),
+            ),
+            bonus=NUMBERS,
+            repeat=st.just("never"),
+            shaping=st.sampled_from(["bonus", "potential"]),
         ),
         "barfi": some(
             {
