@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rewardspec.ir.program import Program as Program
     from rewardspec.learning.learner import RewardLearner as RewardLearner
     from rewardspec.learning.learner import wrap_learned as wrap_learned
+    from rewardspec.llm.judges import wrap_judged as wrap_judged
     from rewardspec.spec.model import Spec as Spec
     from rewardspec.transition import Outcome as Outcome
     from rewardspec.transition import Transition as Transition
@@ -61,6 +62,7 @@ _PUBLIC = {
     "make_vec": "rewardspec.wrappers.vector",
     "relabel": "rewardspec.wrappers.offline",
     "wrap": "rewardspec.wrappers.single",
+    "wrap_judged": "rewardspec.llm.judges",
     "wrap_learned": "rewardspec.learning.learner",
     "wrap_parallel": "rewardspec.wrappers.parallel",
     "wrap_tensor": "rewardspec.wrappers.tensor",

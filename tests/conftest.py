@@ -28,12 +28,28 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests marked `gpu`, with the reason, where there is no CUDA device."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip, with the reason, what needs a CUDA device, or real weights that nobody asked for or fetched."""
+    for item in items:
+        if item.get_closest_marker("live_llm") and (reason := no_weights(str(config.getoption("-m")))):
+            item.add_marker(pytest.mark.skip(reason=reason))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked and not cuda_is_there():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+def no_weights(asked: str) -> str:
+    """Say why a test with real weights is skipped; nothing where it is not."""
+    import importlib.util
+
+    from rewardspec.llm.weights import weights_named
+
+    if "live_llm" not in asked:
+        return "asks a language model: `pytest -m live_llm`"
+    if importlib.util.find_spec("xllamacpp") is None:
+        return "NO RUNTIME: pip install 'rewardspec[local-llm]'"
+    return "" if weights_named("smollm2").is_there else "NO WEIGHTS: rewardspec llm fetch smollm2"
 
 
 def cuda_is_there() -> bool:

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from rewardspec.cli import (
+    asking,
     auditing,
     blending,
     checking,
@@ -87,6 +88,7 @@ for command in (
     checking.schema,
 ):
     app.command()(command)
+app.add_typer(asking.app)
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rewardspec.errors import LanguageModelError, Problem
-from rewardspec.llm.provider import Answer, Completion, ModelCard, Request
+from rewardspec.llm.chat import NotAnAnswerError, answers_of, body_of
+from rewardspec.llm.provider import Completion, ModelCard, Request
 
 MAX_RESPONSE = 8 * 2**20
 """Bytes of a response that are read."""
@@ -129,21 +130,7 @@ class ChatServer:
 
     def body_of(self, request: Request) -> dict[str, Any]:
         """Return the body that is sent for a request."""
-        body: dict[str, Any] = {
-            "model": self.card.name,
-            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
-            "n": request.n,
-            "temperature": request.temperature,
-            "seed": request.seed,
-            "max_tokens": request.max_tokens,
-            "stream": False,
-        }
-        if request.schema is not None:
-            schema = {"name": "answer", "schema": dict(request.schema), "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        if request.grammar is not None:
-            body["grammar"] = request.grammar
-        return body | self._extra
+        return body_of(request, self.card.name) | self._extra
 
     def _once(self, request: Request) -> Completion:
         """Return the answers of one call, tried as often as patience allows."""
@@ -247,22 +234,11 @@ class ChatServer:
             raise self._bad(
                 f"the response is no JSON: {self._without_key(data[:60].decode(errors='replace'))!r}"
             ) from None
-        choices = response.get("choices") if isinstance(response, dict) else None
-        if not isinstance(choices, list) or not choices:
-            raise self._bad("the response has no choices")
-        answers = tuple(self._answer(choice) for choice in choices)
-        usage = response.get("usage")
-        usage = usage if isinstance(usage, dict) else {}
-        return Completion(
-            answers, self.card, _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-        )
-
-    def _answer(self, choice: Any) -> Answer:
-        message = choice.get("message") if isinstance(choice, dict) else None
-        content = message.get("content") if isinstance(message, dict) else None
-        if not isinstance(content, str):
-            raise self._bad("a choice has no text")
-        return Answer(content, "length" if choice.get("finish_reason") == "length" else "stop")
+        try:
+            answers, read, written = answers_of(response)
+        except NotAnAnswerError as error:
+            raise self._bad(str(error)) from None
+        return Completion(answers, self.card, read, written)
 
 
 def is_loopback(host: str) -> bool:
@@ -341,11 +317,6 @@ def _key(variable: str) -> str:
             Problem("llm-no-key", f"the environment variable {variable} {what}", hints=(hint,))
         )
     return key
-
-
-def _count(value: Any) -> int:
-    """Return a count of tokens; 0 for what is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
 
 
 def _named(error: object) -> str:

@@ -46,7 +46,7 @@ class Request:
         temperature: 0 is greedy.
         seed: Seed of what is sampled.
         max_tokens: Tokens of an answer, at most.
-        prompt: Name and digest of the prompt file that the messages were made from (`calm-judge@1f00...`), for
+        prompt: Name and digest of the prompt file that the messages were made from (`calm_judge@1f00...`), for
             records; it says nothing to the model.
     """
 

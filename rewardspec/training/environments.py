@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import gymnasium as gym
@@ -18,6 +19,7 @@ import numpy as np
 from rewardspec.compiler import compile_spec
 from rewardspec.environments import make_environment
 from rewardspec.ir.program import Program
+from rewardspec.llm.judges import judge_for, views_of
 from rewardspec.spec.model import Spec
 from rewardspec.training.observations import Encoded
 from rewardspec.wrappers.counterfactual import CounterfactualWrapper
@@ -31,6 +33,9 @@ NETHACK = ("MiniHack-", "NetHack")
 
 MINIHACK_KEYS = ("chars_crop", "blstats")
 """What an agent sees of MiniHack, besides what the spec reads."""
+
+JUDGED_KEYS = {"chars": ("chars", "message"), "tty": ("tty_chars",)}
+"""What a judge is shown of it, by the view; the crop and the message otherwise."""
 
 PAID_WHEN_SOLVED = ("MiniGrid-", "BabyAI-", "MiniHack-")
 """How the ids begin whose tasks pay a positive reward on the last step exactly when they are solved."""
@@ -171,6 +176,7 @@ def make_env(
     Raises:
         MissingExtraError: The environment's package is not installed.
         MismatchError: `no-environment`, or the environment lacks what the spec reads.
+        LanguageModelError: Where a judge is a model that cannot be asked.
         UnsupportedError: `unreadable-observation`; `needs-machine` and the like for counterfactual experience.
     """
     program = compile_spec(spec) if isinstance(spec, Spec) else spec
@@ -185,13 +191,14 @@ def make_env(
     if horizon is not None and (env.spec is None or env.spec.max_episode_steps is None):
         env = gym.wrappers.TimeLimit(env, horizon)
     own = OwnScore(env)
+    judge = judge_for(program, env.observation_space) if program.judged else None
     paid: RewardSpecWrapper
     if learner is not None:
         paid = learner.wrap(own, detail=seen)
     elif counterfactual and not seen:
         paid = CounterfactualWrapper(own, program)
     else:
-        paid = wrap(own, program, detail=seen)
+        paid = wrap(own, program, judge=judge, detail=seen)
     return Episodes(Encoded(paid), paid, own, success_of(env))
 
 
@@ -200,7 +207,8 @@ def _minihack_keys(program: Program, seen: bool) -> tuple[str, ...]:
     read = [
         str(field.path[0]) for field in program.fields() if field.root in ("obs", "next_obs") and field.path
     ]
-    return tuple(dict.fromkeys((*MINIHACK_KEYS, *read, *(("pixel",) if seen else ()))))
+    shown = [JUDGED_KEYS.get(view, ("message",)) for view in views_of(program)]
+    return tuple(dict.fromkeys((*MINIHACK_KEYS, *chain(*shown), *read, *(("pixel",) if seen else ()))))
 
 
 def success_of(env: gym.Env[Any, Any]) -> Success:

@@ -11,7 +11,8 @@ import pytest
 from rewardspec.errors import LanguageModelError
 from rewardspec.llm.budget import Budget, Budgeted
 from rewardspec.llm.provider import Completion, Request, ask
-from rewardspec.llm.records import Recorder, RecordStore, Replay
+from rewardspec.llm.providers import open_provider
+from rewardspec.llm.records import Recorder, RecordStore, Remembered, Replay
 from rewardspec.llm.scripted import Scripted
 
 
@@ -137,3 +138,27 @@ def test_a_budget_of_seconds_ends_with_the_call_that_spends_it() -> None:
         budgeted.complete(ask("a"))
     with pytest.raises(LanguageModelError, match=r"calls took 6\.0 s"):
         budgeted.complete(ask("a"))
+
+
+def test_what_was_said_is_remembered_while_the_process_lives() -> None:
+    inner = Scripted(echo)
+    remembered = Remembered(inner)
+    for _ in range(3):
+        assert remembered.complete(ask("a")).text == "A"
+        remembered.complete(ask("a", temperature=1.0))
+    assert len(inner.requests) == 1 + 3  # what is drawn at random is drawn anew
+
+
+def test_the_user_limits_and_records_what_a_process_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    Recorder(Scripted(echo), first).complete(ask("a"))
+    monkeypatch.setenv("REWARDSPEC_LLM", f"replay:{first}")
+    monkeypatch.setenv("REWARDSPEC_LLM_RECORDS", str(second))
+    monkeypatch.setenv("REWARDSPEC_LLM_BUDGET", "calls=1")
+    assert open_provider().complete(ask("a")).text == "A" and len(RecordStore(second)) == 1
+    for wrong in ("500 calls", "calls=many", "calls=-1", "hours=3", "calls"):
+        monkeypatch.setenv("REWARDSPEC_LLM_BUDGET", wrong)
+        with pytest.raises(LanguageModelError, match="bad-budget"):
+            open_provider()

@@ -51,6 +51,8 @@ def load_prompt(name: str) -> Prompt:
     Example:
         >>> load_prompt("calm-judge").id[:11]
         'calm-judge@'
+        >>> load_prompt("calm_judge").id[:11]
+        'calm_judge@'
     """
     return Prompt(name, (FOLDER / f"{name}.txt").read_text(encoding="utf-8"))
 
