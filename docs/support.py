@@ -89,10 +89,10 @@ CANNOT_END = "vector-cannot-end"
 NEEDS_EPISODES = "needs-whole-episodes"
 NEEDS_LEARNER = "needs-learner"
 NEEDS_AGENTS = "needs-agents"
+NEEDS_JUDGE = "needs-judge"
 
 OF_AGENTS = ("wrap_parallel", "make_parallel_vec")
 """Columns of hosts that take several agents."""
-NEEDS_JUDGE = "needs-judge"
 
 LEARNED = ("heron", "preferences", "latent", "barfi")
 """Rows that no host pays by itself: a learner stands by, and has the host pay what it learns."""
@@ -119,7 +119,7 @@ GAPS: dict[tuple[str, str], str] = {
     **{
         ("subgoals, told by a judge", host): NEEDS_JUDGE
         for host in HOSTS
-        if host.startswith(("wrap_vector", "wrap_tensor"))
+        if host not in ("wrap", "make_vec", "relabel")
     },
 }
 """(row, column) -> the code of the error that refuses it. A closed gap fails its test until it is taken out here."""

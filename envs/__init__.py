@@ -18,6 +18,7 @@ WORLDS: dict[str, tuple[str, int]] = {
     "LetterWorld-v0": ("envs.letter_world:LetterWorld", 75),
     "FieldWorld-v0": ("envs.field_world:FieldWorld", 79),
     "FlatWorld-v0": ("envs.flat_world:FlatWorld", 500),
+    "TextKeyRoom-v0": ("envs.text_key_room:TextKeyRoom", 100),
     "MazeWorld-v0": ("envs.maze_world:MazeWorld", 49),
     "TomatoWorld-v0": ("envs.tomato_world:TomatoWorld", 100),
 }

@@ -24,6 +24,7 @@ SAYS = {
     "train_sb3": r"environment 3: \d+ episodes",
     "schedule": r"0 \{'speed': [^$]*3 \{[^$]*'flag': 50\.0",
     "heron": r"after  4096 steps: [6-9]\d% of held-out pairs",
+    "judge": r"\{'markov': -\d+\.0, 'subgoals': 20\.0\}",
     "explain_episode": r"when goal and not hole   \+1  terminated",
 }
 """What each example prints, as a regular expression."""
