@@ -78,6 +78,28 @@ def preferences(
     return term_of("preferences", fields, name, weight)
 
 
+def subgoals(
+    subgoals: Sequence[str] | Literal["discover"],
+    task: str = "",
+    judge: Mapping[str, Any] | None = None,
+    bonus: float = 1.0,
+    repeat: Literal["never", "always"] = "never",
+    shaping: Literal["bonus", "potential"] = "bonus",
+    *,
+    name: str | None = None,
+    weight: Weight | None = None,
+) -> Reward:
+    """Return a term that pays when a judge says that a subgoal was reached.
+
+    Example:
+        >>> reached = subgoals(["pick up the key"], judge={"oracle": ["obs[0] > 0"]}, bonus=0.5)
+        >>> reached.terms[0]["subgoals"]["judge"]
+        {'oracle': ['obs[0] > 0']}
+    """
+    fields: dict[str, Any] = {"task": task, "subgoals": subgoals, "judge": judge, "bonus": bonus}
+    return term_of("subgoals", fields | {"repeat": repeat, "shaping": shaping}, name, weight)
+
+
 def latent(
     factors: Literal["all", "llm"] | Mapping[str, Any] | Sequence[Text | Mapping[str, Any]],
     task: str | None = None,
@@ -92,13 +114,6 @@ def latent(
     every: int = 2000,
     store: int = 100_000,
     relabel: bool = True,
-def subgoals(
-    subgoals: Sequence[str] | Literal["discover"],
-    task: str = "",
-    judge: Mapping[str, Any] | None = None,
-    bonus: float = 1.0,
-    repeat: Literal["never", "always"] = "never",
-    shaping: Literal["bonus", "potential"] = "bonus",
     *,
     name: str | None = None,
     weight: Weight | None = None,
@@ -147,15 +162,6 @@ def decomposing(
     """Return how networks are fitted to returns."""
     given = {"learning_rate": learning_rate, "episodes": episodes, "updates": updates}
     return fields_given(**given, held_out=held_out, weight_decay=weight_decay)
-    """Return a term that pays when a judge says that a subgoal was reached.
-
-    Example:
-        >>> reached = subgoals(["pick up the key"], judge={"oracle": ["obs[0] > 0"]}, bonus=0.5)
-        >>> reached.terms[0]["subgoals"]["judge"]
-        {'oracle': ['obs[0] > 0']}
-    """
-    fields: dict[str, Any] = {"task": task, "subgoals": subgoals, "judge": judge, "bonus": bonus}
-    return term_of("subgoals", fields | {"repeat": repeat, "shaping": shaping}, name, weight)
 
 
 def barfi(

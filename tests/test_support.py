@@ -78,7 +78,7 @@ class TensorTape:
         return torch.tensor(now.next_obs[None]), torch.tensor([now.reward]), torch.zeros_like(flag), flag
 
 
-def given(env: Any, step: Transition) -> dict[str, bool]:
+def told(env: Any, step: Transition) -> dict[str, bool]:
     return {"given": step.next_obs[0] > 0.3}
 
 
@@ -87,13 +87,13 @@ def rise(env: Any, step: Transition) -> list[str]:
 
 
 def single(program: Program) -> list[float]:
-    env = rewardspec.wrap(Tape(), program, label=given, judge=rise)
+    env = rewardspec.wrap(Tape(), program, label=told, judge=rise)
     env.reset()
     return until_end(lambda: env.step(1))
 
 
 def sb3(program: Program) -> list[float]:
-    venv = rewardspec.make_vec(Tape, program, label=given, judge=rise)
+    venv = rewardspec.make_vec(Tape, program, label=told, judge=rise)
     venv.reset()
 
     def step() -> tuple[Any, Any, bool, bool, Any]:

@@ -49,8 +49,6 @@ def load_prompt(name: str) -> Prompt:
     """Return a prompt of the package.
 
     Example:
-        >>> load_prompt("calm-judge").id[:11]
-        'calm-judge@'
         >>> load_prompt("calm_judge").id[:11]
         'calm_judge@'
     """
