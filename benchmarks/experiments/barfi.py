@@ -171,7 +171,8 @@ FINDINGS = """\
 - **"Better when the hint is good" is not seen, nor is it of the sum.** Where the primary reward alone is learned within
   150 episodes nothing is to be gained. Where only 3 random walks in 100 arrive, the sum with the good hint is as the
   primary reward alone, and BARFI slower than both: two learners never meet the goal, with any of the methods. The
-  released hint tells the way along x only, and is small beside the prize.
+  released hint tells the way along x only, and is small beside the prize. Where 2 walks in 1,000 arrive, with a hint of
+  the true distance, 4 of 10 learners of each find the goal for good within 600 episodes.
 - **Potential shaping loses nothing under either hint** on the maze: with a policy gradient it is a baseline, whatever
   the hint, and the primary reward alone is quick there.
 - On the cart-pole, with a controller that is turned round, the sum falls at once (9 of 500 steps); BARFI (without
