@@ -33,7 +33,7 @@ from benchmarks.experiment import Experiment
 from benchmarks.records import ROOT, Cell, Failure, Row, Setting
 from rewardspec.training.loop import versions
 
-SOURCES = ("rewardspec", "envs", "agents", "benchmarks", "examples/specs")
+SOURCES = ("rewardspec", "envs", "agents", "benchmarks", "examples/specs", "examples/teams")
 """Folders whose sources and specs a figure may depend on."""
 
 WHERE_LINES = 12

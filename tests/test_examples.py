@@ -25,6 +25,7 @@ SAYS = {
     "schedule": r"0 \{'speed': [^$]*3 \{[^$]*'flag': 50\.0",
     "heron": r"after  4096 steps: [6-9]\d% of held-out pairs",
     "judge": r"\{'markov': -\d+\.0, 'subgoals': 20\.0\}",
+    "team": r"agent_1: earned -?\d+\.\d+, paid -?\d+\.\d+\nagent_2",
     "explain_episode": r"when goal and not hole   \+1  terminated",
 }
 """What each example prints, as a regular expression."""
