@@ -149,8 +149,8 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         "",
         "SB3 PPO over several agents (`agents/ippo_sb3.py`), 16 games side by side; a step of all agents is one."
         " Figures are of greedy play after training: in two buttons one episode (nothing is random), else the mean"
-        f" of {EPISODES}. `While exploring` is the share of the latest 100 training episodes that were solved, seed by seed."
-        " Brackets hold the least and the greatest of the seeds.",
+        f" of {EPISODES}. `While exploring` is the share of the latest 100 training episodes that were solved, seed by"
+        " seed. Brackets hold the least and the greatest of the seeds.",
         "",
         f"Two buttons: the fewest steps are {best}, from the exact solution of the spec's joint machine over the table"
         " of the world (961 states times the machine's).",

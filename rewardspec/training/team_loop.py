@@ -16,6 +16,7 @@ import dataclasses
 import io
 import json
 import time
+import warnings
 import zipfile
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -194,7 +195,7 @@ def play_team(
     latest = run.latest()
     if latest is None:
         raise UnsupportedError(Problem("nothing-trained", f"the run in {run.path} has no checkpoint yet"))
-    built = _Team(team, dataclasses.replace(settings, n_envs=1), trusted=True, training=False)
+    built = _Team(team, dataclasses.replace(settings, n_envs=1), trusted=True)
     for group, learner in built.learners.items():
         checkpoint.load_weights(learner.model, latest / f"{built.file(group)}.zip")
     rows, played = built.rows, list[dict[str, Any]]()
@@ -244,9 +245,7 @@ class _Learner:
 class _Team:
     """Games and learners of a run."""
 
-    def __init__(
-        self, team: TeamProgram, settings: TeamSettings, *, trusted: bool, training: bool = True
-    ) -> None:
+    def __init__(self, team: TeamProgram, settings: TeamSettings, *, trusted: bool) -> None:
         from rewardspec.wrappers.parallel_sb3 import Rows, make_games
 
         self.team, self.settings = team, settings
@@ -255,7 +254,9 @@ class _Team:
         )
         env = games[0].env
         self.rows: Rows = Rows(games, groups_of(env.entries, settings.policies), indicator=settings.indicator)
-        with one_thread():
+        with one_thread(), warnings.catch_warnings():
+            # A policy that only plays has rollouts that no batch fits.
+            warnings.filterwarnings("ignore", message="You have specified a mini-batch")
             self.learners = {
                 group: _Learner(_make_ppo(self.rows, group, i, settings), self.rows.rows(group))
                 for i, group in enumerate(self.rows.groups)
