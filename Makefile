@@ -23,7 +23,7 @@ export MPLBACKEND := Agg
 export MUJOCO_GL ?= egl
 export SDL_VIDEODRIVER ?= dummy
 
-.PHONY: help demo test check format format-check lint types fuzz bench bench-smoke lowest docs clean
+.PHONY: help demo test check format format-check lint types fuzz bench bench-smoke lowest docs site clean
 
 help: ## Show this list.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 20
@@ -82,6 +82,10 @@ lowest: ## Run the tests with the oldest versions that pyproject allows, in an e
 
 docs: $(READY) ## Write the generated pages anew: the error codes and the JSON Schema.
 	$(PY) -m docs.generate
+
+site: $(READY) ## Build the documentation as a website, in build/site.
+	$(PIP) mkdocs-material==9.8.2
+	$(PY) -m docs.site
 
 clean: ## Remove what was built; .venv stays.
 	rm -rf build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -37,7 +37,7 @@ from benchmarks.suites import Job
 CONNECT_S = 5.0
 """Seconds that an address gets to answer at all."""
 
-JOIN_S = 60.0
+JOIN_S = 120.0
 """Seconds that it gets to answer as a Ray cluster."""
 
 RETRIES = 3
@@ -114,7 +114,7 @@ def join(address: str) -> None:
         address: Of its head, `HOST:PORT`; `auto` for the cluster that this machine belongs to.
 
     Raises:
-        SystemExit: Ray is not installed, or no cluster answers at the address within a minute.
+        SystemExit: Ray is not installed, or no cluster answers at the address within two minutes.
     """
     ray = _ray()
     if address != "auto":

@@ -121,7 +121,7 @@ def test_a_node_that_dies_in_the_middle_loses_no_cell_and_none_counts_twice(
     try:
         while len(records.cells()) < 20 and run.poll() is None and time.monotonic() < until:
             time.sleep(0.1)
-        assert 20 <= len(records.cells()) < 160
+        assert 20 <= len(records.cells()) < 160, run.poll() is not None and run.communicate()
         kill_tree(second)
         said, _ = run.communicate(timeout=300)
     finally:

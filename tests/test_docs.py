@@ -1,0 +1,56 @@
+"""The pages of the guide: their Python runs, their YAML is read, and the site's list of pages is whole."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import rewardspec
+from docs.site import linked, pages
+
+ROOT = Path(__file__).parents[1]
+RUN = ("guide.md", "coming-from.md")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / "docs" / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("page", RUN)
+def test_the_python_of_a_page_runs_from_top_to_bottom(page: str) -> None:
+    scope: dict[str, Any] = {}
+    found = blocks(page, "python")
+    assert len(found) >= 4
+    for code in found:
+        exec(compile(code, page, "exec"), scope)
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_the_yaml_of_a_page_is_read(page: str) -> None:
+    for text in blocks(page, "yaml"):
+        assert rewardspec.compile_spec(rewardspec.loads(text))
+
+
+def test_the_site_has_every_page_and_every_page_a_place() -> None:
+    """A page that no menu names is not found by those who read the site."""
+    menu = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    named = [path for entry in menu for part in entry.values() for path in _paths(part)]
+    assert all((ROOT / path).is_file() for path in named if path != "index.md")
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} <= {Path(path).name for path in named}
+
+
+def _paths(part: Any) -> list[str]:
+    if isinstance(part, str):
+        return [part]
+    return [path for entry in part for path in (entry.values() if isinstance(entry, dict) else [entry])]
+
+
+def test_what_pages_link_to_is_on_the_site() -> None:
+    there = {path.as_posix() for path in pages(ROOT)} | {path.as_posix() for path in linked(ROOT)}
+    assert "examples/label_function.py" in there and "benchmarks/results/office.md" in there
