@@ -88,12 +88,11 @@ SUITES: dict[str, Suite] = {
     "cpu-hour": Suite(
         "What the README's table shows: about an hour on two cores.",
         [
-            Part(["office", "craft", "sparse", "knox", "overoptimisation"]),
-            Part(["water"], seeds=2),
-            Part(["heron"], ["pendulum-*", "mountain-car-*", "cartpole-*"], seeds=3),
-            Part(["barfi"], ["maze: good: *", "maze: harmful: *", "maze: useless: *"]),
+            Part(["office", "craft", "sparse", "water", "knox", "overoptimisation", "starc", "multiagent"]),
+            Part(["heron"], ["pendulum-[hts]*", "mountain-car-[hts]*", "cartpole-*"], seeds=3),
+            Part(["barfi"], ["maze: *: BARFI*", "maze: *: sum*", "maze: *: primary*"]),
             Part(
-                ["submodular"], ["*: SubPO-M", "*: SubPO-M, natural", "*: ModPO", "*: prefix weight"], seeds=3
+                ["submodular"], ["*: SubPO-M", "*: SubPO-M, natural", "*: ModPO", "*: prefix weight"], seeds=4
             ),
         ],
     ),
@@ -116,7 +115,7 @@ SUITES: dict[str, Suite] = {
                 ["office", "craft"],
                 settings=["single, released: *", "multi, released: *", "gem: *", "multi: *"],
             ),
-            Part(["cheetah", "knox", "submodular", "overoptimisation"]),
+            Part(["cheetah", "knox", "submodular", "overoptimisation", "starc"]),
         ],
     ),
 }

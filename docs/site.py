@@ -1,8 +1,8 @@
 """`python -m docs.site`: the documentation as a website, in build/site; needs mkdocs-material (extra `docs`).
 
-The pages link to each other, to examples and to results by relative paths, which hold on GitHub as well. So the site is
-built from a copy that keeps those paths: the pages at their places, and besides them whatever they link to. A folder that
-is linked to gets a list of what is in it.
+The pages link to each other, to examples and to results by relative paths, which hold where the repository is read as
+well. So the site is built from a copy that keeps those paths: the pages at their places, and besides them whatever they
+link to. A folder that is linked to gets a list of what is in it.
 """
 
 from __future__ import annotations

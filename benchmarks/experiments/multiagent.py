@@ -22,6 +22,7 @@ TAGS = ("agents", "ppo")
 STEPS = 30_000
 SEEDS = 3
 SMOKE_STEPS = 128
+TASK, METHOD = ("task",), ("reward", "policies")
 RESOURCES = {"cpus": 1, "gpus": 0, "memory_mib": 2048}
 
 SPECS = ROOT / "examples" / "teams"

@@ -171,7 +171,9 @@ def run(setting: Setting, seed: int) -> list[Row]:
 
 
 def correlation(rows: Sequence[Row]) -> float:
-    """Return the correlation over all worlds of one distance, from its sums; 0 where nothing varies."""
+    """Return the correlation over all worlds of one distance, from its sums; 0 where nothing varies or is there."""
+    if not rows:
+        return 0.0
     n, x, y, xx, yy, xy = (sum(row[k] for row in rows) for k in ("n", "x", "y", "xx", "yy", "xy"))
     spread = (xx - x * x / n) * (yy - y * y / n)
     return float((xy - x * y / n) / np.sqrt(spread)) if spread > 0 else 0.0
