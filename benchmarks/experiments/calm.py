@@ -33,6 +33,9 @@ STEPS = 100_000
 SEEDS = 5
 SMOKE_STEPS = 2000
 
+BASELINE, CLAIM = "unshaped", "oracle"
+CURVE = ("environment steps", "success of ten episodes")
+
 ACTIONS = 6
 SIZE, LAYOUT, HORIZON = 7, 3, 100
 BONUS, DISCOUNT = 0.5, 0.97
@@ -161,7 +164,12 @@ def run(setting: Setting, seed: int) -> list[Row]:
 
 def score(rows: Sequence[Row]) -> float:
     """Return the share of the budget that was left when the goal was reached."""
-    return max(0.0, 1.0 - rows[-1]["steps"] / STEPS) if rows[-1]["success"] >= ENOUGH else 0.0
+    return max(0.0, 1.0 - rows[-1]["steps"] / STEPS) if rows and rows[-1]["success"] >= ENOUGH else 0.0
+
+
+def curve(rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """Return the success of the evaluations over the steps."""
+    return [(row["steps"], row["success"]) for row in rows]
 
 
 def report(cells: Sequence[Cell], folder: Path) -> str:
