@@ -1,4 +1,4 @@
-"""`python -m docs.site`: the documentation as a website, in build/site; needs mkdocs-material (extra `docs`).
+"""`python -m docs.site`: the documentation as a website, in build/site; `make site` installs mkdocs-material first.
 
 The pages link to each other, to examples and to results by relative paths, which hold where the repository is read as
 well. So the site is built from a copy that keeps those paths: the pages at their places, and besides them whatever they
