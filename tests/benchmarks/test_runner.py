@@ -68,10 +68,10 @@ def counting(out: Path, *more: str) -> subprocess.Popen[str]:
 
 
 def test_a_run_that_is_killed_at_any_moment_goes_on_with_what_is_missing(tmp_path: Path) -> None:
-    """Three times killed somewhere in the middle, with a torn line left behind; then to the end."""
+    """Twice killed somewhere in the middle, with a torn line left behind; then to the end."""
     rng, there = random.Random(0), 0
     records = Store(tmp_path).records(COUNTING)
-    for attempt in range(3):
+    for attempt in range(2):
         run = counting(tmp_path, *(("resume", "--out", str(tmp_path)) if attempt else ()))
         more, until = rng.randrange(1, 9), time.monotonic() + 100
         while len(records.cells()) < there + more and time.monotonic() < until:
@@ -89,9 +89,9 @@ def test_a_run_that_is_killed_at_any_moment_goes_on_with_what_is_missing(tmp_pat
     lines = [json.loads(line) for line in records.path.read_text().splitlines()]
     marks = [Job(COUNTING, line["setting"], line["seed"]).mark for line in lines]
     assert sorted(marks) == sorted(job.mark for job in Plan(experiments=[COUNTING]).jobs())
-    # Only what was under way when the run was killed was made twice: two cells, three times at most.
+    # Only what was under way when the run was killed was made twice: two cells, twice at most.
     made = collections.Counter((tmp_path / "made.txt").read_text().splitlines())
-    assert len(made) == 40 and sum(made.values()) <= 40 + 3 * 2
+    assert len(made) == 40 and sum(made.values()) <= 40 + 2 * 2
 
 
 def test_processes_end_with_the_run_that_is_killed(tmp_path: Path) -> None:
