@@ -38,8 +38,8 @@ class Stl(Model):
 
     - rho(x > c, t) = x_t - c, and with < the negative of it; rho(not p, t) = -rho(p, t);
     - rho(p and q, t) and rho(p or q, t) are the least and the greatest of both;
-    - rho(G[a, b](p), t) and rho(F[a, b](p), t) are the least and the greatest rho(p, t + k) with a <= k <= b;
-    - rho(U[a, b](p, q), t) is the greatest, over these k, of the least of rho(q, t + k) and all rho(p, t + j), j < k.
+    - rho(`G[a, b](p)`, t) and rho(`F[a, b](p)`, t) are the least and the greatest rho(p, t + k) with a <= k <= b;
+    - rho(`U[a, b](p, q)`, t) is the greatest, over these k, of the least of rho(q, t + k) and all rho(p, t + j), j < k.
 
     Intervals count steps. A proposition that is made of comparisons has their margin; any other truth value (a label,
     ==, !=) counts 1 where it holds and -1 where not. What a window must remember is part of the observation.
@@ -53,8 +53,8 @@ class Stl(Model):
     """
 
     formula: str = Field(
-        description="Comparisons and truth values, and, or, not, and over intervals of steps G[a, b](p), F[a, b](p), "
-        "U[a, b](p, q).",
+        description="Comparisons and truth values, and, or, not, and over intervals of steps `G[a, b](p)`, "
+        "`F[a, b](p)`, `U[a, b](p, q)`.",
         examples=["G[0, 10](x >= 0.5 or F[0, 5](y >= 0.2))"],
         min_length=1,
     )
