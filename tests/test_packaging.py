@@ -26,6 +26,7 @@ LAYERS = (
     ("team",),
     ("backends",),
     ("wrappers", "environments", "parallel_environments"),
+    ("games",),
     ("learning", "llm", "analysis", "tabular"),
     ("training", "report"),
     ("cli",),

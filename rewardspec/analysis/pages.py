@@ -2,7 +2,7 @@
 
 The examples of the table are run to make the pages, so that a page shows the very message that a user
 sees. A text may begin with comments that say what to do with it besides compiling it: `# env: CartPole-v1`
-wraps that environment, and `# step` after it takes a step in it.
+wraps that environment, and `# step` after it takes a step in it; `# game` reads a game and no spec.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from rewardspec.codes import CODES
 from rewardspec.codes.lint_environment import ENVIRONMENT
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import Problem, RewardSpecError, render_problems
+from rewardspec.games.text import loads_game
 from rewardspec.ir.program import Program
 from rewardspec.spec.model import Spec
 from rewardspec.team.compile import compile_team
@@ -26,7 +27,7 @@ AGENTS_DISCOUNT = 0.99
 PARALLEL = "rewardspec/TwoButtons"
 """How the name of an environment of several agents begins in examples."""
 
-_HEADER = re.compile(r"# (env|step)\b:? ?(.*)\n")
+_HEADER = re.compile(r"# (env|step|game)\b:? ?(.*)\n")
 
 NOT_RUN = (">>> ", "$ ")
 """How an example begins that is not a spec."""
@@ -64,6 +65,9 @@ def provoke(text: str, file: str = "spec.yaml") -> tuple[Problem, ...]:
             break
         header[match[1]] = match[2]
     try:
+        if "game" in header:
+            loads_game(text, file)
+            return ()
         spec = loads(text, file)
         if header.get("env", "").startswith(PARALLEL):
             _try_parallel(spec, header["env"])

@@ -21,6 +21,7 @@ from rewardspec.cli import (
     formalising,
     labelling,
     looking,
+    solving,
     starting,
     training,
 )
@@ -84,6 +85,7 @@ for command in (
     comparing.compare,
     auditing.audit,
     formalising.formalisms,
+    solving.equilibrium,
     starting.convert,
     checking.schema,
 ):

@@ -9,6 +9,7 @@ from rewardspec.codes.agents import AGENTS
 from rewardspec.codes.comparing import COMPARING
 from rewardspec.codes.encoder import ENCODER
 from rewardspec.codes.explanation import Explanation
+from rewardspec.codes.games import GAMES
 from rewardspec.codes.hosts import HOSTS
 from rewardspec.codes.judges import JUDGES
 from rewardspec.codes.labelling import LABELLING
@@ -27,6 +28,7 @@ CODES: dict[str, Explanation] = {
     **HOSTS,
     **AGENTS,
     **COMPARING,
+    **GAMES,
     **LEARNING,
     **ENCODER,
     **JUDGES,

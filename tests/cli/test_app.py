@@ -22,6 +22,7 @@ COMMANDS = (
     "watch",
     "label",
     "freeze",
+    "equilibrium",
     "convert",
     "schema",
 )
