@@ -31,6 +31,7 @@ from rewardspec.dsl_agents import Ends, Terms, ends_of, terms_of
 from rewardspec.dsl_agents import agent as agent
 from rewardspec.dsl_agents import inequity as inequity
 from rewardspec.dsl_agents import joint as joint
+from rewardspec.dsl_agents import risk as risk
 from rewardspec.dsl_agents import share as share
 from rewardspec.dsl_learned import answers as answers
 from rewardspec.dsl_learned import barfi as barfi

@@ -19,6 +19,7 @@ def agent(
     reward: Terms = (),
     team: str | None = None,
     share: Mapping[str, Any] | None = None,
+    risk: Mapping[str, Any] | None = None,
     local: Sequence[str] | None = None,
     end: Ends = (),
     tests: Sequence[Mapping[str, Any]] = (),
@@ -30,7 +31,7 @@ def agent(
         {'reward': [{'markov': 'reward'}], 'team': 'blue', 'share': {'team': 0.5}}
     """
     terms = terms_of(reward) or None
-    fields = fields_given(reward=terms, team=team, share=share, end=ends_of(end), tests=tests)
+    fields = fields_given(reward=terms, team=team, share=share, risk=risk, end=ends_of(end), tests=tests)
     return fields if local is None else {**fields, "local": list(local)}
 
 
@@ -44,6 +45,17 @@ def joint(
 def share(team: float = 0.0, inequity: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return how an agent takes part in what others earn."""
     return fields_given(team=team, inequity=inequity)
+
+
+def risk(
+    gamma: float,
+    measure: Literal["variance", "realised_variance", "lower_partial_moment", "cvar"] = "variance",
+    source: Literal["opponents"] = "opponents",
+    level: float = 0.25,
+    target: float | None = None,
+) -> dict[str, Any]:
+    """Return which risk an agent dislikes, where it comes from, and how much."""
+    return fields_given(gamma=gamma, measure=measure, source=source, level=level, target=target)
 
 
 def inequity(

@@ -23,6 +23,7 @@ from rewardspec.spec.model import (
     JointSpec,
     Linear,
     Performance,
+    RiskSpec,
     ShareSpec,
     SignalSpec,
     Spec,
@@ -71,6 +72,7 @@ def test_every_word_has_a_builder_with_its_fields_and_defaults(word: str) -> Non
         (rs.joint, JointSpec),
         (rs.share, ShareSpec),
         (rs.inequity, Inequity),
+        (rs.risk, RiskSpec),
         (rs.spec, Spec),
     ],
 )

@@ -25,8 +25,8 @@ GAMES: dict[str, Explanation] = {
     "negative-gamma": Explanation(
         "`gamma` says how much risk is disliked. Below 0 an agent would seek it: its best responses are no convex set "
         "any more, and there need not be an equilibrium.",
-        ">>> rewardspec.games.solve.solve(game, -0.5)",
-        ">>> rewardspec.games.solve.solve(game, 0.5)",
+        "agents:\n  default: {reward: reward, risk: {gamma: -0.5}}\n",
+        "agents:\n  default: {reward: reward, risk: {gamma: 0.5}}\n",
     ),
     "wrong-solving": Explanation(
         "Temperature, tremble, damping or start, by which a game is solved, is out of its bounds.",
@@ -34,6 +34,39 @@ GAMES: dict[str, Explanation] = {
         "solve: {start: {row: [0.5, 0.6]}}\n",
         "# game\ngame: chicken\nactions: [swerve, dare]\nsymmetric: [[0, -1], [1, -10]]\n"
         "solve: {start: {row: [0.5, 0.5]}}\n",
+    ),
+    "unserved-risk": Explanation(
+        "A dislike of risk is no sum over steps, so no wrapper can pay it; a solver trades it"
+        " against what is expected. "
+        "Best responses of a population are known for measures that depend on the mean return against each opponent.",
+        "# env: rewardspec/TwoButtons-v0\nagents:\n  default: {reward: reward, risk: {gamma: 0.5}}\n",
+        "$ python -m agents.psro --spec team.yaml",
+    ),
+    "tree-too-large": Explanation(
+        "Exact best responses go over all histories of a game, and this one has too many.",
+        "$ python -m agents.psro --game stag_hunt --set size=9 --oracle exact",
+        "$ python -m agents.psro --game stag_hunt --set size=3 --oracle exact",
+    ),
+    "unfit-tree": Explanation(
+        "Exact best responses tell opponents apart by what can be seen of them. A state of this game"
+        " does not tell which "
+        "part of it was whose doing.",
+        ">>> grow(start, lambda state, actions: (sum(actions), (0.0, 0.0), False), (2, 2))",
+        ">>> grow(start, lambda state, actions: (actions, (0.0, 0.0), False), (2, 2))",
+    ),
+    "unfit-agents": Explanation(
+        "The policies of a population are small networks: every agent sees a vector, all of them of"
+        " one length, acts by "
+        "whole numbers, and stays to the end.",
+        ">>> ParallelBatch(pistonball_v6.parallel_env, 8)  # sees pictures, pushes by real numbers",
+        ">>> ParallelBatch(lambda: supersuit.pad_observations_v0(simple_tag_v3.parallel_env()), 8)",
+    ),
+    "broken-population": Explanation(
+        "A line of a population's file is not what was written there, or belongs to another run. A"
+        " file that was cut off "
+        "at its end is mended when it is opened; one that was changed in the middle cannot be trusted.",
+        "$ sed -i 3d runs/psro/population.jsonl; python -m agents.psro --resume runs/psro",
+        "$ python -m agents.psro --folder runs/psro-again",
     ),
 }
 """The codes of games."""

@@ -28,6 +28,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from rewardspec.errors import Problem, UnsupportedError
 from rewardspec.games.game import Floats
 
 Measure = Literal["variance", "realised_variance", "lower_partial_moment", "cvar"]
@@ -214,3 +215,40 @@ def _quantile(z: Floats, p: Floats, level: float, width: float, guess: float | N
             break
         t = new
     return t
+
+
+def risk_weights(risk: Risk, z: Floats, p: Floats, gamma: float) -> Floats:
+    """Return `[L]`: how much a unit more against each opponent is worth, as a share of how likely that opponent is.
+
+    With U(z) = sum_l p_l z_l - gamma R(z, p) it is (dU / dz_l) / p_l: 1 - 2 gamma (z_l - E z) for the variance. A
+    policy gradient whose steps against opponent l are weighted so climbs U; so does a dynamic programme with these
+    weights.
+
+    Args:
+        risk: A convex one.
+        z: `[L]`, return against each opponent.
+        p: `[L]`, how likely each is.
+        gamma: Dislike of risk.
+
+    Example:
+        >>> risk_weights(Risk(), np.array([2.0, -2.0]), np.array([0.5, 0.5]), 0.1).tolist()
+        [0.6, 1.4]
+    """
+    mean = float(p @ z)
+    if risk.measure == "variance":
+        return np.asarray(1.0 - 2.0 * gamma * (z - mean))
+    if risk.measure == "lower_partial_moment":
+        below = np.maximum((mean if risk.target is None else risk.target) - z, 0.0)
+        pull = float(p @ below) if risk.target is None else 0.0  # the target moves with the mean
+        return np.asarray(1.0 - 2.0 * gamma * (pull - below))
+    if risk.measure == "cvar":
+        order = np.argsort(z)
+        share = np.diff(np.minimum(np.cumsum(p[order]), risk.level), prepend=0.0)
+        counted = np.zeros(len(z))
+        counted[order] = share / risk.level / np.maximum(p[order], 1e-300)
+        return np.asarray(1.0 - gamma * (1.0 - counted))
+    text = "realised variance is no function of the mean return against each opponent"
+    hint = (
+        "Optimise `variance`, `lower_partial_moment` or `cvar`; realised variances are reported all the same."
+    )
+    raise UnsupportedError(Problem("unserved-risk", text, hints=(hint,)))

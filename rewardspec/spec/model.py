@@ -432,6 +432,52 @@ class ShareSpec(Model):
     inequity: Inequity | None = Field(None, description="What unequal earnings cost.")
 
 
+def _check_gamma(gamma: float) -> float:
+    if gamma < 0.0:
+        hint = "0 makes an agent indifferent to risk; one that seeks it has no equilibrium to speak of."
+        raise ModelError("negative-gamma", f"'gamma' must be at least 0, not {gamma:g}", hint)
+    return gamma
+
+
+class RiskSpec(Model):
+    """A dislike of the risk that other agents' choices bring, which a solver trades against what is expected.
+
+    Formula: u = E[return] - gamma * R
+
+    R is taken over the draw of the opponents' strategies, the return against each of them being averaged over the own
+    mixing and over chance. No wrapper can pay it, since it is no sum over steps: `agents/psro.py` optimises it, and
+    `rewardspec equilibrium` and `agents/rae.py` solve games in normal form with it.
+
+    Source: the utility of risk-averse equilibrium (Slumbers et al., arXiv 2205.15434; arXiv 2510.03446).
+    """
+
+    measure: Literal["variance", "realised_variance", "lower_partial_moment", "cvar"] = Field(
+        "variance",
+        description="`variance` over the opponents' draw; `realised_variance` with own mixing in it, too; "
+        "`lower_partial_moment`: squared shortfall below `target`; `cvar`: how far the worst `level` lies below "
+        "the mean.",
+    )
+    source: Literal["opponents"] = Field("opponents", description="Whose choices count as risk.")
+    gamma: Annotated[Number, AfterValidator(_check_gamma)] = Field(
+        description="How much the risk is disliked; for variances in units of 1 / return.", examples=["0.5"]
+    )
+    level: Annotated[Number, Field(gt=0, lt=1)] = Field(
+        0.25, description="Share of worst outcomes, for `cvar`."
+    )
+    target: Number | None = Field(
+        None,
+        description="Return below which an outcome counts, for `lower_partial_moment`; the mean without.",
+    )
+
+    @model_validator(mode="after")
+    def _check_use(self) -> RiskSpec:
+        for name, measure in (("level", "cvar"), ("target", "lower_partial_moment")):
+            given = getattr(self, name) != type(self).model_fields[name].default
+            if given and self.measure != measure:
+                raise ModelError("wrong-value", f"'{name}' is for the measure {measure}, not {self.measure}")
+        return self
+
+
 class AgentSpec(Model):
     """What the agents of a name or pattern want."""
 
@@ -440,6 +486,10 @@ class AgentSpec(Model):
         None, description="Name of the team; agents without one are all of one team, which has none."
     )
     share: ShareSpec | None = Field(None, description="How they take part in what others earn.")
+    risk: RiskSpec | None = Field(
+        None,
+        description="A dislike of the risk that others' choices bring; for solvers, no wrapper can pay it.",
+    )
     local: tuple[Name, ...] | None = Field(
         None,
         description="Propositions of the joint terms that they can tell: their part of a joint machine is its "

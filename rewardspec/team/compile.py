@@ -12,7 +12,7 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.passes import drop_unread_propositions
 from rewardspec.ir.program import Observe, Program, Term
 from rewardspec.ir.show import show_field
-from rewardspec.spec.model import ShareSpec, Spec
+from rewardspec.spec.model import RiskSpec, ShareSpec, Spec
 from rewardspec.spec.parts import EVERYBODY, agent_parts, joint_part
 from rewardspec.team.projection import project
 from rewardspec.team.resolve import find_not_reduced
@@ -30,6 +30,7 @@ class Entry:
         program: What one such agent is paid by itself, with the joint terms' payment as a term of its own.
         team: Name of its team.
         share: How it takes part in what others earn.
+        risk: Which risk it dislikes; a solver's business.
         projection: The joint program as these agents can tell it; None where they see it whole, or there is none.
         place: Where the entry is declared.
     """
@@ -37,6 +38,7 @@ class Entry:
     program: Program
     team: str | None = None
     share: ShareSpec | None = None
+    risk: RiskSpec | None = None
     projection: Program | None = None
     place: Place = field(default=Place(), compare=False, repr=False)
 
@@ -89,6 +91,10 @@ class TeamProgram:
         """Return whether an agent gets what the joint terms pay."""
         return self.joint is not None and self.joint_team in (None, roster.teams[agent])
 
+    def without_risk(self) -> TeamProgram:
+        """Return the same rewards for a solver that sees to the risk itself."""
+        return replace(self, entries={name: replace(one, risk=None) for name, one in self.entries.items()})
+
     def digest(self) -> str:
         """Return 16 hexadecimal digits that change when the meaning may have changed."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
@@ -130,9 +136,9 @@ def compile_team(spec: Spec) -> TeamProgram:
         projection = None
         if entry is not None and entry.local is not None:
             projection = _project(spec, pattern, joint if has_joint else None, problems)
-        share = entry.share if entry is not None else None
+        share, risk = (entry.share, entry.risk) if entry is not None else (None, None)
         entries[pattern] = Entry(
-            program, entry.team if entry else None, share, projection, spec.place_of_key(at)
+            program, entry.team if entry else None, share, risk, projection, spec.place_of_key(at)
         )
     if problems:
         raise SpecError(list(dict.fromkeys(problems)))

@@ -454,11 +454,18 @@ def _count_together(running: Running, count: float) -> None:
 
 
 def refuse_unpayable(team: TeamProgram) -> None:
-    """Raise when a program needs whole episodes, or a learner.
+    """Raise when a program needs whole episodes, or a learner, or an agent dislikes risk.
 
     Raises:
-        UnsupportedError: `needs-whole-episodes`, `needs-learner`.
+        UnsupportedError: `needs-whole-episodes`, `needs-learner`, `unserved-risk`.
     """
+    for pattern, entry in team.entries.items():
+        if entry.risk is not None:
+            text = (
+                f"the agents '{pattern}' dislike risk, and no wrapper can pay that: it is no sum over steps"
+            )
+            hint = "Solve it with `python -m agents.psro --spec ...`, or wrap `compile_team(spec).without_risk()`."
+            raise UnsupportedError(Problem("unserved-risk", text, entry.place, (hint,)))
     for _, program in team.programs():
         refuse_episode_scope(program)
         refuse_learned(program)

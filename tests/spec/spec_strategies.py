@@ -354,6 +354,8 @@ WITH_OTHERS = some(
     ),
 )
 
+RISKS = some({"gamma": POSITIVE}, measure=st.sampled_from(["variance", "realised_variance", "cvar"]))
+
 PATTERNS = st.sampled_from(["scout", "adversary_*", "default", "a.b", "agent?0", "*"])
 
 
@@ -366,6 +368,7 @@ def team_specs() -> st.SearchStrategy[dict[str, Any]]:
         reward=rewards,
         team=NAMES,
         share=WITH_OTHERS,
+        risk=RISKS,
         local=st.lists(NAMES, max_size=2),
         end=ends,
         tests=tests,
