@@ -77,7 +77,7 @@ DRIVERS: dict[str, Driver] = {
     "patient": patient,
     "cautious": cautious,
     "fickle": fickle,
-    "far-sighted": far_sighted,
+    "far_sighted": far_sighted,
     "sleepy": sleepy,
     "late": late,
     "clumsy": clumsy,

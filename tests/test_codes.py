@@ -45,6 +45,9 @@ NOT_CODES = {
     "lare-repair",
     "latin-1",
     "local-llm",
+    "risk-averse",
+    "highway-env",
+    "two-way-v0",
 }
 """Other words with a hyphen that stand in the package."""
 

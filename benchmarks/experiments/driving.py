@@ -25,8 +25,8 @@ from envs.overtaking import HORIZON
 from rewardspec.games.game import Floats
 
 TAGS = ("games", "population", "driving")
-ITERATIONS, LANES = 6, 192
-STEPS = ITERATIONS * LANES * HORIZON * 25
+ITERATIONS, LANES = 5, 192
+STEPS = ITERATIONS * LANES * HORIZON * 20
 """Of all best responses together."""
 
 SEEDS = 3
@@ -36,7 +36,7 @@ LIMIT_S = 1800
 EPISODES = 256
 """Against each driver."""
 
-GAMMAS = (0.0, 0.1, 0.3, 1.0, 3.0)
+GAMMAS = (0.0, 0.1, 0.3, 1.0)
 BASELINES = ("psro, nash", "psro, uniform", "self-play", "ppo, risk-neutral")
 
 SETTINGS: list[Setting] = [

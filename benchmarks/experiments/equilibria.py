@@ -16,7 +16,7 @@ from rewardspec.games.game import Game, Solving
 from rewardspec.games.solve import solve
 
 TAGS = ("games", "exact")
-STEPS = 1500
+STEPS = 800
 """Rounds of a map."""
 
 SEEDS = 1

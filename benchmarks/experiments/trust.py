@@ -32,8 +32,8 @@ SEEDS = 10
 SMOKE_STEPS = 1
 LIMIT_S = 1800
 
-GAMMAS = (0.0, 0.01, 0.05, 0.1, 0.5)
-INITIAL, ITERATIONS, TEMPERATURE = 5, 3, 1.0
+GAMMAS = (0.0, 0.05, 0.1, 0.5)
+INITIAL, ITERATIONS, TEMPERATURE = 5, 2, 1.0
 SIZE = 3
 SLIPS = 0.05
 """Share of steps at random in the exact policies to begin with; PPO's slip by themselves."""

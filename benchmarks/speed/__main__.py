@@ -23,6 +23,7 @@ from benchmarks.measuring import commit, processor  # noqa: E402
 from benchmarks.records import RESULTS as FOLDER  # noqa: E402
 from benchmarks.speed import (  # noqa: E402
     batch_step,
+    cells,
     compile_time,
     crm,
     device,
@@ -44,6 +45,7 @@ EXPERIMENTS = {
     "single": ("One environment, per step", single_step.measure),
     "batch": ("Many environments, per environment step", batch_step.measure),
     "native": ("Many environments in one compiled loop, per environment step", native_batch.measure),
+    "cells": ("Cells of an empirical game", cells.measure),
     "compile": ("Compiling", compile_time.measure),
     "crm": ("Counterfactual experience", crm.measure),
     "device": ("On the device", device.measure),

@@ -173,3 +173,19 @@ def test_agents_that_see_no_vectors_are_refused() -> None:
     with pytest.raises(MismatchError, match="2 lengths") as caught:
         ParallelBatch(Odd, 1)
     assert caught.value.problems[0].code == "unfit-agents"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_highways_two_way_road_has_two_drivers() -> None:
+    from envs.two_way import TwoWay
+
+    env = TwoWay(horizon=2)
+    seen, _ = env.reset(seed=0)
+    assert {name: part.shape for name, part in seen.items()} == {"overtaker": (25,), "oncoming": (25,)}
+    first, second = env._env.controlled_vehicles
+    assert first.lane_index[0] == "a" and second.lane_index[0] == "b"
+    before = second.position.copy()
+    _, rewards, _, late, _ = env.step({"overtaker": 1, "oncoming": 4})
+    assert second.position[0] < before[0] and second.speed < first.speed and not any(late.values())
+    assert all(0.0 <= reward <= 1.0 for reward in rewards.values())
+    assert all(env.step({"overtaker": 1, "oncoming": 1})[3].values()) and not env.agents
