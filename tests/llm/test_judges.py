@@ -169,7 +169,7 @@ def test_the_schema_names_the_subgoals_and_nothing_else() -> None:
 
 def test_prompts_are_filled_at_once() -> None:
     assert Prompt("x", "{{a}} {{b}}").fill(a="{{b}}", b="{{a}}") == "{{b}} {{a}}"
-    assert prompt_names() == ["calm_discover", "calm_judge"]
+    assert {"calm_discover", "calm_judge"} <= set(prompt_names())
 
 
 # -- views ----------------------------------------------------------------------------------------------------
