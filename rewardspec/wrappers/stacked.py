@@ -263,10 +263,13 @@ def refuse_mixed(specs: Mapping[str, SpecLike], programs: Mapping[str, Program])
         refuse_episode_scope(program)
         refuse_learned(program)
     own = {
-        name: spec.env.id for name, spec in specs.items() if isinstance(spec, Spec) and spec.env is not None
+        name: spec.env
+        for name, spec in specs.items()
+        if isinstance(spec, Spec) and spec.env is not None and spec.env.id is not None
     }
     said: dict[str, dict[str, Any]] = {
-        "env": {name: id_ for name, id_ in own.items() if id_ is not None},
+        "env": {name: env.id for name, env in own.items()},
+        "env.kwargs": {name: str(dict(sorted(env.kwargs.items()))) for name, env in own.items()},
         "labels": {name: program.labels for name, program in programs.items()},
         "observe": {name: program.observe for name, program in programs.items()},
         "discount": {name: p.discount for name, p in programs.items() if p.discount is not None},

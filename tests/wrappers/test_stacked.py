@@ -164,6 +164,10 @@ def test_what_is_no_table_is_refused_by_name(body: str) -> None:
         ("discount: 0.5\n", "their `discount` differs \\(a: 0.9; b: 0.5\\)"),
         ("discount: 0.9\nobserve: dict\n", "their `observe` differs"),
         ("discount: 0.9\nenv: {id: CartPole-v1}\n", "their `env` differs"),
+        (
+            "discount: 0.9\nenv: {id: Acrobot-v1, kwargs: {more: 1}}\n",
+            r"`env.kwargs` differs \(a: {}; b: {'more': 1}\)",
+        ),
     ],
 )
 def test_specs_that_do_not_go_together_are_named(head: str, message: str) -> None:
