@@ -13,7 +13,10 @@ from rewardspec.wrappers.single import wrap
 
 ENDS = "episodes of 20 steps here: two thirds of it are a reset and an episode's report, which are Python"
 SHOWN = f"a new array for every observation is 0.2 us; {ENDS}"
-LABELS = "labels are read from the live environment by Python functions, whichever the backend"
+LABELS = (
+    "of 2.6 us that the spec adds, two labels read from the live environment in Python take 0.9, and calling on, the"
+    " machine and totals the rest; half a per cent would be 1 us in all"
+)
 
 DOOR = """
 name: door

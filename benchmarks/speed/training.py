@@ -50,7 +50,8 @@ def measure(settings: Settings) -> list[Result]:
             for name, train in cases.items():
                 times[name].append(train(BLOCKS[name]))
     slow = (
-        "a step of SB3's costs 90 us here and cost 340 where the goal was set, ours 2 and 5: 75 x under load"
+        "a step is 227 kFLOP, 2.1 us at the 110 GFLOP/s that a core with AVX2 has at most: what is left is SB3's time,"
+        " 90 us on one machine, 340 where the goal was set"
     )
     results = [
         Result.of("PPO, 4 x 128, with a spec: a training step", "ns", times["ours"]),
