@@ -14,7 +14,11 @@ from rewardspec.analysis.spec_tests import run_tests, show_result
 from rewardspec.errors import SpecError
 from rewardspec.vocabulary import loads
 
-EXAMPLE = re.compile(r"```yaml\n(?P<spec>.*?)```\n\n```text\n(?P<said>.*?)```", re.DOTALL)
+EXAMPLE = re.compile(
+    r"^```yaml\n(?P<spec>(?:(?!```).*\n)*)```\n\n```text\n(?P<said>(?:(?!```).*\n)*)```$", re.MULTILINE
+)
+"""A block of YAML with the block of text right after it; neither reaches over the end of a block, so that a block of
+YAML that nothing is said of does not swallow the next."""
 
 
 def worked_text(page: Path) -> str:
