@@ -42,6 +42,7 @@ BATCHES: dict[str, Maker] = {
     "rewardspec/LetterWorld-v0": _world("envs.letter_world", "LetterWorldBatch"),
     "rewardspec/FlatWorld-v0": _world("envs.flat_world", "FlatWorldBatch"),
     "rewardspec/MazeWorld-v0": _world("envs.maze_world", "MazeWorldBatch"),
+    "rewardspec/NavigationWorld-v0": _world("envs.navigation_world", "NavigationBatch"),
 }
 """Environments that are written for the device; finite worlds need no entry, their table is stepped."""
 

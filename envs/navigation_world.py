@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from gymnasium import spaces
 from torch import Tensor
 
 from rewardspec.tabular.batch import _mix
+
+Pays = Literal["own", "team"]
 
 STEP, DAMPING, ACCELERATION = 0.1, 0.25, 5.0
 RADIUS, ARENA = 0.15, 1.5
@@ -41,7 +43,8 @@ class NavigationBatch:
 
     Agents are discs with mass and damping that push one another when they touch. Reward of an agent on a step: minus
     the distance to the landmark that is nearest to it, minus the number of others that it touches. All agents of a copy
-    begin and end together, after 25 steps.
+    begin and end together, after 25 steps. With `pays="team"` each is paid its share of the team's return, when the
+    episode is over, and nothing before: who did what is to be found out.
 
     Observation, `[4 + 2 n + 2 (n - 1)]` float32: own velocity, own position, then landmarks and others as seen from the
     agent, each nearest first. Actions: 0 none, 1 left, 2 right, 3 down, 4 up.
@@ -51,14 +54,16 @@ class NavigationBatch:
     that code counts an agent as touching itself and adds it back; landmarks' layouts are drawn beforehand.
 
     Attributes:
-        num_envs: B, a multiple of `agents`; agents of a copy stand side by side.
-        team: Number of agents that share a return.
+        num_envs: B; agents of a copy stand side by side. Where they are no whole teams, the last one has agents
+            besides, who do nothing.
+        team: Number of agents of a copy; the returns of learned rewards are summed over them.
         device: Where the tensors live.
         single_observation_space: Of one agent.
         single_action_space: Of one agent.
         position: `[C, n, 2]`, C copies.
         velocity: `[C, n, 2]`.
         landmarks: `[C, n, 2]`.
+        earned: `[C]` what the team has earned in its episode.
 
     Example:
         >>> world = NavigationBatch(12)
@@ -72,7 +77,13 @@ class NavigationBatch:
     single_action_space: spaces.Space[Any]
 
     def __init__(
-        self, num_envs: int, device: str | torch.device = "cpu", seed: int = 0, *, agents: int = 6
+        self,
+        num_envs: int,
+        device: str | torch.device = "cpu",
+        seed: int = 0,
+        *,
+        agents: int = 6,
+        pays: Pays = "own",
     ) -> None:
         """Lay the worlds on the device.
 
@@ -81,16 +92,18 @@ class NavigationBatch:
             device: Torch device.
             seed: Seeds layouts and first positions.
             agents: Agents of a copy, 2 to 16, and landmarks.
+            pays: Each agent its `own` reward on each step, or its share of the `team`'s return at the end.
 
         Raises:
-            ValueError: B is no multiple of the agents, or they are too few or too many.
+            ValueError: There are too few or too many agents, or `pays` is neither.
         """
+        if pays not in get_args(Pays):
+            raise ValueError(f"'pays' is one of {', '.join(get_args(Pays))}")
         if not 2 <= agents <= 16:
             raise ValueError("there may be 2 to 16 agents")
-        if num_envs % agents:
-            raise ValueError(f"{num_envs} agents are no whole teams of {agents}")
         self.num_envs, self.team, self.device = num_envs, agents, torch.device(device)
-        copies = num_envs // agents
+        copies = -(-num_envs // agents)
+        self._idle = copies * agents - num_envs
         width = 4 + 2 * agents + 2 * (agents - 1)
         self.single_observation_space = spaces.Box(-np.inf, np.inf, (width,), np.float32)
         self.single_action_space = spaces.Discrete(len(PUSHES))
@@ -99,6 +112,8 @@ class NavigationBatch:
             torch.zeros(shape, device=self.device) for _ in range(3)
         )
         self.steps = torch.zeros(copies, dtype=torch.int64, device=self.device)
+        self.earned = torch.zeros(copies, device=self.device)
+        self._pays = pays
         self._layouts = torch.from_numpy(layouts(agents, np.random.default_rng(seed))).to(self.device)
         self._pushes = torch.tensor(PUSHES, device=self.device)
         self._apart = torch.eye(agents, dtype=torch.bool, device=self.device).logical_not()
@@ -108,7 +123,7 @@ class NavigationBatch:
 
     def reset(self, mask: Tensor) -> Tensor:
         """Begin new episodes in the copies in which `mask` (`[B]` bool) holds of an agent; return `[B, D]`."""
-        over = mask.reshape(-1, self.team).any(1)
+        over = self._by_team(mask).any(1)
         self._draws.add_(1)
         bits = _mix(self._lane + self._draws * -7046029254386353131)
         unit = (bits >> 40 & 0xFFFFFF).to(torch.float32) * 2.0**-24
@@ -119,6 +134,7 @@ class NavigationBatch:
         self.velocity.copy_(torch.where(fresh, torch.zeros_like(first), self.velocity))
         self.landmarks.copy_(torch.where(fresh, marks, self.landmarks))
         self.steps.copy_(torch.where(over, torch.zeros_like(self.steps), self.steps))
+        self.earned.copy_(torch.where(over, torch.zeros_like(self.earned), self.earned))
         return self._observe()
 
     def step(self, action: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -127,7 +143,7 @@ class NavigationBatch:
         Args:
             action: `[B]` of 0 to 4.
         """
-        force = self._pushes[action.reshape(-1, self.team)] * ACCELERATION
+        force = self._pushes[self._by_team(action)] * ACCELERATION
         away = self.position[:, :, None] - self.position[:, None]
         distance = away.norm(dim=-1).clamp(min=1e-9)
         depth = torch.nn.functional.softplus(-(distance - 2 * RADIUS) / MARGIN) * MARGIN
@@ -135,8 +151,14 @@ class NavigationBatch:
         self.velocity.mul_(1 - DAMPING).add_((force + contact.sum(2)) * STEP)
         self.position.add_(self.velocity * STEP)
         self.steps.add_(1)
-        truncated = (self.steps >= HORIZON).repeat_interleave(self.team)
-        return self._observe(), self.rewards().reshape(-1), torch.zeros_like(truncated), truncated
+        over = self.steps >= HORIZON
+        own = self.rewards()
+        self.earned.add_(own.sum(1))
+        if self._pays == "team":
+            own = (self.earned / self.team * over)[:, None].expand_as(own)
+        truncated = over.repeat_interleave(self.team)
+        truncated = truncated[: self.num_envs]
+        return self._observe(), own.reshape(-1)[: self.num_envs], torch.zeros_like(truncated), truncated
 
     def rewards(self) -> Tensor:
         """Return `[C, n]` the reward of each agent where it is now."""
@@ -155,14 +177,25 @@ class NavigationBatch:
 
     def _memory(self) -> dict[str, Tensor]:
         own = {"position": self.position, "velocity": self.velocity, "landmarks": self.landmarks}
-        return {**own, "steps": self.steps, "draws": self._draws, "layouts": self._layouts}
+        return {
+            **own,
+            "steps": self.steps,
+            "earned": self.earned,
+            "draws": self._draws,
+            "layouts": self._layouts,
+        }
+
+    def _by_team(self, of_agents: Tensor) -> Tensor:
+        """Return `[B]` as `[C, n]`; the last team's further agents have 0."""
+        return torch.nn.functional.pad(of_agents, (0, self._idle)).reshape(-1, self.team)
 
     def _observe(self) -> Tensor:
         marks = _nearest_first(self.landmarks[:, None] - self.position[:, :, None])
         others = _nearest_first(self.position[:, None] - self.position[:, :, None])[
             :, :, 2:
         ]  # itself comes first
-        return torch.cat([self.velocity, self.position, marks, others], dim=2).reshape(self.num_envs, -1)
+        seen = torch.cat([self.velocity, self.position, marks, others], dim=2)
+        return seen.flatten(0, 1)[: self.num_envs]
 
 
 def _nearest_first(seen: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a run of BARFI has learned to trust: the command `freeze`, and what `explain` says of such a run."""
+"""What a run has learned to pay: the command `freeze`, and what `explain` says of a run."""
 
 from __future__ import annotations
 
@@ -32,15 +32,19 @@ def freeze(
     write(output, frozen(run, learner).to_yaml())
 
 
-def has_blend(word: str) -> bool:
-    """Return whether a word names a run folder: of such a run `explain` says what its blend trusts."""
+def is_run(word: str) -> bool:
+    """Return whether a word names a run folder: of such a run `explain` says what its learned reward goes by."""
     return (Path(word) / "run.json").is_file()
 
 
-def explain_blend(run: Path) -> None:
-    """Say what a run has learned to trust, and draw it beside it."""
+def explain_run(run: Path) -> None:
+    """Say which factors a run has learned to pay for; of BARFI, which hints it trusts, drawn beside it."""
     from rewardspec.training.blends import describe, draw, read_blend
+    from rewardspec.training.credits import describe_credit, has_latent
 
+    if has_latent(run):
+        say(describe_credit(run))
+        return
     blend = read_blend(run)
     say(describe(blend))
     picture = run / "blend.svg"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rewardspec.cli.arguments import SpecPath, open_environment, read_spec
-from rewardspec.cli.blending import explain_blend, has_blend
+from rewardspec.cli.blending import explain_run, is_run
 from rewardspec.cli.printing import say, write
 from rewardspec.errors import list_names, near_miss
 
@@ -154,7 +154,7 @@ def explain(
         list[str] | None,
         typer.Argument(
             metavar="CODE | SPEC [EPISODE] | RUN",
-            help="A code, or a spec and a recorded episode, or a run of BARFI.",
+            help="A code, or a spec and a recorded episode, or a run that learned its reward.",
             show_default=False,
         ),
     ] = None,
@@ -190,8 +190,8 @@ def explain(
         raise typer.BadParameter(
             "say which code, or which spec and episode; --list lists the codes", param_hint="CODE"
         )
-    elif len(words) == 1 and has_blend(words[0]):
-        explain_blend(Path(words[0]))
+    elif len(words) == 1 and is_run(words[0]):
+        explain_run(Path(words[0]))
     elif len(words) == 1 and not _is_file_name(words[0]):
         _explain_code(words[0])
     elif len(words) > 2:

@@ -135,6 +135,14 @@ LEARNED: dict[str, Explanation] = {
         LEVELS % ("next_obs[0]", 4, "floor(passed)"),
         "warning",
     ),
+    "equal-lengths": Explanation(
+        "A `latent` term learns from the returns of whole episodes. Where all have one length, a constant paid on "
+        "every step and its sum paid once have the same returns, so nothing tells which it is. That does no harm as "
+        "long as all episodes stay as long; where they can end early, a wrong constant makes an agent hurry or dawdle.",
+        "env: {horizon: 50, ends_early: false}\nreward: {latent: ['norm(next_obs[0:2])', sum(action ** 2)]}\n",
+        "env: {horizon: 50, ends_early: true}\nreward: {latent: ['norm(next_obs[0:2])', sum(action ** 2)]}\n",
+        "info",
+    ),
     "labels-worse-than-chance": Explanation(
         "A teacher who turns over half of the labels says nothing, and one who turns over more says the reverse.",
         "reward: {preferences: {labels: {teacher: reward, mistakes: 0.6}}}\n",

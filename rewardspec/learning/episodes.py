@@ -75,13 +75,15 @@ def episodes_of(inputs: npt.ArrayLike, target: npt.ArrayLike, lengths: npt.Array
     return Episodes(np.asarray(inputs, np.float32), starts, lengths, returns)
 
 
-def whole_episodes(store: TrajectoryStore, inputs: slice, target: int) -> Episodes:
+def whole_episodes(store: TrajectoryStore, inputs: slice, target: int, team: int = 1) -> Episodes:
     """Return the episodes of which a store has every step, from the first to the one that ended it.
 
     Args:
         store: The stored steps.
         inputs: Columns of what a model sees.
         target: Column of what adds up to the returns.
+        team: Environments, side by side, that share a return and begin and end together: agents of one world. An
+            episode has the steps of all of them then.
     """
     width = inputs.stop - inputs.start
     kept = store.kept_rows()
@@ -90,14 +92,15 @@ def whole_episodes(store: TrajectoryStore, inputs: slice, target: int) -> Episod
     episodes, steps = store.episodes[kept], store.steps[kept]
     rows: list[npt.NDArray[np.int64]] = []
     lengths: list[int] = []
-    for env in range(episodes.shape[1]):
+    for env in range(0, episodes.shape[1], team):
         begins = np.flatnonzero(steps[:, env] == 0)
         ends = np.append(begins[1:], len(kept))
         for begin, end in zip(begins, ends, strict=True):
             # The last one is whole when its environment has gone on to another episode.
             if end < len(kept) or store.has_ended(env, int(episodes[begin, env])):
-                rows.append(kept[begin:end] * episodes.shape[1] + env)
-                lengths.append(int(end - begin))
+                of_team = np.arange(env, env + team)[:, None]
+                rows.append((kept[begin:end] * episodes.shape[1] + of_team).ravel())
+                lengths.append(int(end - begin) * team)
     places = np.concatenate(rows) if rows else np.zeros(0, np.int64)
     steps_of_all = store.features[places // episodes.shape[1], places % episodes.shape[1]]
     return episodes_of(steps_of_all[:, inputs], steps_of_all[:, target], lengths)

@@ -71,6 +71,8 @@ class RewardLearner:
         targets_value: Whether what models say is paid to nobody, and is what a critic is fitted to.
         models: Per learned part, its ensemble; made when the first environment is wrapped.
         store: The latest steps; made by the first `observe`.
+        team: Environments, side by side, that share a return, as agents of one world do: latent rewards add up to the
+            return of all of them.
         reports: What every refresh came to, in order: plain data with `steps`, `name`, `refresh` and the numbers of
             `FitReport` and of the comparisons.
     """
@@ -113,6 +115,7 @@ class RewardLearner:
         }
         self._refreshed: dict[str, int] = dict.fromkeys(self._next, 0)
         self.store: TrajectoryStore | None = None
+        self.team = 1
         self._ends = 0
         self._late: dict[str, npt.NDArray[Any]] | None = None
         self.reports: list[dict[str, Any]] = []
@@ -294,7 +297,7 @@ class RewardLearner:
         """Fit a model to the returns of whole episodes; return what it came to."""
         assert self.store is not None
         model = self.models[columns.learned.name]
-        episodes = whole_episodes(self.store, columns.inputs, columns.measures.start)
+        episodes = whole_episodes(self.store, columns.inputs, columns.measures.start, self.team)
         if not len(episodes):
             return {"episodes": 0}
         told, losses = decompose(model, episodes, settings, self._rng)

@@ -118,9 +118,13 @@ class Ensemble:
         if not self.is_fitted:
             return torch.zeros(len(inputs), dtype=inputs.dtype, device=inputs.device)
         with torch.no_grad():
-            scores = self.scores(inputs.float())
-            mean, scale = (torch.from_numpy(part).to(scores)[:, None] for part in (self.mean, self.scale))
-            combined: torch.Tensor = self._combined((scores - mean) / scale).to(inputs.dtype)
+            return self.combined(inputs.float()).to(inputs.dtype)
+
+    def combined(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return `[N]` rewards for `[N, D]` inputs, with their gradients."""
+        scores = self.scores(inputs)
+        mean, scale = (torch.from_numpy(part).to(scores)[:, None] for part in (self.mean, self.scale))
+        combined: torch.Tensor = self._combined((scores - mean) / scale)
         return combined
 
     def reward_of_one(self, inputs: npt.ArrayLike) -> float:

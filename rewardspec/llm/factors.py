@@ -64,7 +64,7 @@ class Question:
         shapes = f"`observation` is a NumPy array of shape (batch, {self.observation})"
         if self.action is not None:
             shapes += f", `action` one of shape (batch, {self.action})"
-        return load_prompt("lare-ask").fill(
+        return load_prompt("lare_ask").fill(
             task=self.task.strip(),
             form=self.form.strip(),
             arguments="observation" if self.action is None else "observation, action",
@@ -131,7 +131,7 @@ def ask_factors(
         temperature=WARM,
         seed=seed,
         max_tokens=MAX_TOKENS,
-        prompt=load_prompt("lare-ask").id,
+        prompt=load_prompt("lare_ask").id,
     )
     told(f"asking for {candidates} answers" if candidates > 1 else "asking")
     answers, calls = provider.complete(warm).answers, 1
@@ -152,7 +152,7 @@ def ask_factors(
     if candidates > 1:
         told("asking for one function out of them")
         said = json.dumps([each.text[:MAX_ANSWER] for each in answers], ensure_ascii=False)
-        answer = cool(said, load_prompt("lare-merge").fill(number=str(len(answers))), "lare-merge")
+        answer = cool(said, load_prompt("lare_merge").fill(number=str(len(answers))), "lare_merge")
         calls += 1
     attempts: list[Attempt] = []
     while True:
@@ -167,8 +167,8 @@ def ask_factors(
             return Asked(source, verdict, (*attempts, Attempt(source, "")), calls)
         if len(attempts) == tries:
             raise _gave_up(provider, attempts)
-        repair = load_prompt("lare-repair").fill(error=attempts[-1].reason)
-        answer = cool(answer.text[:MAX_ANSWER], repair, "lare-repair")
+        repair = load_prompt("lare_repair").fill(error=attempts[-1].reason)
+        answer = cool(answer.text[:MAX_ANSWER], repair, "lare_repair")
         calls += 1
 
 

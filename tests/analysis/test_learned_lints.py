@@ -143,3 +143,19 @@ def test_nothing_is_claimed_about_what_is_not_known_yet(reward: str) -> None:
     grave = [p for p in found(reward.replace("FACTORS", factors)) if p.severity != "info"]
     unread = {"unread-proposition", "unread-signal"}
     assert not [problem.render() for problem in grave if problem.code not in unread]
+
+
+@pytest.mark.parametrize(
+    ("env", "trips"),
+    [
+        ("{horizon: 50, ends_early: false}", True),
+        ("{horizon: 50, ends_early: true}", False),
+        ("{horizon: 50}", False),
+        ("{ends_early: false}", False),
+    ],
+)
+def test_returns_of_episodes_of_one_length_leave_a_constant_open(env: str, trips: bool) -> None:
+    text = f"env: {env}\nreward: {{latent: [next_obs]}}"
+    assert bool([p for p in check(loads(text)) if p.code == "equal-lengths"]) == trips
+    ending = f"{text}\nend: [{{when: 'next_obs[0] > 1'}}]"
+    assert not [p for p in check(loads(ending)) if p.code == "equal-lengths"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -82,7 +84,34 @@ def test_it_goes_on_from_a_checkpoint_and_repeats_by_its_seed() -> None:
     assert torch.equal(world(seed=5).position, world(seed=5).position)
 
 
-@pytest.mark.parametrize(("envs", "agents"), [(7, 3), (6, 1), (34, 17)])
-def test_teams_are_whole(envs: int, agents: int) -> None:
-    with pytest.raises(ValueError, match=r"teams|agents"):
-        NavigationBatch(envs, agents=agents)
+def test_a_last_team_that_is_not_whole_has_agents_who_do_nothing() -> None:
+    made = world(1, 3)
+    odd = NavigationBatch(4, agents=3)
+    odd.reset(torch.ones(4, dtype=torch.bool))
+    odd.position[0].copy_(made.position[0])
+    odd.landmarks[0].copy_(made.landmarks[0])
+    push = torch.tensor([1, 2, 3, 4])
+    seen, earned, terminated, truncated = odd.step(push)
+    alone, own, *_ = made.step(push[:3])
+    assert seen.shape == (4, 14) and earned.shape == terminated.shape == truncated.shape == (4,)
+    torch.testing.assert_close(seen[:3], alone)
+    torch.testing.assert_close(earned[:3], own)
+    assert odd.velocity[1, 1:].abs().max() == 0
+
+
+def test_a_team_is_paid_in_shares_at_the_end_what_its_agents_earned() -> None:
+    own, shared = (NavigationBatch(6, seed=1, agents=3, pays=pays) for pays in ("own", "team"))
+    paid = {}
+    for name, made in (("own", own), ("team", shared)):
+        made.reset(torch.ones(6, dtype=torch.bool))
+        rewards = torch.stack([made.step(torch.arange(6) % 5)[1] for _ in range(HORIZON)])
+        paid[name] = rewards
+    assert not paid["team"][:-1].any()
+    totals = paid["own"].sum(0).reshape(2, 3).sum(1)
+    torch.testing.assert_close(paid["team"][-1].reshape(2, 3), (totals / 3)[:, None].expand(2, 3))
+
+
+@pytest.mark.parametrize("options", [{"agents": 1}, {"agents": 17}, {"pays": "all"}])
+def test_what_there_is_not_is_refused(options: Any) -> None:
+    with pytest.raises(ValueError, match=r"2 to 16|own, team"):
+        NavigationBatch(34, **options)

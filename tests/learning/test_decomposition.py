@@ -184,3 +184,16 @@ def test_the_same_episodes_are_held_out_whatever_else_is_stored() -> None:
     again = more.parts(0.5)[1]
     kept = {float(r) for r in held.returns} & {float(r) for r in again.returns}
     assert len(kept) >= len(held) - 1
+
+
+def test_a_team_is_one_episode_with_the_steps_of_all_its_agents() -> None:
+    store = TrajectoryStore(40, 4, 2)  # two teams of two, three steps an episode
+    for row in range(7):
+        features = [[10 * env + row, 1.0 + env] for env in range(4)]
+        store.add(features, [row % 3 == 2] * 4)
+    teams = whole_episodes(store, slice(0, 1), 1, team=2)
+    assert teams.lengths.tolist() == [6, 6, 6, 6]
+    assert teams.returns.tolist() == [9.0, 9.0, 21.0, 21.0]
+    assert teams.inputs[:6, 0].tolist() == [0, 1, 2, 10, 11, 12]
+    alone = whole_episodes(store, slice(0, 1), 1)
+    assert len(alone) == 8 and alone.returns.sum() == teams.returns.sum()

@@ -143,7 +143,7 @@ def test_several_answers_are_made_into_one(experience: Experience) -> None:
     assert (warm.n, warm.temperature, merge.n, merge.temperature) == (3, 1.0, 1, 0.3)
     assert json.loads(merge.messages[1].content) == [answer_of(SHAPE), "no function here", answer_of(GOOD)]
     assert "3 answers" in merge.messages[2].content
-    assert warm.prompt.startswith("lare-ask@") and merge.prompt.startswith("lare-merge@")
+    assert warm.prompt.startswith("lare_ask@") and merge.prompt.startswith("lare_merge@")
 
 
 def test_the_question_says_what_there_is() -> None:
@@ -259,7 +259,7 @@ def test_an_environment_without_tables_is_listed() -> None:
 def test_prompts_have_no_place_left_open() -> None:
     from rewardspec.llm.prompts import PLACE, load_prompt
 
-    text = load_prompt("lare-ask").text
+    text = load_prompt("lare_ask").text
     assert set(PLACE.findall(text)) == {
         "task", "form", "arguments", "shapes", "functions",
     }  # fmt: skip

@@ -41,6 +41,7 @@ LINTS: tuple[Lint, ...] = (
     learned.lint_value_targets,
     learned.lint_flips,
     learned.lint_teachers,
+    learned.lint_returns,
     numbers.lint_finite,
     numbers.lint_ends,
     declarations.lint_unread,

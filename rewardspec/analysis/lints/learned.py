@@ -10,6 +10,7 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.program import Learned
 from rewardspec.kinds.heron import Factor, Heron, Spread
+from rewardspec.kinds.latent import Latent
 from rewardspec.kinds.preferences import Preferences, Ranking, Teacher
 from rewardspec.kinds.reward_model import Refreshing
 from rewardspec.lowering import Path
@@ -225,6 +226,23 @@ def lint_teachers(subject: Subject) -> Iterator[Problem]:
                 f"{body.labels.mistakes:.0%} of the labels are turned over: what is learned is chance, or the reverse",
                 (*path, "labels", "mistakes"),
                 ("Say less than 0.5; 0.1 is what B-Pref's mistaken teacher does.",),
+            )
+
+
+def lint_returns(subject: Subject) -> Iterator[Problem]:
+    """Yield rewards learned from returns of episodes that all have one length."""
+    for path, _, _ in subject.of_kind(Latent):
+        if subject.horizon is not None and subject.ends_early is False and not subject.program.ends:
+            number = subject.horizon
+            yield subject.finding(
+                "equal-lengths",
+                "info",
+                f"every episode has {number} steps: a reward of c a step and one of {number} c at the end are the same"
+                " to what is learned",
+                (*path, "factors"),
+                (
+                    "What it pays is right up to such a constant: do not carry it over to where episodes end early.",
+                ),
             )
 
 
