@@ -46,11 +46,11 @@ class TextKeyRoom(gym.Env[Any, Any]):
         >>> obs, _ = env.reset(seed=0)
         >>> print(env.page())
         -------
+        |.@.(.|
         |.....|
         |.....|
-        |(....|
-        |...+-|
-        |.@.|>|
+        |...--|
+        |...+>|
         -------
     """
 

@@ -27,8 +27,9 @@ def agent(
     """Return an entry of `spec(agents=...)`: what the agents of a name or pattern want.
 
     Example:
-        >>> agent("reward", team="blue", share=share(team=0.5))
-        {'reward': [{'markov': 'reward'}], 'team': 'blue', 'share': {'team': 0.5}}
+        >>> made = agent("reward", team="blue", share=share(team=0.5))
+        >>> made["team"], made["share"]
+        ('blue', {'team': 0.5})
     """
     terms = terms_of(reward) or None
     fields = fields_given(reward=terms, team=team, share=share, risk=risk, end=ends_of(end), tests=tests)

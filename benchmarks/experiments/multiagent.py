@@ -186,7 +186,10 @@ def _explored(cells: Sequence[Cell]) -> str:
     return ", ".join(f"{cell.rows[-1]['measures'].get('terminated', 0.0):.0%}" for cell in cells)
 
 
-def _span(values: Sequence[float]) -> str:
+def _span(found: Sequence[float | None]) -> str:
+    values = [value for value in found if value is not None]
+    if not values:  # no episode was over yet
+        return "-"
     return f"{statistics.fmean(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 

@@ -302,7 +302,7 @@ def test_equality_would_notice_what_a_checkpoint_forgets(
     whole = train(loads(BALANCE), tmp_path / "whole", show=False, **settings)
     with pytest.raises(StoppedError):
         train(loads(BALANCE), tmp_path / "cut", show=stop_at(2000), checkpoint_seconds=0, **settings)
-    monkeypatch.setattr(checkpoint, "_restore_random_state", lambda model, saved: None)
+    monkeypatch.setattr(checkpoint, "restore_random_state", lambda model, saved: None)
     assert curve(resume(tmp_path / "cut", show=False)) != curve(whole)
 
 
