@@ -1,4 +1,4 @@
-"""Commands about language models: `rewardspec llm fetch | estimate | discover | ask`."""
+"""Commands about language models: `rewardspec llm fetch | estimate | discover | factors | ask`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rewardspec.cli.arguments import SpecPath, open_environment, read_spec
+from rewardspec.cli.asking_factors import factors
 from rewardspec.cli.printing import say, write
 
 app = typer.Typer(
@@ -107,6 +108,9 @@ def discover(
     spec = read_spec(path)
     provider = open_provider()
     write(output, propose(spec, provider if records is None else Recorder(provider, records)).to_yaml())
+
+
+app.command()(factors)
 
 
 @app.command()

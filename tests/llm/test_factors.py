@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from pytest_httpserver import HTTPServer
+from typer.testing import CliRunner
 
 import rewardspec
+from rewardspec.cli import app
 from rewardspec.encoder.refusal import EncoderError
 from rewardspec.errors import LanguageModelError, SpecError
 from rewardspec.learning.learner import RewardLearner
@@ -287,6 +289,28 @@ def test_a_spec_is_completed_with_what_was_found_and_trains(tmp_path: Any) -> No
     assert "        def evaluation_func(observation):\n" in text, "the source can be read in the file"
     learner = RewardLearner(again)
     assert learner.wrap(Walk()) is not None and learner.split.columns[0].inputs == slice(0, 2)
+
+
+def test_the_command_writes_the_completed_spec_and_records_the_answers(
+    httpserver: HTTPServer, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = "def evaluation_func(observation, action):\n    return [observation[:, 0:1], observation[:, 2:3] ** 2]"
+    script = Script(httpserver, [answer_of(SHAPE), answer_of(good)])
+    monkeypatch.setenv("REWARDSPEC_LLM", httpserver.url_for("/v1"))
+    monkeypatch.setenv("REWARDSPEC_LLM_MODEL", "written by hand")
+    reward = "{latent: {task: Hold the pendulum up., factors: llm}}"
+    (tmp_path / "open.yaml").write_text(f"name: up\nenv: {{id: Pendulum-v1}}\nreward: {reward}\n")
+    command = ["llm", "factors", str(tmp_path / "open.yaml"), "-o", str(tmp_path / "complete.yaml")]
+    command += ["--candidates", "1", "--episodes", "5", "--records", str(tmp_path / "records.jsonl")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert (
+        len(script.asked) == 2 and "refused: " in done.output and "2 factors after 2 requests" in done.output
+    )
+    factors = rewardspec.load(tmp_path / "complete.yaml").to_data()["reward"][0]["latent"]["factors"]
+    assert factors["source"] == good + "\n" and factors["written_by"] == "written by hand"
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == 0 and len(script.asked) == 2, "what is recorded is not asked again"
 
 
 def test_a_spec_that_asks_for_nothing_says_so() -> None:
