@@ -195,6 +195,8 @@ def source_in(answer: Answer) -> str:
     found = _of_object(text)
     if found is None:
         found = text
+    # Escaped twice, as small models do under a schema; a text with such a mark in it has no place in the language.
+    found = found.replace("\\n", "\n")
     fence = re.search(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", found, re.DOTALL)
     if fence is not None:
         found = fence[1]

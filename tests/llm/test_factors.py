@@ -167,6 +167,7 @@ def test_the_question_says_what_there_is() -> None:
         json.dumps({"Functions": f"```python\n{GOOD}\n```"}),
         f"Here it is:\n```python\n{GOOD}\n```\nIt has two factors.",
         json.dumps({"Functions": GOOD.split("\n")}),
+        json.dumps({"Functions": "```python\n" + GOOD + "\n```"}).replace("\\n", "\\\\n"),  # escaped twice
         '{"Functions": "' + GOOD + '"}',  # line breaks as they are, which is not JSON
         GOOD,
     ],

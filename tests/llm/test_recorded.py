@@ -9,11 +9,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 
+import rewardspec
 from benchmarks.calm import sets
+from rewardspec.encoder.language import read_encoder
+from rewardspec.llm.factors import Question, ask_factors
+from rewardspec.llm.forms import describe, widths_of
 from rewardspec.llm.prompts import Prompt, load_prompt
-from rewardspec.llm.records import RecordStore
+from rewardspec.llm.records import RecordStore, Replay
+from rewardspec.llm.verification import Verdict
 from rewardspec.llm.weights import catalogue
 
 every_model = pytest.mark.parametrize("model", sets.models())
@@ -64,3 +70,24 @@ def test_no_record_holds_a_key_or_a_path() -> None:
     for path in Path(sets.FOLDER).glob("*.jsonl"):
         text = path.read_text(encoding="utf-8")
         assert "Authorization" not in text and "Bearer" not in text and str(Path.home()) not in text
+
+
+def test_the_factors_that_a_model_wrote_for_reacher_come_out_again() -> None:
+    """Five answers, one made of them, one repair: the prompts of today are those that were recorded."""
+    folder = Path(__file__).parent.parent.parent / "benchmarks" / "results" / "lare"
+    latent = rewardspec.load(folder / "reacher_qwen.yaml").to_data()["reward"][0]["latent"]
+    provider = Replay(folder / "reacher_qwen.jsonl")
+    env = gym.make("Reacher-v5")
+    question = Question(latent["task"], describe(env), *widths_of(env))
+    asked = ask_factors(provider, question, lambda source: Verdict(read_encoder(source, 10, 2), None))
+    assert asked.calls == 3 and "angle1 cosine" in asked.attempts[0].reason
+    assert asked.source.strip() == latent["factors"]["source"].strip()
+    assert asked.verdict.encoder.digest == latent["factors"]["sha256"]
+    assert provider.card.name == latent["factors"]["written_by"] == "qwen-coder-1.5b"
+    for record in provider.store.records():
+        assert record["model"]["weights"] == catalogue()["qwen-coder-1.5b"].sha256
+    assert {name.partition("@")[0] for name in provider.store.prompts()} == {
+        "lare_ask",
+        "lare_merge",
+        "lare_repair",
+    }
