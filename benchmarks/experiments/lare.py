@@ -320,8 +320,8 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         " few factors. The factors here are written by hand in the form that LaRe asks a language model for; they are"
         " compiled as a model's would be. RD and RRD learn from the whole observation. Among the factors are the parts"
         " of the true reward: this is what good factors are worth, not whether a model finds them. On Reacher there is"
-        " one arm whose factors a model wrote, Qwen2.5-Coder-1.5B: its distance takes a difference for a position, so that"
-        " it is none.",
+        " one arm whose factors a model wrote, Qwen2.5-Coder-1.5B: its distance takes a difference for a position, so"
+        " that it is none.",
         "",
         "## Is the reward of a step found?",
         "",
