@@ -136,6 +136,8 @@ class _Step:
     params: dict[str, float]
     edges: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     folds: dict[tuple[str, int], float] = field(default_factory=dict)
+    joined: dict[int, Any] = field(default_factory=dict)
+    """What reductions over the batch gave, by the identity of the expression (the program keeps it alive)."""
 
     def edge(self, name: str, b: int) -> tuple[int, int]:
         """Return a machine's next state and output."""
@@ -234,7 +236,11 @@ class _Step:
             case ir.Reduce(op, x, "value"):
                 return _reduce(op, _flatten(self.value(x, b)))
             case ir.Reduce(op, x, "B"):
-                return _reduce(op, [self.value(x, other) for other in range(len(self.transitions))])
+                # One number for all environments: asked anew for each, nested ones would cost B to their depth.
+                if id(expr) not in self.joined:
+                    rows = range(len(self.transitions))
+                    self.joined[id(expr)] = _reduce(op, [self.value(x, row) for row in rows])
+                return self.joined[id(expr)]
             case ir.Call(name, (x,)):
                 return _map(_FUNCTIONS[name], self.value(x, b))
             case ir.Index(x, items):
