@@ -1,13 +1,14 @@
 """Write the generated pages anew: `python -m docs.generate`, or `make docs`.
 
 `docs/language.md` is written by hand except for the parts between `<!-- generated: NAME -->` and `<!-- end -->`;
-`docs/semantics.md` and `README.md` except for what stands below each example; `docs/rewardspec.schema.json`,
-`docs/errors.md` and `docs/support.md` are generated whole. Tests fail when one is stale. With `--check` nothing is
-written and the exit status says whether something would be.
+`docs/semantics.md` and `README.md` except for what stands below an example; the pages of `docs/terms` except for both.
+`docs/rewardspec.schema.json`, `docs/errors.md`, `docs/support.md` and `docs/terms/README.md` are generated whole. Tests
+fail when one is stale. With `--check` nothing is written and the exit status says whether something would be.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import re
@@ -54,6 +55,8 @@ ERRORS = DOCS / "errors.md"
 SEMANTICS = DOCS / "semantics.md"
 SUPPORT = DOCS / "support.md"
 README = DOCS.parent / "README.md"
+TERMS = DOCS / "terms"
+WORDS = {**KINDS, **OPERATORS}
 
 FUNCTIONS: dict[str, str] = {
     "abs(x)": "absolute value",
@@ -137,6 +140,36 @@ def language_text() -> str:
         return f"<!-- generated: {match[1]} -->\n\n{body}\n\n<!-- end -->"
 
     return re.sub(r"<!-- generated: (\w+) -->.*?<!-- end -->", fill, text, flags=re.DOTALL)
+
+
+def term_text(page: Path) -> str:
+    """Return the page of a kind or operator with its example done and its meaning written anew."""
+    word = page.stem
+    kind = WORDS[word]
+    lines = "\n".join(meaning(word, kind, {})).rstrip()
+    home = Path(inspect.getsourcefile(kind.lower) or "").relative_to(DOCS.parent)
+    source = f"Lowered to arithmetic in [{home}](../../{home})."
+    part = f"<!-- generated: {word} -->\n\n{lines}\n\n{source}\n\n<!-- end -->"
+    return re.sub(
+        r"<!-- generated: \w+ -->.*<!-- end -->", lambda _: part, worked_text(page), flags=re.DOTALL
+    )
+
+
+def terms_text() -> str:
+    """Return the list of the pages of kinds and operators: each word, and the first line of what it means."""
+    lines = [
+        "# A page for each term",
+        "",
+        "When to use it, what it pays on a trace, its keys and its source.",
+    ]
+    for title, words in (("Kinds", KINDS), ("Operators", OPERATORS)):
+        lines += ["", f"## {title}", ""]
+        rows = (
+            (f"[`{word}`]({word}.md)", (inspect.getdoc(kind.model) or "").partition("\n")[0])
+            for word, kind in words.items()
+        )
+        lines += table(("word", "meaning"), rows)
+    return "\n".join(lines) + "\n"
 
 
 # -- parts ---------------------------------------------------------------------------------------------------
@@ -224,17 +257,22 @@ def words(kinds: dict[str, Kind]) -> Iterator[str]:
     for word, kind in kinds.items():
         yield f"### `{word}`"
         yield ""
-        yield _paragraphs(inspect.getdoc(kind.model) or "")
-        yield ""
-        yield "```yaml"
-        yield from EXAMPLES[word].rstrip().splitlines()
-        yield "```"
-        yield ""
-        yield f"Main key: `{kind.main}`."
-        yield ""
-        yield from fields_of(kind.model, first=kind.main)
-        yield ""
-        yield from _keys_inside(kind.model, "", word, shown)
+        yield from meaning(word, kind, shown)
+
+
+def meaning(word: str, kind: Kind, shown: dict[type[BaseModel], str]) -> Iterator[str]:
+    """Yield what a word means, an example, its keys and those of the mappings in it that were not shown yet."""
+    yield _paragraphs(inspect.getdoc(kind.model) or "")
+    yield ""
+    yield "```yaml"
+    yield from EXAMPLES[word].rstrip().splitlines()
+    yield "```"
+    yield ""
+    yield f"Main key: `{kind.main}`."
+    yield ""
+    yield from fields_of(kind.model, first=kind.main)
+    yield ""
+    yield from _keys_inside(kind.model, "", word, shown)
 
 
 def _keys_inside(
@@ -329,6 +367,8 @@ PAGES: dict[Path, Callable[[], str]] = {
     SEMANTICS: lambda: worked_text(SEMANTICS),
     SUPPORT: support_text,
     README: lambda: worked_text(README),
+    TERMS / "README.md": terms_text,
+    **{page: functools.partial(term_text, page) for page in (TERMS / f"{word}.md" for word in WORDS)},
 }
 
 

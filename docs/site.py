@@ -23,7 +23,7 @@ SHOWN = (".py", ".yaml", ".yml", ".toml")
 def pages(root: Path) -> list[Path]:
     """Return the pages in Markdown, as paths below the root."""
     found = [root / name for name in TOP]
-    found += [*sorted((root / "docs").glob("*.md")), *sorted((root / "benchmarks" / "results").glob("*.md"))]
+    found += [*sorted((root / "docs").rglob("*.md")), *sorted((root / "benchmarks" / "results").glob("*.md"))]
     return [path.relative_to(root) for path in found]
 
 

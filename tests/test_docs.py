@@ -11,6 +11,8 @@ import yaml
 
 import rewardspec
 from docs.site import linked, pages
+from rewardspec.kinds import KINDS
+from rewardspec.operators import OPERATORS
 
 ROOT = Path(__file__).parents[1]
 RUN = ("guide.md", "coming-from.md")
@@ -53,3 +55,13 @@ def _paths(part: Any) -> list[str]:
 def test_what_pages_link_to_is_on_the_site() -> None:
     there = {path.as_posix() for path in pages(ROOT)} | {path.as_posix() for path in linked(ROOT)}
     assert "examples/label_function.py" in there and "benchmarks/results/office.md" in there
+
+
+def test_every_kind_and_operator_has_a_page_whose_example_compiles() -> None:
+    written = {path.stem for path in (ROOT / "docs" / "terms").glob("*.md")} - {"README"}
+    assert written == {*KINDS, *OPERATORS}
+    for word in sorted(written):
+        example, *_ = blocks(f"terms/{word}.md", "yaml")
+        spec = rewardspec.loads(example)
+        assert rewardspec.check(spec) is not None
+        assert f"{word}:" in example

@@ -30,7 +30,7 @@ SAYS = {
 }
 """What each example prints, as a regular expression."""
 
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def run_example(path: Path) -> str:
