@@ -242,6 +242,10 @@ class OvertakingBatch:
         self.distance = torch.zeros(num_envs, dtype=kind, device=device)
         self.time = torch.zeros(num_envs, dtype=torch.int64, device=device)
         self._crashed = torch.zeros(num_envs, dtype=torch.bool, device=device)
+        self.left = torch.zeros(num_envs, dtype=kind, device=device)
+        # Constants where they are used: `where` would make a tensor of a number at every step.
+        self._push = torch.tensor([FASTER, SLOWER], dtype=kind, device=device)
+        self._paid = torch.tensor(crash, dtype=kind, device=device)
 
     def observation_space(self, agent: str) -> spaces.Box:
         """Return the space of what a driver sees."""
@@ -262,36 +266,38 @@ class OvertakingBatch:
             memory.copy_(torch.where(both, torch.zeros_like(memory), memory))
         self.time.copy_(torch.where(mask, torch.zeros_like(self.time), self.time))
         self._next.copy_(torch.where(mask, (self._next + self.num_envs) % len(self.starts), self._next))
+        self.left.copy_(self.distance - self.x[:, 0] - self.x[:, 1])
         return self._observed()
 
     def step(self, action: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Drive on for 0.4 seconds with actions `[B, 2]`."""
         torch = self._torch
-        before = self.distance - self.x.sum(dim=1)
-        x, v, y, gap = self.x, self.v, self.y, self.lead
+        v, y, gap = self.v, self.y, self.lead
         brakes, dares = action == BRAKE, action == OVERTAKE
-        out = dares | ((y > 0.0) & (gap.abs() < BESIDE))
-        held = ~dares & (y < 0.5) & (gap > 0.0) & (gap < 40.0)
-        follow = (1.5 * (LORRY - v) + 0.3 * (gap - 8.0)).clamp(SLOWER, FASTER)
-        push = torch.where(held, follow, FASTER)
-        push = torch.where(brakes, torch.where(v > SLOW, SLOWER, 0.0), push)
-        floor = torch.where(brakes, v.clamp_max(SLOW), 0.0)
-        faster = torch.maximum(v + SECONDS * push, floor).clamp_max(TOP)
-        moved = SECONDS * faster
         behind = (y < 0.5) & (gap > 0.0)
+        out = dares | ((y > 0.0) & (gap.abs() < BESIDE))
+        held = behind & ~dares & (gap < 40.0)
+        follow = (0.3 * (gap - 8.0)).add_(LORRY - v, alpha=1.5).clamp_(SLOWER, FASTER)
+        push = torch.where(held, follow, self._push[0])
+        push = torch.where(brakes, self._push[1] * (v > SLOW), push)
+        floor = brakes * v.clamp_max(SLOW)
+        faster = torch.maximum(v.add(push, alpha=SECONDS), floor).clamp_max_(TOP)
+        moved = SECONDS * faster
         moved = torch.where(behind, torch.minimum(moved, gap + (SECONDS * LORRY - 1.0)), moved)
         self.v.copy_(faster)
         self.x.add_(moved)
-        self.lead.copy_(gap + SECONDS * LORRY - moved)
-        self.y.copy_((y + torch.where(out, 0.5, -0.5)).clamp(0.0, 1.0))
+        self.lead.add_(SECONDS * LORRY).sub_(moved)
+        self.y.add_(out, alpha=1.0).sub_(0.5).clamp_(0.0, 1.0)
         self.braking.copy_(brakes)
         self.time.add_(1)
-        left = self.distance - x.sum(dim=1)
-        met = (left.abs() < CLOSE) | ((before > 0.0) != (left > 0.0))
-        crashed = met & (self.y >= 0.5).all(dim=1)
+        before, left = self.left > 0.0, self.distance - self.x[:, 0] - self.x[:, 1]
+        met = (left.abs() < CLOSE) | (before != (left > 0.0))
+        self.left.copy_(left)
+        aside = self.y >= 0.5
+        crashed = met & aside[:, 0] & aside[:, 1]
         self._crashed.copy_(crashed)
         late = (self.time >= HORIZON) & ~crashed
-        reward = torch.where(crashed[:, None], self.crash, 0.1 * (self.v - LORRY) / LORRY)
+        reward = torch.where(crashed[:, None], self._paid, (self.v - LORRY).mul_(0.1 / LORRY))
         return self._observed(), reward, crashed, late
 
     def events(self) -> Mapping[str, Tensor]:
@@ -300,9 +306,20 @@ class OvertakingBatch:
 
     def _observed(self) -> Tensor:
         torch = self._torch
-        left = (self.distance - self.x.sum(dim=1))[:, None].expand(-1, 2) / 150.0
-        clock = (self.time.to(left.dtype) / HORIZON)[:, None].expand(-1, 2)
-        speed, lead = self.v / TOP, self.lead / 50.0
-        parts = [speed, self.y, lead, left, speed.flip(1), self.y.flip(1), lead.flip(1)]
-        seen: Tensor = torch.stack([*parts, self.braking.flip(1), clock], dim=2).to(torch.float32)
-        return seen
+        # Rows of lanes, [9, 2, B]: written whole, and handed out with their axes turned round.
+        speed, y, lead = (self.v / TOP).t(), self.y.t(), (self.lead / 50.0).t()
+        left = (self.left / 150.0).expand(2, -1)
+        clock = (self.time.to(left.dtype) / HORIZON).expand(2, -1)
+        parts = [
+            speed,
+            y,
+            lead,
+            left,
+            speed.flip(0),
+            y.flip(0),
+            lead.flip(0),
+            self.braking.t().flip(0),
+            clock,
+        ]
+        seen: Tensor = torch.stack(parts).to(torch.float32)
+        return seen.permute(2, 1, 0)

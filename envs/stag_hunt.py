@@ -299,8 +299,6 @@ class StagHuntBatch:
         self._leads = torch.tensor(leads, device=device)
         self._chosen = torch.tensor(chosen, device=device)
         self._paid = torch.tensor(paid, dtype=torch.float32, device=device)
-        self._cells = torch.eye(size**2, device=device)
-        self._words = torch.eye(3, device=device)
         self.cell = torch.zeros(num_envs, 2, dtype=torch.int64, device=device)
         self.choice = torch.zeros(num_envs, 2, dtype=torch.int64, device=device)
         self.time = torch.zeros(num_envs, dtype=torch.int64, device=device)
@@ -342,8 +340,14 @@ class StagHuntBatch:
         return {name: holds & self._over for name, holds in found.items()}
 
     def _observed(self) -> Tensor:
-        torch = self._torch
-        day = (self.time.to(torch.float32) / self.horizon)[:, None, None].expand(-1, 2, 1)
-        cells, words = self._cells[self.cell], self._words[self.choice]
-        seen: Tensor = torch.cat([cells, cells.flip(1), words, words.flip(1), day], dim=2)
+        area, size = self.rules.size**2, seen_size(self.rules)
+        places = [
+            self.cell,
+            self.cell.flip(1) + area,
+            self.choice + 2 * area,
+            self.choice.flip(1) + (2 * area + 3),
+        ]
+        seen = self._paid.new_zeros(self.num_envs, 2, size)
+        seen.scatter_(2, self._torch.stack(places, dim=2), 1.0)
+        seen[:, :, -1] = (self.time / self.horizon)[:, None]
         return seen

