@@ -37,13 +37,36 @@ def is_run(word: str) -> bool:
     return (Path(word) / "run.json").is_file()
 
 
+def _of_training(place: Path) -> bool:
+    """Say how a run of `rewardspec train` ended; return whether it is one and has ended."""
+    from rewardspec.training.display import summary
+    from rewardspec.training.farming import describe
+    from rewardspec.training.folder import RunFolder
+
+    run = RunFolder(place)
+    found = describe(run)
+    if found is None:
+        return False
+    rows = run.rows()
+    if rows:
+        say(summary(rows[-1]))
+    say(found)
+    return True
+
+
 def explain_run(run: Path) -> None:
-    """Say which factors a run has learned to pay for; of BARFI, which hints it trusts, drawn beside it."""
+    """Say how a run ended and what speaks against its reward, and what it has learned to pay for.
+
+    Of latent rewards that is which factor earned what; of BARFI which hints it trusts, drawn beside it.
+    """
     from rewardspec.training.blends import describe, draw, read_blend
     from rewardspec.training.credits import describe_credit, has_latent
 
+    told = _of_training(run)
     if has_latent(run):
         say(describe_credit(run))
+        return
+    if told:
         return
     blend = read_blend(run)
     say(describe(blend))

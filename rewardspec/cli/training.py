@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rewardspec.cli.arguments import is_for_several, read_spec
-from rewardspec.cli.printing import make_folder, say
+from rewardspec.cli.printing import make_folder, say, say_problem
 
 if TYPE_CHECKING:
     from rewardspec.training.folder import RunFolder
@@ -165,11 +165,15 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
 
 def _say_result(run: RunFolder) -> None:
     from rewardspec.training.display import summary
+    from rewardspec.training.farming import read_warnings
     from rewardspec.training.team_loop import is_team_run
 
     rows = run.rows()
     if rows:
         say(summary(rows[-1]))
+    looked = read_warnings(run)
+    for problem in looked[2] if looked is not None else ():
+        say_problem(problem, err=True)
     say(f"run folder: {run.path}")
     if not is_team_run(run):
         say(f"next: rewardspec watch {run.path}", err=True)

@@ -9,6 +9,7 @@ from rewardspec.codes.agents import AGENTS
 from rewardspec.codes.comparing import COMPARING
 from rewardspec.codes.encoder import ENCODER
 from rewardspec.codes.explanation import Explanation
+from rewardspec.codes.farming import FARMING
 from rewardspec.codes.games import GAMES
 from rewardspec.codes.hosts import HOSTS
 from rewardspec.codes.judges import JUDGES
@@ -28,6 +29,7 @@ CODES: dict[str, Explanation] = {
     **HOSTS,
     **AGENTS,
     **COMPARING,
+    **FARMING,
     **GAMES,
     **LEARNING,
     **ENCODER,

@@ -158,6 +158,7 @@ def make_env(
     *,
     horizon: int | None = None,
     seen: bool = False,
+    detail: bool = False,
     counterfactual: bool = False,
     learner: RewardLearner | None = None,
 ) -> Episodes:
@@ -170,6 +171,7 @@ def make_env(
         horizon: Steps after which an environment that has no time limit of its own is truncated.
         seen: Whether it is to be watched: it renders pictures, and every step's `info["rewardspec"]` tells
             the details.
+        detail: Whether every step tells the details, without being watched.
         counterfactual: Whether every step's info tells its counterfactual experience; not where it is seen.
         learner: Who pays what is learned, where the spec leaves something to be.
 
@@ -194,11 +196,11 @@ def make_env(
     judge = judge_for(program, env.observation_space) if program.judged else None
     paid: RewardSpecWrapper
     if learner is not None:
-        paid = learner.wrap(own, detail=seen)
-    elif counterfactual and not seen:
+        paid = learner.wrap(own, detail=seen or detail)
+    elif counterfactual and not (seen or detail):
         paid = CounterfactualWrapper(own, program)
     else:
-        paid = wrap(own, program, judge=judge, detail=seen)
+        paid = wrap(own, program, judge=judge, detail=seen or detail)
     return Episodes(Encoded(paid), paid, own, success_of(env))
 
 

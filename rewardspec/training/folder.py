@@ -5,6 +5,7 @@
 - `progress.jsonl`: one row per rollout, on disk before the next one begins
 - `checkpoints/N/`: all that is needed to go on from step N
 - `result.json`: what the run came to, written at its end
+- `warnings.json`: signs that the agent farms its reward, looked for at the run's end
 - `model.zip`: the trained agent, as stable-baselines3 saves it
 - `tb/`: TensorBoard
 """
@@ -45,6 +46,7 @@ class RunFolder:
         self.progress = self.path / "progress.jsonl"
         self.checkpoints = self.path / "checkpoints"
         self.result = self.path / "result.json"
+        self.warnings = self.path / "warnings.json"
         self.model = self.path / "model.zip"
         self.tensorboard = self.path / "tb"
 

@@ -19,7 +19,7 @@ from rewardspec.errors import Problem, UnsupportedError, missing_extra
 from rewardspec.ir.program import Program
 from rewardspec.lowering import STRIDE
 from rewardspec.spec.model import Spec
-from rewardspec.training import checkpoint, display
+from rewardspec.training import checkpoint, display, farming
 from rewardspec.training.environments import Episodes, make_env
 from rewardspec.training.folder import Row, RunFolder, write_whole
 from rewardspec.training.settings import EXPLORING, Settings, choose
@@ -339,8 +339,34 @@ def _run(
         run.write_result({"algo": settings.algo, "seed": settings.seed, **(rows[-1] if rows else {})})
         if learner is not None:
             write_whole(run.path / learner.models_file, learner.save_models)
+        _look_back(run, spec, settings, model, envs[0])
         write_whole(run.model, lambda file: model.save(cast(io.BufferedIOBase, file)))
     return run
+
+
+def _look_back(
+    run: RunFolder, spec: Spec, settings: Settings, model: BaseAlgorithm, trained_in: Episodes
+) -> None:
+    """Look for signs that the agent farms its reward; what is asked of a judge is not asked again for that."""
+    program = compile_spec(spec)
+    played = []
+    if not program.judged:
+        learner = _learner(program, settings, run.path)
+        if learner is not None:
+            learner.load_models(run.path / learner.models_file)
+        horizon = spec.env.horizon if spec.env is not None else None
+        env = make_env(
+            program, settings.env_id, settings.env_kwargs, horizon=horizon, detail=True, learner=learner
+        )
+        env.paid.load_run_state(trained_in.paid.run_state())
+        chance = settings.algo in DRAWING
+        played = farming.sample(model, env, trained=settings.steps, seed=settings.seed, chance=chance)
+        env.close()  # type: ignore[no-untyped-call]
+    farming.look_back(run, spec, played, run.rows())
+
+
+DRAWING = ("ppo", "a2c")
+"""Algorithms whose agent acts by chance when it is trained."""
 
 
 def make_logger(run: RunFolder, done: int) -> Any:

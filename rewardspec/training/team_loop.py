@@ -31,6 +31,7 @@ from rewardspec.errors import LearningError, Problem, UnsupportedError, list_nam
 from rewardspec.spec.model import Spec
 from rewardspec.team.compile import TeamProgram, compile_team
 from rewardspec.training import checkpoint, display
+from rewardspec.training.farming import look_back
 from rewardspec.training.folder import Row, RunFolder, write_whole
 from rewardspec.training.loop import CHECKPOINT_SECONDS, Show, make_logger, one_thread, versions
 from rewardspec.training.settings import EXPLORING, WINDOW, choose
@@ -344,6 +345,7 @@ def _run(run: RunFolder, built: _Team, checkpoint_seconds: float, show: Show | b
         rows = run.rows()
         last = rows[-1] if rows else {}
         run.write_result({"algo": "ppo", "policies": settings.policies, "seed": settings.seed, **last})
+        look_back(run, None, (), rows)
         write_whole(run.model, lambda file: _write_models(cast(io.BufferedIOBase, file), built))
     return run
 

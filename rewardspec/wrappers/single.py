@@ -338,6 +338,11 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         return self._detail
 
     @property
+    def present_obs(self) -> Any:
+        """The environment's observation after the last step or reset; None where nobody reads it, details apart."""
+        return self._progress()[2]
+
+    @property
     def machine_states(self) -> dict[str, str]:
         """The name of each machine's present state."""
         return reports.machine_states(self.program, self.state)
