@@ -104,8 +104,12 @@ def _two_players(game: Game) -> Iterator[Profile]:
         warnings.simplefilter(
             "ignore"
         )  # nashpy says that a degenerate game may have more; so does the docstring
-        ways = held.support_enumeration() if few else held.lemke_howson_enumeration()
-        for profile in ways:
+        found = list(held.support_enumeration()) if few else []
+        if (
+            len(found) % 2 == 0
+        ):  # a game that is not degenerate has an odd number: rounding may have hidden some
+            found += held.lemke_howson_enumeration()
+        for profile in found:
             parts = tuple(np.asarray(part, np.float64) for part in profile)
             if all(
                 len(part) == count and np.isfinite(part).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 
@@ -129,6 +131,15 @@ def test_nash_equilibria_of_chicken_and_which_comes_first() -> None:
     found = find_nash(CHICKEN)
     assert [one.strategies[0][0] for one in found] == pytest.approx([0.9, 1.0, 0.0])
     assert all(one.regret < 1e-9 for one in found)
+
+
+def test_an_equilibrium_that_enumeration_of_supports_loses_to_rounding_is_found() -> None:
+    import nashpy
+
+    game = random_game(4, (3, 4))
+    with mock.patch.object(nashpy.Game, "support_enumeration", lambda self: iter(())):
+        (found, *_) = find_nash(game)
+    assert found.converged
 
 
 @pytest.mark.parametrize("seed", range(6))
