@@ -53,12 +53,24 @@ def make_environment(env_id: str, **arguments: Any) -> gym.Env[Any, Any]:
     except Exception as error:  # whatever the environment's own code raises
         reason = str(error).strip().splitlines()
         shown = reason[0] if reason else type(error).__name__
-        raise MismatchError(Problem("no-environment", f"'{env_id}' cannot be made: {shown}")) from error
+        text = f"'{env_id}' cannot be made: {shown}"
+        raise MismatchError(Problem("no-environment", text, hints=_lies_here(env_id, error))) from error
     if env_id.startswith(("MiniHack-", "NetHack")):
         from rewardspec.labels.steady_nle import SteadyNLE
 
         return SteadyNLE(env)
     return env
+
+
+def _lies_here(env_id: str, error: Exception) -> tuple[str, ...]:
+    """Return what helps where the module that an id names lies in a folder that Python does not search."""
+    package = env_id.partition(":")[0].partition(".")[0]
+    missing = isinstance(error, ModuleNotFoundError) and ":" in env_id and package.isidentifier()
+    if not missing or not (Path(f"{package}.py").is_file() or Path(package).is_dir()):
+        return ()
+    return (
+        f"'{package}' lies in this folder, where Python does not look: put PYTHONPATH=. before the command.",
+    )
 
 
 def register(env_id: str) -> None:

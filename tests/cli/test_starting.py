@@ -158,6 +158,15 @@ def test_unknown_environment(run: Run, env_id: str, said: str) -> None:
     assert said in result.stderr
 
 
+def test_a_module_that_lies_in_a_folder_python_does_not_search(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "drone_of_mine.py").write_text("")
+    result = run("new", "drone_of_mine:Drone-v0")
+    assert result.exit_code == 1
+    assert (
+        "'drone_of_mine' lies in this folder, where Python does not look: put PYTHONPATH=." in result.stderr
+    )
+
+
 def test_new_overwrites_only_when_told(run: Run, office: Path, tmp_path: Path) -> None:
     before = (tmp_path / office).read_text()
     assert run("new", "CartPole-v1", "-o", office).exit_code == 2
