@@ -101,12 +101,12 @@ SUITES: dict[str, Suite] = {
         [Part(["office", "craft", "water", "sparse", "cheetah"])],
     ),
     "learned": Suite(
-        "Rewards that are learnt: rankings, preferences, doubtful hints, latent factors, proposed subgoals.",
-        [Part(["heron", "knox", "barfi", "overoptimisation", "lare*", "calm*"])],
+        "Rewards that are learnt: rankings, preferences, doubtful hints, latent factors, proposed subgoals, feedback in words.",
+        [Part(["heron", "knox", "barfi", "overoptimisation", "lare", "calm", "search", "oni"])],
     ),
     "submodular": Suite("Rewards with diminishing returns.", [Part(["submodular*"])]),
     "multiagent": Suite(
-        "Rewards of several agents.", [Part(tags=["multiagent"]), Part(["rae*", "multiagent*"])]
+        "Rewards of several agents.", [Part(["multiagent", "driving", "trust", "equilibria"])]
     ),
     "papers": Suite(
         "What published or independently measured figures are held against; `report` shows them side by side.",
@@ -116,6 +116,11 @@ SUITES: dict[str, Suite] = {
                 settings=["single, released: *", "multi, released: *", "gem: *", "multi: *"],
             ),
             Part(["cheetah", "knox", "submodular", "overoptimisation", "starc"]),
+            Part(["heron"], settings=["pendulum-heron", "pendulum-true"]),
+            Part(
+                ["barfi"],
+                settings=["maze: good: BARFI", "maze: harmful: BARFI", "maze: harmful: sum, 2000 *"],
+            ),
         ],
     ),
 }

@@ -6,13 +6,13 @@ Learners of a cell run side by side in one batch, each a seed of its own. `steps
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.experiment import Arm
+from benchmarks.experiment import Arm, Figure
 from benchmarks.plots import Band, curves
 from benchmarks.records import Cell, Row, Setting, provenance
 from rewardspec import Spec
@@ -399,6 +399,36 @@ def _is_extra(setting: Setting) -> bool:
     return other or {k: v for k, v in setting.items() if k == "learning_rate"} != (
         normal if "maze" in setting["world"] else {}
     )
+
+
+INDEPENDENT: tuple[tuple[str, float, Callable[[float], bool], str], ...] = (
+    ("maze: good: BARFI", 98.2, lambda value: value >= 95, "at least 95"),
+    ("maze: harmful: BARFI", 98.4, lambda value: value >= 95, "at least 95"),
+    (LONGER, 8.5, lambda value: value < 50, "less than 50: the sum loiters"),
+)
+"""Cells, what an implementation apart from ours came to (means over 2, 4 and 2 seeds), and what is asked."""
+
+
+def figures(cells: Sequence[Cell]) -> list[Figure]:
+    """Return what an implementation apart from ours came to in the maze beside our learners."""
+    source = "an implementation apart from ours of the maze that Gupta et al. (NeurIPS 2023) released"
+    told = []
+    for name, theirs, holds, asked in INDEPENDENT:
+        mine = [value for cell in cells if cell.setting["name"] == name for value in last(cell.rows)]
+        ours = round(statistics.fmean(mine), 1) if mine else None
+        note = f"asked is {asked}; ours: the mean of {len(mine)} learners, stuck ones included"
+        told.append(
+            Figure(
+                f"{name}: primary return of the last episodes",
+                source,
+                "independent",
+                theirs,
+                ours,
+                None if ours is None else holds(ours),
+                note=note,
+            )
+        )
+    return told
 
 
 def report(cells: Sequence[Cell], folder: Path) -> str:
