@@ -101,7 +101,7 @@ SUITES: dict[str, Suite] = {
         [Part(["office", "craft", "water", "sparse", "cheetah"])],
     ),
     "learned": Suite(
-        "Rewards that are learnt: rankings, preferences, doubtful hints, latent factors, proposed subgoals, feedback in words.",
+        "Rewards that are learnt: rankings, preferences, doubtful hints, latent factors, subgoals, feedback in words.",
         [Part(["heron", "knox", "barfi", "overoptimisation", "lare", "calm", "search", "oni"])],
     ),
     "submodular": Suite("Rewards with diminishing returns.", [Part(["submodular*"])]),

@@ -1,4 +1,4 @@
-"""Commands about language models: `rewardspec llm fetch | estimate | discover | factors | ask`."""
+"""Commands about language models: `rewardspec llm fetch | estimate | discover | factors | distil | ask`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from rewardspec.cli.arguments import SpecPath, open_environment, read_spec
 from rewardspec.cli.asking_factors import factors
+from rewardspec.cli.asking_judges import distil
 from rewardspec.cli.printing import say, write
 
 app = typer.Typer(
@@ -111,6 +112,7 @@ def discover(
 
 
 app.command()(factors)
+app.command()(distil)
 
 
 @app.command()

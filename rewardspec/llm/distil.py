@@ -142,7 +142,7 @@ class Distilled:
 
 
 def _broken(path: Path, why: str) -> LanguageModelError:
-    hint = "Fit it anew: rewardspec.llm.distil.distil."
+    hint = "Fit it anew: rewardspec llm distil SPEC."
     return LanguageModelError(Problem("broken-judge", f"{path.name}: {why}", hints=(hint,)))
 
 

@@ -53,6 +53,8 @@ class ModelJudge:
     Attributes:
         judged: What is asked.
         provider: Who is asked.
+        view: What it is shown of an observation.
+        actions: Names of the actions, where the spec gives them.
         stats: What came of it.
     """
 
@@ -68,16 +70,17 @@ class ModelJudge:
         assert isinstance(judged.settings.judge, LanguageModelJudge)
         self.judged, self.provider, self.stats = judged, provider, JudgeStats()
         self._settings, self._term = judged.settings.judge, judged.settings
-        self._view: View = self._settings.observation
+        self.actions = tuple(self._settings.actions)
+        self.view: View = self._settings.observation
         if space is not None:
-            self._view = choose_view(space, self._view, judged.place)
+            self.view = choose_view(space, self.view, judged.place)
         self._said: dict[str, dict[str, bool]] = {}
 
     def __call__(self, env: Any, transition: Transition) -> dict[str, bool]:
         """Return the truth of each label on a step."""
         self.stats.steps += 1
         said = self.judge(
-            transition.obs, name_action(env, transition.action, self._settings.actions), transition.next_obs
+            transition.obs, name_action(env, transition.action, self.actions), transition.next_obs
         )
         for label, holds in said.items():
             self.stats.reached[label] = self.stats.reached.get(label, 0) + holds
@@ -86,7 +89,7 @@ class ModelJudge:
     def judge(self, obs: Any, action: str, next_obs: Any) -> dict[str, bool]:
         """Return the truth of each label for a step between two observations."""
         request = request_for(
-            self._term, self.judged.questions, show(obs, self._view), action, show(next_obs, self._view)
+            self._term, self.judged.questions, show(obs, self.view), action, show(next_obs, self.view)
         )
         content = request.messages[-1].content
         if self._settings.cache and content in self._said:

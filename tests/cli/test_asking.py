@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import gymnasium as gym
 import pytest
 
 from rewardspec.llm.discover import request_for
+from rewardspec.llm.provider import Answer, Completion, ModelCard, Request
 from rewardspec.llm.records import Recorder
 from rewardspec.llm.scripted import Scripted
+from rewardspec.llm.teaching import distil_judges
 from rewardspec.vocabulary import load
 from tests.cli.conftest import Run
 
@@ -62,6 +66,36 @@ def test_discover_writes_a_spec_by_what_was_recorded(
     assert run("llm", "discover", str(spec), "-o", str(out)).exit_code == 0
     assert load(out).provenance["subgoals"]["model"] == "small"
     assert run("check", str(out)).exit_code == 0
+
+
+def test_distil_writes_classifiers_and_the_spec_that_uses_them(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = "env: CartPole-v1\nreward: {subgoals: {subgoals: [lean], judge: {llm: default, observation: numbers}}}"
+    (tmp_path / "asking.yaml").write_text(asking)
+    env, kept = gym.make("CartPole-v1"), tmp_path / "said.jsonl"
+    env.reset()
+    recorder = Recorder(Leans(env), kept)
+    distil_judges(load(tmp_path / "asking.yaml"), env, recorder, steps=150)
+    monkeypatch.setenv("REWARDSPEC_LLM", f"replay:{kept}")
+    result = run("llm", "distil", "asking.yaml", "--steps", "150", "-o", "fast.yaml")
+    assert result.exit_code == 0, result.stderr
+    assert "subgoals.npz: agrees with leans on" in result.stderr.replace("\n", " ")
+    assert load(tmp_path / "fast.yaml").reward[0].body.judge.distilled == "subgoals.npz"
+    assert (tmp_path / "subgoals.npz").stat().st_size > 0
+
+
+class Leans:
+    """Stands for a model: it looks at the pole itself."""
+
+    card = ModelCard("leans", "scripted")
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        self.env = env
+
+    def complete(self, request: Request) -> Completion:
+        said = str(bool(self.env.unwrapped.state[2] > 0)).lower()
+        return Completion((Answer(f'{{"lean": {said}}}'),), self.card, 1, 1)
 
 
 def test_without_a_model_it_says_how_to_name_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -12,9 +14,11 @@ import rewardspec
 from benchmarks.calm.rooms import text_room
 from benchmarks.calm.transitions import SUBGOALS, balanced, natural
 from envs.text_key_room import ACTIONS, TextKeyRoom
-from rewardspec.errors import LanguageModelError
+from rewardspec.errors import LanguageModelError, UnsupportedError
 from rewardspec.llm.distil import Distilled, distil, features
 from rewardspec.llm.evaluation import score
+from rewardspec.llm.provider import Answer, Completion, ModelCard, Request
+from rewardspec.llm.teaching import distil_judges, with_distilled
 
 SPEC = """
 reward:
@@ -98,3 +102,48 @@ def test_no_file_other_subgoals_and_paths_that_lead_away_are_refused(
     ):
         with pytest.raises(LanguageModelError, match="broken-judge"):
             rewardspec.wrap_judged(TextKeyRoom(), rewardspec.loads(text), folder=folder)
+
+
+class Seer:
+    """Stands for a model that is never wrong about the pole: it looks at the environment itself."""
+
+    card = ModelCard("seer", "scripted")
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        self.env, self.asked = env, 0
+
+    def complete(self, request: Request) -> Completion:
+        self.asked += 1
+        lean, drift = bool(self.env.unwrapped.state[2] > 0), bool(self.env.unwrapped.state[1] > 0)
+        said = {"lean right": lean, "drift right": drift}
+        text = json.dumps({question: said[question] for question in request.schema["properties"]})
+        return Completion((Answer(text),), self.card, 1, 1)
+
+
+ASKS = """
+reward:
+  - {clip: {subgoals: {subgoals: [lean right], judge: {llm: default, observation: numbers}}}, high: 1, name: lean}
+  - {subgoals: [drift right], judge: {observation: numbers}}
+"""
+
+
+def test_play_is_judged_and_a_classifier_takes_the_models_place(tmp_path: Path) -> None:
+    spec, env = rewardspec.loads(ASKS), gym.make("CartPole-v1")
+    model = Seer(env)
+    found = distil_judges(spec, env, model, steps=3000, calls=800)
+    assert list(found) == [judged.name for judged in rewardspec.compile_spec(spec).judged]
+    assert model.asked <= 801
+    for name, classifier in found.items():
+        assert classifier.held.agreement > 0.85 and classifier.source == "seer"
+        classifier.save(tmp_path / f"{name}.npz")
+    fast = with_distilled(spec, {name: f"{name}.npz" for name in found})
+    assert fast.to_yaml().count("distilled:") == 2
+    wrapped = rewardspec.wrap_judged(env, fast, folder=tmp_path)
+    wrapped.reset(seed=3)
+    assert {wrapped.step(1)[1] for _ in range(8)} & {1.0, 2.0}
+
+
+def test_a_spec_that_asks_no_model_is_refused() -> None:
+    spec = rewardspec.loads("reward: {subgoals: {subgoals: [lean], judge: {oracle: ['next_obs[2] > 0']}}}")
+    with pytest.raises(UnsupportedError, match=r"\[nothing-judged\]"):
+        distil_judges(spec, gym.make("CartPole-v1"))
