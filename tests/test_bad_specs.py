@@ -1,7 +1,7 @@
 """Bad specs with the whole message that each one gets, byte for byte: it is part of the product.
 
 Each `tests/bad_specs/<code>[-variant].yaml` has its message beside it, in a `.txt` of the same name. After a
-change of wording, `python tests/test_bad_specs.py` writes the messages anew; read them as a user would.
+change of wording, `python -m tests.test_bad_specs` writes the messages anew; read them as a user would.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def codes_that_a_spec_can_trip() -> set[str]:
 
 def test_every_code_that_a_spec_can_trip_has_a_bad_spec() -> None:
     missing = codes_that_a_spec_can_trip() - {code_of(path) for path in SPECS}
-    assert not missing, "run: python tests/test_bad_specs.py"
+    assert not missing, "run: python -m tests.test_bad_specs"
     assert len(SPECS) >= 60
 
 

@@ -257,8 +257,9 @@ class SpecReader:
         try:
             body = model.model_validate(fields)
         except ValidationError as error:
-            if self.vocabulary[word].main not in fields:
-                self.places.move((*path, self.vocabulary[word].main), (*path, word))
+            main = self.vocabulary[word].main
+            if main not in fields and (*path, main) not in self.places.moved:
+                self.places.move((*path, main), (*path, word))
             self.explain(error, path, model, word)
         try:  # the options are checked even where the body is wrong
             known = body if body is not None else Spec.model_construct()
@@ -277,7 +278,10 @@ class SpecReader:
         )
         if holds_fields:
             fields.update(inner)
-            for key in inner:
+            for key in (
+                *inner,
+                *((kind.main,) if inner else ()),
+            ):  # a main key that is missing was to stand there too
                 self.places.move((*path, key), (*path, word, key))
         elif inner is not None:
             fields[kind.main] = inner
