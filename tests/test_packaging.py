@@ -29,6 +29,7 @@ LAYERS = (
     ("games",),
     ("learning", "llm", "analysis", "tabular"),
     ("training", "report"),
+    ("search",),
     ("cli",),
     ("__init__", "__main__"),
 )

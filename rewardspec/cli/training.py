@@ -123,7 +123,7 @@ def train(
                 steps=steps,
                 seed=seed,
                 n_envs=n_envs,
-                agent=_settings(setting or []),
+                agent=read_settings(setting or []),
                 show=not quiet,
             )
         else:
@@ -137,7 +137,7 @@ def train(
                 steps=steps,
                 seed=seed,
                 n_envs=n_envs,
-                agent=_settings(setting or []),
+                agent=read_settings(setting or []),
                 crm=crm,
                 show=not quiet,
             )
@@ -147,7 +147,7 @@ def train(
     _say_result(run)
 
 
-def _settings(pairs: list[str]) -> dict[str, Any]:
+def read_settings(pairs: list[str]) -> dict[str, Any]:
     """Return `NAME=VALUE` pairs with their values read as JSON, or as text."""
     settings: dict[str, Any] = {}
     for pair in pairs:

@@ -19,6 +19,7 @@ from rewardspec.codes.learning import LEARNING
 from rewardspec.codes.lints import LINT_CODES
 from rewardspec.codes.meaning import MEANING
 from rewardspec.codes.reading import READING
+from rewardspec.codes.searching import SEARCHING
 from rewardspec.codes.team import TEAM
 
 __all__ = ["CODES", "Explanation"]
@@ -36,6 +37,7 @@ CODES: dict[str, Explanation] = {
     **JUDGES,
     **LABELLING,
     **LANGUAGE_MODELS,
+    **SEARCHING,
     **TEAM,
     **LINT_CODES,
 }

@@ -193,6 +193,29 @@ class Questions:
 # -- the files -----------------------------------------------------------------------------------------
 
 
+def add_question(
+    folder: Path, name: str, question: Question, played: tuple[Recipe, Recipe], **more: Any
+) -> None:
+    """Write one question that no model is fitted to; it is on the disk when this returns.
+
+    Args:
+        folder: Where.
+        name: Whose questions.
+        question: The question; its id is the number of those before it.
+        played: How the two sides are played again.
+        more: What else its line holds.
+    """
+    place = inputs_folder(folder, name)
+    place.mkdir(parents=True, exist_ok=True)
+    left, right = (recipe.actions for recipe in played)
+    np.savez(place / f"{question.id}.npz", allow_pickle=False, left_actions=left, right_actions=right)
+    line = {"id": question.id, "left": question.left.to_data(), "right": question.right.to_data(), **more}
+    with (folder / f"{name}{SUFFIX}").open("a+b") as file:
+        _mend_end(file)
+        file.write(json.dumps(line).encode() + b"\n")
+        _flush(file)
+
+
 def answer_file(folder: Path, name: str) -> Path:
     """Return the file of answers of that name in a folder.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import Problem, UnsupportedError
@@ -18,8 +19,10 @@ from rewardspec.learning.answers import (
     read_questions,
 )
 from rewardspec.report.clips import Clips, Shown
+from rewardspec.spec.model import Spec
 from rewardspec.training.folder import RunFolder
 from rewardspec.training.loop import read_run
+from rewardspec.training.settings import Settings
 
 AHEAD = 3
 """Open questions that a page is told of, so that it can fetch the next while one is looked at."""
@@ -34,6 +37,41 @@ class Key(NamedTuple):
 
 class UnknownQuestionError(LookupError):
     """There is no such question."""
+
+
+class Asking(Protocol):
+    """What a page of two clips works on."""
+
+    @property
+    def spec(self) -> Spec:
+        """What is judged by: its description is shown."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """Where it is played."""
+        ...
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Per sort of question, its file of answers."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Return where things stand."""
+        ...
+
+    def show(self, term: str, number: int) -> Shown:
+        """Return the clips of a question."""
+        ...
+
+    def answer(self, term: str, number: int, answer: str) -> None:
+        """Write an answer down."""
+        ...
+
+    def undo(self) -> Key | None:
+        """Take the last answer back."""
+        ...
 
 
 class Desk:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rewardspec.report.page import page, script_of, style_of, text
 
 if TYPE_CHECKING:
-    from rewardspec.report.label_desk import Desk
+    from rewardspec.report.label_desk import Asking
 
 POLICY = (
     "default-src 'none'; connect-src 'self'; img-src data:; style-src 'unsafe-inline'; "
@@ -16,7 +16,7 @@ POLICY = (
 """What the browser lets the page load: it asks its own server, and nobody else."""
 
 
-def label_page(desk: Desk) -> str:
+def label_page(desk: Asking) -> str:
     """Return the page on which a run's questions are answered."""
     spec = desk.spec
     wanted = spec.description.strip()

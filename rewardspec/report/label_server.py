@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from rewardspec.errors import Problem, RewardSpecError, UnsupportedError
-from rewardspec.report.label_desk import Desk, UnknownQuestionError
+from rewardspec.report.label_desk import Asking, UnknownQuestionError
 from rewardspec.report.label_page import POLICY, label_page
 
 MOST = 1_000
@@ -43,7 +43,7 @@ class LabelServer(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, desk: Desk, host: str, port: int) -> None:
+    def __init__(self, desk: Asking, host: str, port: int) -> None:
         """Listen.
 
         Args:
