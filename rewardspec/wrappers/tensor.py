@@ -101,7 +101,7 @@ def wrap_tensor(
         MissingExtraError: When torch is not installed.
         SpecError: When the spec is wrong.
         MismatchError: When the environments lack what the spec reads: `unknown-label` where they say their own
-            labels and a name is none of them.
+            labels and a name is none of them; `no-such-key` for what is read from `info`, which they do not give.
         UnsupportedError: `vector-labeller` for the other ready-made labellers, which read live Python environments;
             `needs-whole-episodes` when the spec pays only once episodes are over; `unknown-device`.
     """
@@ -141,6 +141,7 @@ class TensorWrapper:
         bound = bind(program, tenv.single_observation_space, tenv.single_action_space)
         self.program = bound.program
         self.layout: Layout = self._bound(bound)
+        _refuse_info(self.layout)
         label = label or _own_labels(self.layout, tenv)
         _refuse_labels(self.layout, label)
         self._label, self._torch = label, torch
@@ -376,6 +377,21 @@ def _own_labels(layout: Layout, tenv: Any) -> Label | None:
 def _places(layout: Layout) -> dict[str, Place]:
     """Return where each label is read."""
     return {str(field.path[0]): field.place for field in layout.shapes if field.root == "label"}
+
+
+def _refuse_info(layout: Layout) -> None:
+    """Refuse what is read from `info`, unless by a default: environments on a device give none.
+
+    Raises:
+        MismatchError: `no-such-key`.
+    """
+    for field in layout.shapes:
+        if field.root == "info" and field.default is None:
+            message = f"'{show_field(field)}' is read, and environments on a device give no info"
+            hint = (
+                "Read it from the observation or the reward, or say what stands for it: default(info.x, 0)."
+            )
+            raise MismatchError(Problem("no-such-key", message, field.place, (hint,)))
 
 
 def _refuse_labels(layout: Layout, label: Label | None) -> None:

@@ -345,6 +345,16 @@ def test_labels() -> None:
         wrap_tensor(Line(), ready)
 
 
+def test_info_is_refused_where_there_is_none_unless_a_default_stands_for_it() -> None:
+    with pytest.raises(
+        MismatchError, match=r"'info.speed' is read, and environments .* give no info \[no-such-key\]"
+    ):
+        wrap_tensor(Line(), {"reward": "info.speed * 2"})
+    env = wrap_tensor(Line(), {"reward": "default(info.speed, 3)"})
+    env.reset()
+    assert (env.step(torch.ones(B, dtype=torch.int64))[1] == 3).all()
+
+
 def test_parameters_and_devices() -> None:
     venv = wrap_tensor(Line(), loads("reward: [{markov: 2, weight: 3, name: two}]"))
     venv.reset()
