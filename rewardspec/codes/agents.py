@@ -60,6 +60,14 @@ AGENTS: dict[str, Explanation] = {
         "$ CXX=g++-99 python -m agents.ppo_torch --spec cartpole.yaml --compile",
         "$ python -m agents.ppo_torch --spec cartpole.yaml",
     ),
+    "left-support": Explanation(
+        "A policy that is kept near a reference by chi2 or KL must do nothing that the reference never does: there is "
+        "no such divergence then. On finite worlds the reference needs a chance of every action in every state that "
+        "can be reached; elsewhere a policy has left the support when many of its steps are far likelier than the "
+        "reference's.",
+        "$ python -m agents.orpo --spec proxy.yaml --reference true:0",
+        "$ python -m agents.orpo --spec proxy.yaml --reference true:0.1",
+    ),
     "unfit-graph": Explanation(
         "A CUDA graph reads and writes the addresses that it was captured with. Environments that put a new tensor in "
         "place of the old one would be replayed from where they were when it was captured.",
