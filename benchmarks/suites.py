@@ -88,7 +88,8 @@ SUITES: dict[str, Suite] = {
     "cpu-hour": Suite(
         "What the README's table shows: about an hour on two cores.",
         [
-            Part(["office", "craft", "sparse", "water", "knox", "overoptimisation", "starc", "multiagent"]),
+            Part(["office", "craft", "water", "knox", "overoptimisation", "starc", "multiagent"]),
+            Part(["sparse"], ["*-declared", "*-sparse"]),
             Part(["heron"], ["pendulum-[hts]*", "mountain-car-[hts]*", "cartpole-*"], seeds=3),
             Part(["barfi"], ["maze: *: BARFI*", "maze: *: sum*", "maze: *: primary*"]),
             Part(

@@ -1,6 +1,7 @@
 """Does a declared reward teach what the sparse one does not? SB3 PPO on MiniGrid and MiniHack, equal settings.
 
-The declared specs are the gallery's; `sparse` pays what the environment pays.
+The declared specs are the gallery's; `sparse` pays what the environment pays, and so does `shown`, whose agent sees the
+declared machine's state: what of the gain is the reward's, and what the observation's?
 """
 
 from __future__ import annotations
@@ -31,23 +32,34 @@ TASKS: dict[str, dict[str, Any]] = {
     "doorkey-8x8": {"spec": "minigrid_doorkey.yaml", "n_envs": 16, "steps": 300_000},
     "keyroom-s5": {"spec": "minihack_keyroom.yaml", "n_envs": 16, "steps": 200_000},
 }
+REWARDS = ("declared", "sparse", "shown")
 SETTINGS: list[Setting] = [
     {"name": f"{task}-{reward}", "task": task, "reward": reward, **facts}
     for task, facts in TASKS.items()
-    for reward in ("declared", "sparse")
+    for reward in REWARDS
 ]
 
 
 def spec_of(setting: Setting) -> Spec:
-    """Return the setting's spec: the gallery's, or the environment's own reward with the same discount."""
+    """Return the setting's spec: the gallery's, or the environment's own reward with the same discount.
+
+    Where the machine is only shown, its edges pay nothing.
+    """
     declared = load(SPECS / setting["spec"])
     if setting["reward"] == "declared":
         return declared
     data = declared.to_data()
-    kept = {name: data[name] for name in ("rewardspec", "discount", "env") if name in data}
-    return from_data(
-        {**kept, "name": f"{declared.name}-sparse", "reward": {"markov": "reward", "name": "sparse"}}
-    )
+    own = {"markov": "reward", "name": "sparse"}
+    name = f"{declared.name}-{setting['reward']}"
+    if setting["reward"] == "sparse":
+        kept = {key: data[key] for key in ("rewardspec", "discount", "env") if key in data}
+        return from_data({**kept, "name": name, "reward": own})
+    machines = [term for term in data["reward"] if "reward_machine" in term]
+    for term in machines:
+        for edge in term["reward_machine"]["edges"]:
+            edge.pop("reward", None)
+    kept = {key: value for key, value in data.items() if key not in ("tests", "description")}
+    return from_data({**kept, "name": name, "reward": [*machines, own]})
 
 
 def run(setting: Setting, seed: int) -> list[Row]:
@@ -98,14 +110,15 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         "",
         f"SB3 PPO, 16 environments, equal settings and budget. Time to success: the step at which {LEVEL:.0%} of the"
         " latest 100 training episodes are solved (the environment says so). The declared specs are the gallery's;"
-        " their agents see the machine's state besides the observation.",
+        " their agents see the machine's state besides the observation. `shown`: the sparse reward, with that state"
+        " shown and nothing paid for it.",
         "",
         "| task | reward | seeds | solved by | steps to it: median (least to greatest) | success at the end |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for task in dict.fromkeys(cell.setting["task"] for cell in cells):
         bands = []
-        for reward in ("declared", "sparse"):
+        for reward in REWARDS:
             mine = [c for c in cells if c.setting["task"] == task and c.setting["reward"] == reward]
             if not mine:
                 continue
