@@ -121,6 +121,10 @@ class CliffTrainer:
     """Solves the world under a candidate exactly, and scores the policies that are optimal under it.
 
     The price of a fall and of a step at the edge are drawn: what is wanted is not what the candidates begin with.
+
+    Attributes:
+        fall: What a fall costs, in steps.
+        edge: What a step at the edge costs besides.
     """
 
     def __init__(self, seed: int) -> None:
@@ -128,7 +132,8 @@ class CliffTrainer:
         from rewardspec.tabular.solve import evaluate, solve, uniform
 
         rng = np.random.default_rng((20241018, seed))
-        wanted = CLIFF_WANTED.format(fall=10 ** rng.uniform(0.5, 2.0), edge=rng.uniform(0.0, 1.0))
+        self.fall, self.edge = float(10 ** rng.uniform(0.5, 2.0)), float(rng.uniform(0.0, 1.0))
+        wanted = CLIFF_WANTED.format(fall=self.fall, edge=self.edge)
         self._wanted = self._product(loads(wanted))
         anyhow = uniform(np.ones_like(solve(self._wanted, DISCOUNT).optimal))
         self._best = solve(self._wanted, DISCOUNT).value

@@ -248,6 +248,7 @@ def _explain_episode(
     from rewardspec.analysis.explain import explain_episode, read_episode, show_episode, show_step
 
     spec = read_spec(path)
+    say_lineage(spec)
     if episode is None:
         explained = _play_one(spec, env, seed)
     else:
@@ -261,6 +262,19 @@ def _explain_episode(
         steps = len(explained.steps)
         raise typer.BadParameter(f"the episode has the steps 0 to {steps - 1}", param_hint="--step")
     write(None, show_step(explained, step))
+
+
+def say_lineage(spec: Spec) -> None:
+    """Say where a spec comes from that a search wrote."""
+    told = spec.provenance.get("search")
+    if not isinstance(told, dict):
+        return
+    parent = f" from {told['parent']}" if "parent" in told else ""
+    by = str(told.get("by", "nobody knows whom"))[:200]
+    say(f"candidate {str(told.get('candidate', ''))[:20]} of a search{str(parent)[:30]}, proposed by {by}")
+    changes = told.get("changes")
+    for change in changes[:20] if isinstance(changes, list) else ():
+        say(f"   {str(change)[:200]}")
 
 
 def _play_one(spec: Spec, env: str, seed: int) -> EpisodeReport:

@@ -205,6 +205,8 @@ def thresholds(text: str) -> list[tuple[int, int, float]]:
     found = []
     for node in ast.walk(tree):
         for part in (node.left, *node.comparators) if isinstance(node, ast.Compare) else ():
+            if isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub):
+                part = part.operand  # the sign stays
             if isinstance(part, ast.Constant) and _is_number(part.value):
                 assert part.end_col_offset is not None
                 found.append((part.col_offset, part.end_col_offset, float(str(part.value))))

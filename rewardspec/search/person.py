@@ -50,6 +50,7 @@ class SearchDesk:
         settings: Where it is played.
         files: The file of answers.
         pending: The question that the search waits for; None while it trains.
+        settled: Answers that an earlier choice rests on: they are not taken back.
         is_over: Whether the search has ended.
     """
 
@@ -63,6 +64,7 @@ class SearchDesk:
         self.spec, self.settings = spec, settings
         self.files: Mapping[str, Path] = {TERM: answer_file(folder, "answers.jsonl")}
         self.pending: int | None = None
+        self.settled: frozenset[int] = frozenset()
         self.is_over = False
         self._folder = folder
         self._lock = threading.Lock()
@@ -107,7 +109,7 @@ class SearchDesk:
             "answered": len(answers),
             "counts": counts,
             "next": [{"term": TERM, "id": pending}] if is_open else [],
-            "can_undo": bool(answers) and is_open,
+            "can_undo": is_open and not self.settled >= set(answers),
             "steps": 0,
             "of": self.settings.steps,
             "finished": self.is_over,
@@ -134,11 +136,12 @@ class SearchDesk:
             add_answer(self.files[TERM], TERM, number, answer)
 
     def undo(self) -> Key | None:
-        """Take the last answer back; the search asks again."""
-        given = list(self.answers())
+        """Take the last answer back that no choice rests on yet; the search asks again."""
+        given = [number for number in self.answers() if number not in self.settled]
         if not given:
             return None
         self.answer(TERM, given[-1], UNDO)
+        self.pending = given[-1]
         return Key(TERM, given[-1])
 
     def _find(self, term: str, number: int) -> Question:
@@ -196,10 +199,18 @@ class Person:
 
     def pick(self, tried: Sequence[Candidate], generation: int, want_worst: bool) -> Choice:
         """Return best and worst by the answers; waits until they are there."""
+        self.desk.settled = frozenset(self.desk.answers()) - frozenset(self._unsettled(tried))
         while True:
             self._used = {}
             with contextlib.suppress(_AgainError):
-                return pick_by_pairs(tried, want_worst, self._prefers)
+                choice = pick_by_pairs(tried, want_worst, self._prefers)
+                self.desk.settled = frozenset(self.desk.answers())
+                return choice
+
+    def _unsettled(self, tried: Sequence[Candidate]) -> list[int]:
+        """Return the questions about these candidates alone: a search that was stopped takes the choice up again."""
+        ids = {candidate.id for candidate in tried}
+        return [number for pair, number in self.desk.pairs().items() if ids.issuperset(pair)]
 
     def _prefers(self, one: Candidate, two: Candidate) -> bool:
         """Return whether the second is better; equal and skip leave the first in its place."""
