@@ -35,6 +35,7 @@ FORMS: dict[str, str] = {
     "heron": "reward: {heron: {factors: [{name: high, value: x}, {name: thrift, value: -action}]}}",
     "preferences": "reward: {preferences: {labels: {teacher: x}}}",
     "latent": "reward: {latent: {factors: [x, action]}}",
+    "feedback": "reward: {feedback: {task: rise, message: info.message, judge: {oracle: [up]}}}",
     "submodular": "reward: {submodular: {coverage: {}, cells: {of: x, counts: [4], low: [-2]}}}",
     "barfi": "reward: {barfi: {primary: x, auxiliary: {thrift: -action}}}",
     "difference": "reward: {difference: 'max(team.next_obs[0])'}",
@@ -94,7 +95,7 @@ NEEDS_JUDGE = "needs-judge"
 OF_AGENTS = ("wrap_parallel", "make_parallel_vec")
 """Columns of hosts that take several agents."""
 
-LEARNED = ("heron", "preferences", "latent", "barfi")
+LEARNED = ("heron", "preferences", "latent", "feedback", "barfi")
 """Rows that no host pays by itself: a learner stands by, and has the host pay what it learns."""
 
 GAPS: dict[tuple[str, str], str] = {
@@ -140,6 +141,7 @@ DECLARED = (
     " interpreter lock; elsewhere all steps are generated Python.",
     "A finite-trace automaton may have 2,000 states and a machine 62 propositions; beyond that the error names the"
     " subformula. A label has no limit.",
+    "Messages (`feedback`) are read under one environment, `learner.wrap`: never on a device (`needs-messages`).",
     "Learned rewards are paid to one agent: `wrap_parallel` refuses them (`needs-learner`), and joint terms cannot hold"
     " them. Ready-made labellers read environments of one agent (`parallel-labeller`).",
     "A projection (`local`) takes reward machines without counters, at most eight local propositions each"

@@ -19,6 +19,7 @@ WORLDS: dict[str, tuple[str, int]] = {
     "FieldWorld-v0": ("envs.field_world:FieldWorld", 79),
     "FlatWorld-v0": ("envs.flat_world:FlatWorld", 500),
     "TextKeyRoom-v0": ("envs.text_key_room:TextKeyRoom", 100),
+    "MessageRooms-v0": ("envs.message_rooms:MessageRooms", 100),
     "MazeWorld-v0": ("envs.maze_world:MazeWorld", 49),
     "TomatoWorld-v0": ("envs.tomato_world:TomatoWorld", 100),
 }

@@ -38,6 +38,7 @@ class GridWorld(gym.Env[Any, Any]):
     Attributes:
         label_names: Every label that the world can say.
         state: The present state, a tuple of whole numbers.
+        taken: The last action that was taken: the chosen one, or another where it slipped.
         starts: The states in which an episode can begin, each as likely as the others.
         slip: Probability that an action drawn at random is taken in place of the chosen one.
         scale: Screen pixels per pixel of the drawing.
@@ -80,6 +81,7 @@ class GridWorld(gym.Env[Any, Any]):
             raise ValueError(f"render_mode is one of {self.metadata['render_modes']}, not {render_mode!r}")
         self.starts, self.slip, self.render_mode = tuple(starts), slip, render_mode
         self.state: State = self.starts[0]
+        self.taken = 0
         self._true = NOTHING
         self._observe: Observe = observe
         self.action_space = spaces.Discrete(n_actions)
@@ -165,6 +167,7 @@ class GridWorld(gym.Env[Any, Any]):
             raise ValueError(f"an action is a number from 0 to {self.action_space.n - 1}, not {action!r}")
         if self.slip and self.np_random.random() < self.slip:
             chosen = int(self.np_random.integers(self.action_space.n))
+        self.taken = chosen
         self.state, self._true, reward, terminated = self.rules(self.state, chosen)
         return self._observation(self.state), reward, terminated, False, {}
 

@@ -39,6 +39,7 @@ from rewardspec.dsl_learned import blend as blend
 from rewardspec.dsl_learned import decomposing as decomposing
 from rewardspec.dsl_learned import encoder as encoder
 from rewardspec.dsl_learned import factor as factor
+from rewardspec.dsl_learned import feedback as feedback
 from rewardspec.dsl_learned import fit as fit
 from rewardspec.dsl_learned import heron as heron
 from rewardspec.dsl_learned import latent as latent

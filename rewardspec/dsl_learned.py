@@ -130,6 +130,39 @@ def latent(
     return term_of("latent", fields, name, weight)
 
 
+def feedback(
+    task: str,
+    message: Text = "next_obs.message",
+    model: Literal["retrieval", "classification", "ranking"] = "retrieval",
+    judge: Mapping[str, Any] | None = None,
+    power: float = 3.0,
+    cutoff: float | None = None,
+    as_released: bool = False,
+    empty: Literal["ignore", "ask"] = "ignore",
+    longest: int = 256,
+    queue: int = 10_000,
+    pairs: int = 100,
+    network: Mapping[str, Any] | None = None,
+    fit: Mapping[str, Any] | None = None,
+    after: int = 1000,
+    every: int = 2000,
+    relabel: bool = True,
+    *,
+    name: str | None = None,
+    weight: Weight | None = None,
+) -> Reward:
+    """Return a term that pays for the game's messages, by what a language model thinks of them.
+
+    Example:
+        >>> feedback("Find the way out.", "info.message", judge={"oracle": ["unlock"]}).terms[0]["feedback"]["judge"]
+        {'oracle': ['unlock']}
+    """
+    fields: dict[str, Any] = {"task": task, "message": message, "model": model, "judge": judge}
+    fields |= {"power": power, "cutoff": cutoff, "as_released": as_released, "empty": empty}
+    fields |= {"longest": longest, "queue": queue, "pairs": pairs, "network": network, "fit": fit}
+    return term_of("feedback", fields | {"after": after, "every": every, "relabel": relabel}, name, weight)
+
+
 def encoder(
     source: str,
     observation: int,

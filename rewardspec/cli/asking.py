@@ -1,4 +1,4 @@
-"""Commands about language models: `rewardspec llm fetch | estimate | discover | factors | distil | ask`."""
+"""Commands about language models: `rewardspec llm fetch | estimate | discover | factors | distil | annotate | ask`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def estimate(
 ) -> None:
     """Say what a run would ask of a model; nothing is sent.
 
-    Equal prompts are asked once, so the calls are the distinct ones, counted in random play.
+    Equal prompts are asked once, so the calls are the distinct ones, counted in random play. Messages are asked about
+    once each, or in pairs.
 
     \b
     Example:
@@ -76,14 +77,16 @@ def estimate(
         found = count(spec, made, play)
     calls = found.calls(steps)
     tokens = calls * found.tokens
+    what = "prompts" if found.pairs is None else "messages, compared in calls"
     say(
-        f"{found.steps:,} random steps: {found.distinct:,} distinct prompts of about {found.tokens:,} tokens each"
+        f"{found.steps:,} random steps: {found.distinct:,} distinct {what} of about {found.tokens:,} tokens each"
     )
     say(f"{steps:,} steps at this rate: about {calls:,} calls, {tokens:,} tokens")
     say(
         f"on one thread, a model of 1.5 billion weights: about {tokens / TOKENS_PER_SECOND / 3600:,.1f} hours"
     )
-    say(f"at most, if no step looks like another: {steps:,} calls, {steps * found.tokens:,} tokens")
+    if found.pairs is None:
+        say(f"at most, if no step looks like another: {steps:,} calls, {steps * found.tokens:,} tokens")
 
 
 @app.command()
@@ -113,6 +116,35 @@ def discover(
 
 app.command()(factors)
 app.command()(distil)
+
+
+@app.command()
+def annotate(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="Folder of questions, in a run's `feedback`.", show_default=False
+        ),
+    ],
+    batches: Annotated[int, typer.Option(min=0, help="Batches, at most; 0 for all that waits.")] = 0,
+) -> None:
+    """Label the messages that a run has left without a label.
+
+    A run has a process beside it that does so. This is for what was left when it ended, or for another machine with the
+    same disk; do not run both at once. Which model is asked, the environment variable REWARDSPEC_LLM says.
+
+    \b
+    Example:
+      REWARDSPEC_LLM=http://127.0.0.1:8080/v1 rewardspec llm annotate runs/rooms/feedback/feedback-1a2b3c4d
+    """  # noqa: D301 (\b keeps the lines of the example apart)
+    from rewardspec.llm.annotator import Annotator
+
+    annotator, done = Annotator(folder), 0
+    while (taken := annotator.take()) is not None and (not batches or done < batches):
+        annotator.answer(*taken)
+        done += 1
+        say(f"{annotator.asked} answers, {annotator.unread} of them unreadable", err=True)
+    say(f"{len(annotator.answered)} questions have an answer")
 
 
 @app.command()

@@ -57,15 +57,18 @@ def _of_training(place: Path) -> bool:
 def explain_run(run: Path) -> None:
     """Say how a run ended and what speaks against its reward, and what it has learned to pay for.
 
-    Of latent rewards that is which factor earned what; of BARFI which hints it trusts, drawn beside it.
+    Of latent rewards that is which factor earned what; of feedback what messages are worth; of BARFI which hints it
+    trusts, drawn beside it.
     """
     from rewardspec.training.blends import describe, draw, read_blend
     from rewardspec.training.credits import describe_credit, has_latent
+    from rewardspec.training.messages import describe_messages, has_feedback
 
     told = _of_training(run)
-    if has_latent(run):
-        say(describe_credit(run))
-        return
+    for is_so, describes in ((has_latent, describe_credit), (has_feedback, describe_messages)):
+        if is_so(run):
+            say(describes(run))
+            told = True
     if told:
         return
     blend = read_blend(run)

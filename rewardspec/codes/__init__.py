@@ -10,6 +10,7 @@ from rewardspec.codes.comparing import COMPARING
 from rewardspec.codes.encoder import ENCODER
 from rewardspec.codes.explanation import Explanation
 from rewardspec.codes.farming import FARMING
+from rewardspec.codes.feedback import FEEDBACK
 from rewardspec.codes.games import GAMES
 from rewardspec.codes.hosts import HOSTS
 from rewardspec.codes.judges import JUDGES
@@ -35,6 +36,7 @@ CODES: dict[str, Explanation] = {
     **LEARNING,
     **ENCODER,
     **JUDGES,
+    **FEEDBACK,
     **LABELLING,
     **LANGUAGE_MODELS,
     **SEARCHING,

@@ -143,6 +143,22 @@ LEARNED: dict[str, Explanation] = {
         "env: {horizon: 50, ends_early: true}\nreward: {latent: ['norm(next_obs[0:2])', sum(action ** 2)]}\n",
         "info",
     ),
+    "message-paid-again": Explanation(
+        "A `feedback` term pays a message less each time that it is shown in an episode: its value over a power of the "
+        "count. The sum over all times is bounded for a power above 1 alone. Up to 1, an agent that finds a message "
+        "which it can have again and again is paid without end, and stays there.",
+        "reward: {feedback: {task: Find the way out., message: info.message, power: 1}}\n",
+        "reward: {feedback: {task: Find the way out., message: info.message, power: 3}}\n",
+        "warning",
+    ),
+    "network-unread": Explanation(
+        "`model: retrieval` pays a message its own label. It has no network, so what is said of one, and how it is "
+        "fitted, is not read.",
+        "reward: {feedback: {task: Find the way out., message: info.message, network: {channels: 16}}}\n",
+        "reward: {feedback: {task: Find the way out., message: info.message, model: classification, "
+        "network: {channels: 16}}}\n",
+        "info",
+    ),
     "labels-worse-than-chance": Explanation(
         "A teacher who turns over half of the labels says nothing, and one who turns over more says the reverse.",
         "reward: {preferences: {labels: {teacher: reward, mistakes: 0.6}}}\n",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rewardspec.kinds import (
     barfi,
     difference,
+    feedback,
     heron,
     latent,
     ltl,
@@ -31,4 +32,5 @@ KINDS: dict[str, Kind] = {
     "barfi": barfi.KIND,
     "difference": difference.KIND,
     "subgoals": subgoals.KIND,
+    "feedback": feedback.KIND,
 }

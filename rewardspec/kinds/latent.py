@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from rewardspec.encoder.language import read_encoder
 from rewardspec.encoder.refusal import EncoderError
 from rewardspec.ir.expr import Expr, Root
-from rewardspec.kinds.reward_model import Networks, Positive, Scheduled
+from rewardspec.kinds.reward_model import Networks, Positive, Stored
 from rewardspec.lowering import Scope
 from rewardspec.spec.model import ExpressionText, Kind, Model, Name, Number, Whole
 
@@ -61,7 +61,7 @@ class Decomposing(Model):
     weight_decay: Annotated[Number, Field(ge=0)] = Field(0.0, description="Adam's.")
 
 
-class Latent(Scheduled):
+class Latent(Stored):
     """Pays each step its part in the return of the episode, as a small network of a few factors says.
 
     The network is fitted so that what it pays in an episode adds up to the episode's return, sum of r over T steps;

@@ -97,15 +97,20 @@ class Fitting(Model):
 
 
 class Scheduled(Model):
-    """Options that every reward fitted beside an agent has: when it is refreshed, and what becomes of what was paid.
+    """Options that every reward fitted beside an agent has: when it is refreshed.
 
-    Subclasses say what it is fitted to.
+    Subclasses have `relabel`, too, and say what it is fitted to.
     """
 
     after: Annotated[Whole, Field(ge=1)] = Field(
         1000, description="Environment steps before the first refresh; until then the term pays 0."
     )
     every: Annotated[Whole, Field(ge=1)] = Field(2000, description="Environment steps between two refreshes.")
+
+
+class Stored(Scheduled):
+    """Options that every reward fitted to stored steps has. Subclasses say what it is fitted to."""
+
     store: Annotated[Whole, Field(ge=100, le=100_000_000)] = Field(
         100_000, description="Steps that are kept to learn from, the latest ones."
     )
@@ -120,7 +125,7 @@ class Scheduled(Model):
         raise NotImplementedError
 
 
-class Refreshing(Scheduled):
+class Refreshing(Stored):
     """Options that every reward fitted to comparisons has; subclasses say what is compared."""
 
     segment: Annotated[Whole, Field(ge=1, le=10_000)] = Field(

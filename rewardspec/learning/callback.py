@@ -60,6 +60,7 @@ class LearnedRewardCallback(BaseCallback):
 
     def _init_callback(self) -> None:
         self._refuse_unfit()
+        self.learner.start()
         if self._features is None:
             rows = self._rows
             self._features = np.zeros((rows, self.training_env.num_envs, self._width), np.float64)
@@ -82,10 +83,14 @@ class LearnedRewardCallback(BaseCallback):
         if self.learner.asks_people:
             actions = self.locals.get("clipped_actions", self.locals["actions"])
             played = pack([step.seed for step in steps], actions)
-        self.learner.observe(features, dones, ends, played)
+        messages = [step.messages for step in steps] if self.learner.reads_messages else None
+        self.learner.observe(features, dones, ends, played, messages)
         if isinstance(self.model, OffPolicyAlgorithm):
             self._refresh(row)
         return True
+
+    def _on_training_end(self) -> None:
+        self.learner.close()
 
     def _on_rollout_start(self) -> None:
         self._row = 0

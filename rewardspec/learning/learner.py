@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import gymnasium as gym
 import numpy as np
@@ -15,17 +14,23 @@ import numpy.typing as npt
 from rewardspec.errors import LearningError, Problem, UnsupportedError
 from rewardspec.ir.layout import Layout
 from rewardspec.ir.program import Program
+from rewardspec.kinds.feedback import Feedback
 from rewardspec.kinds.latent import Latent
 from rewardspec.kinds.preferences import Preferences
-from rewardspec.kinds.reward_model import Refreshing, Scheduled
+from rewardspec.kinds.reward_model import Refreshing, Stored
 from rewardspec.learning.comparisons import ByPeople, Comparisons, Gains, comparisons_for
 from rewardspec.learning.decomposition import decompose, refuse_other_widths
 from rewardspec.learning.episodes import whole_episodes
 from rewardspec.learning.features import Columns, Split, split
+from rewardspec.learning.feedback import FeedbackSource
 from rewardspec.learning.fitting import fit, held_losses
+from rewardspec.learning.message_models import MessageModel
+from rewardspec.learning.messages import MessageReader, join
 from rewardspec.learning.models import (
     MODELS,
+    UNREADABLE,
     Ensemble,
+    StepModel,
     models_from_arrays,
     models_to_arrays,
     read_models,
@@ -38,6 +43,7 @@ from rewardspec.wrappers.single import SpecLike, as_program
 
 if TYPE_CHECKING:
     from rewardspec.learning.callback import LearnedRewardCallback
+    from rewardspec.llm.provider import Provider
 
 Floats = npt.NDArray[np.float32]
 
@@ -64,12 +70,13 @@ class RewardLearner:
         model.learn(50_000, callback=learner.callback())
 
     Any other agent calls `observe` after each step of its environments and `refresh` now and then, and pays stored
-    steps anew by `pay`.
+    steps anew by `pay`. A learner whose messages a language model labels has a process beside it, which ends at
+    `close`, at the end of a `with` block, or with this process.
 
     Attributes:
         program: The compiled spec.
         targets_value: Whether what models say is paid to nobody, and is what a critic is fitted to.
-        models: Per learned part, its ensemble; made when the first environment is wrapped.
+        models: Per learned part, its model; made when the first environment is wrapped.
         store: The latest steps; made by the first `observe`.
         team: Environments, side by side, that share a return, as agents of one world do: latent rewards add up to the
             return of all of them.
@@ -80,15 +87,23 @@ class RewardLearner:
     models_file = MODELS
 
     def __init__(
-        self, spec: SpecLike, *, seed: int = 0, folder: str | Path | None = None, store_on_disk: bool = False
+        self,
+        spec: SpecLike,
+        *,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        store_on_disk: bool = False,
+        provider: Provider | None = None,
     ) -> None:
         """Make a learner that has seen nothing.
 
         Args:
             spec: A spec with at least one learned term.
             seed: Seed of weights, of what is drawn, and of simulated teachers.
-            folder: Folder of the run: for questions to people, and for the store where it is on disk.
+            folder: Folder of the run: for questions to people or to a model, and for the store where it is on disk.
             store_on_disk: Whether the stored steps live in files of the folder and not in memory.
+            provider: The language model that labels messages, asked in a thread; when not given, the one that the spec
+                names, asked by a process.
 
         Raises:
             SpecError: The spec is wrong.
@@ -108,7 +123,9 @@ class RewardLearner:
         self._seed = seed
         self._rng = np.random.default_rng((seed, 1))
         self._split: Split | None = None
-        self.models: dict[str, Ensemble] = {}
+        self.models: dict[str, StepModel] = {}
+        self._provider = provider
+        self._feedback: dict[str, FeedbackSource] = {}
         self._sources: dict[str, Comparisons] = {}
         self._next: dict[str, int] = {
             learned.name: settings_of(learned.settings).after for learned in self.program.learned
@@ -132,6 +149,8 @@ class RewardLearner:
         Raises:
             MismatchError: The environment lacks what the spec reads, or differs from one wrapped before.
         """
+        if self.reads_messages:
+            env = MessageReader(env, self)
         return LearnedRewardWrapper(env, self.program, learner=self, **options)
 
     def wrap_tensor(self, tenv: Any, **options: Any) -> Any:
@@ -142,10 +161,14 @@ class RewardLearner:
             options: `device`, `dtype`, `label` and `observe`, likewise.
 
         Raises:
-            UnsupportedError: `value-target`.
+            UnsupportedError: `value-target`; `needs-messages`.
         """
         from rewardspec.learning.tensor_wrapper import LearnedTensorWrapper
 
+        if self.reads_messages:
+            message = "environments on a device show no messages, and a term pays for them"
+            hint = "Train with stable-baselines3: rewardspec train SPEC, or learner.wrap(env)."
+            raise UnsupportedError(Problem("needs-messages", message, hints=(hint,)))
         if self.targets_value:
             raise no_value_target("environments on a device")
         return LearnedTensorWrapper(tenv, self, **options)
@@ -157,6 +180,9 @@ class RewardLearner:
             self._split = found
             for i, columns in enumerate(found.columns):
                 settings = settings_of(columns.learned.settings)
+                if isinstance(settings, Feedback):
+                    self._bind_feedback(columns, settings, self._seed * 1009 + i)
+                    continue
                 if isinstance(settings, Latent):
                     refuse_other_widths(settings, columns.learned, layout)
                 width = columns.inputs.stop - columns.inputs.start
@@ -171,6 +197,12 @@ class RewardLearner:
             message = "this environment's spaces differ from those of the one that was wrapped first"
             raise UnsupportedError(Problem("other-spaces", message))
         return found
+
+    def _bind_feedback(self, columns: Columns, settings: Feedback, seed: int) -> None:
+        model = MessageModel(settings, seed)
+        self.models[columns.learned.name] = model
+        source = FeedbackSource(columns.learned, model, self.folder, self._provider, self._rng)
+        self._feedback[columns.learned.name] = source
 
     @property
     def split(self) -> Split:
@@ -211,12 +243,47 @@ class RewardLearner:
         """Whether a learned part asks people, and needs to know how an episode is played again."""
         return any(isinstance(source, ByPeople) for source in self._sources.values())
 
+    @property
+    def reads_messages(self) -> bool:
+        """Whether a learned part pays for messages."""
+        return any(isinstance(each.settings, Feedback) for each in self.program.learned)
+
+    def know(self, name: str, text: str) -> int:
+        """Keep a message that an environment of this process shows; return its number.
+
+        Args:
+            name: Of the learned part that reads it.
+            text: The message.
+        """
+        return self._feedback[name].know(text)
+
+    def start(self) -> None:
+        """See that somebody labels messages, where a language model is to do so; nothing is waited for.
+
+        Raises:
+            LanguageModelError: `no-llm`, `unknown-weights` and the like where there is no model to be asked.
+        """
+        for source in self._feedback.values():
+            source.open()
+
+    def close(self) -> None:
+        """End the processes that label messages; the next refresh starts them again."""
+        for source in self._feedback.values():
+            source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     def observe(
         self,
         features: npt.ArrayLike,
         ended: npt.ArrayLike,
         ends: npt.ArrayLike | None = None,
         played: npt.ArrayLike | None = None,
+        messages: Iterable[Sequence[str]] | None = None,
     ) -> None:
         """Keep a step of every environment.
 
@@ -227,19 +294,27 @@ class RewardLearner:
                 where `needs_values`.
             played: `[B, 2 + A]` what `playing.pack` makes of the episodes' seeds and of the actions; where
                 `asks_people`. Without it questions cannot be shown.
+            messages: Per environment, `info["learned"].messages`; needed from environments in other processes alone.
 
         Raises:
             LearningError: `broken-features` for numbers that are not finite.
         """
         rows = np.asarray(features, np.float32)
+        for shown in messages or ():
+            for told, text in zip(self._feedback.values(), shown, strict=True):
+                told.know(text)
+        for columns in self.split.columns if self._feedback else ():
+            if feedback := self._feedback.get(columns.learned.name):
+                feedback.saw(join(rows[:, columns.inputs]).tolist())
         known = rows.shape[1]
         if played is not None:
             rows = np.concatenate([rows, np.asarray(played, np.float32)], axis=1)
         extra = slice(known, rows.shape[1])
         if ends is not None:
             rows = np.concatenate([rows, np.asarray(ends, np.float32)], axis=1)
-        if self.store is None:
-            steps = max(settings_of(each.settings).store for each in self.program.learned)
+        stored = [s.store for each in self.program.learned if isinstance(s := each.settings, Stored)]
+        if self.store is None and stored:
+            steps = max(stored)
             folder = self.folder / "store" if self._on_disk and self.folder is not None else None
             self.store = TrajectoryStore(steps, len(rows), rows.shape[1], folder)
             self._ends = extra.stop
@@ -255,7 +330,8 @@ class RewardLearner:
                 f"a learned reward would see {rows[:, where].tolist()[:3]} in {self._feature_name(where)}"
             )
             raise LearningError(Problem("broken-features", message))
-        self.store.add(rows, ended)
+        if self.store is not None:
+            self.store.add(rows, ended)
 
     def _feature_name(self, column: int) -> str:
         terms = self.split.layout.program.terms[len(self.split.known) :]
@@ -274,18 +350,21 @@ class RewardLearner:
 
         Raises:
             LearningError: `all-tied` where the spec says `when_tied: stop` and no pair was decided; `wrong-answer`.
+            LanguageModelError: `no-llm` and the like where messages are to be labelled and there is no model.
         """
         found = []
         for columns in self.split.columns:
             name = columns.learned.name
             settings = settings_of(columns.learned.settings)
-            if steps < self._next[name] or self.store is None:
+            if steps < self._next[name] or (self.store is None and not isinstance(settings, Feedback)):
                 continue
             while self._next[name] <= steps:
                 self._next[name] += settings.every
             self._refreshed[name] += 1
             report = {"steps": steps, "name": name, "refresh": self._refreshed[name]}
-            if isinstance(settings, Latent):
+            if isinstance(settings, Feedback):
+                found.append(report | self._feedback[name].refresh())
+            elif isinstance(settings, Latent):
                 found.append(report | self._fit_returns(columns, settings))
             else:
                 assert isinstance(settings, Refreshing)
@@ -295,8 +374,8 @@ class RewardLearner:
 
     def _fit_returns(self, columns: Columns, settings: Latent) -> dict[str, Any]:
         """Fit a model to the returns of whole episodes; return what it came to."""
-        assert self.store is not None
         model = self.models[columns.learned.name]
+        assert self.store is not None and isinstance(model, Ensemble)
         episodes = whole_episodes(self.store, columns.inputs, columns.measures.start, self.team)
         if not len(episodes):
             return {"episodes": 0}
@@ -306,8 +385,8 @@ class RewardLearner:
 
     def _fit_pairs(self, columns: Columns, settings: Refreshing, values: Values | None) -> dict[str, Any]:
         """Fit a model to comparisons; return what it came to."""
-        assert self.store is not None
         model = self.models[columns.learned.name]
+        assert self.store is not None and isinstance(model, Ensemble)
         gains = (
             self._gains(values)
             if getattr(settings, "statistic", "") == "regret" and values is not None
@@ -416,6 +495,8 @@ class RewardLearner:
             arrays |= {f"store/{key}": array for key, array in self.store.state().items()}
         for name, source in self._sources.items():
             arrays |= {f"source/{name}/{key}": array for key, array in source.state().items()}
+        for name, told in self._feedback.items():
+            arrays |= {f"source/{name}/{key}": array for key, array in told.state().items()}
         rest = {
             "random": self._rng.bit_generator.state,
             "next": self._next,
@@ -437,13 +518,15 @@ class RewardLearner:
             self._next, self._refreshed = dict(rest["next"]), dict(rest["refreshed"])
             self.reports = list(rest["reports"])
             for name, source in self._sources.items():
-                own = _under(f"source/{name}/", arrays)
+                own = under(f"source/{name}/", arrays)
                 if own:
                     source.take_state(own)
+            for name, told in self._feedback.items():
+                told.take_state(under(f"source/{name}/", arrays))
         except (ValueError, KeyError, TypeError) as error:
             problem = Problem("broken-checkpoint", f"the learner's state cannot be read: {error}")
             raise LearningError(problem) from error
-        self._late = _under("store/", arrays) or None
+        self._late = under("store/", arrays) or None
         if self.store is not None and self._late is not None:
             self.store.take_state(self._late)
             self._late = None
@@ -460,12 +543,22 @@ class RewardLearner:
         Raises:
             LearningError: `broken-model`, `broken-store`, `broken-checkpoint`.
         """
-        try:
-            with np.load(folder / STATE, allow_pickle=False) as file:
-                arrays = {key: file[key] for key in file.files}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise LearningError(Problem("broken-checkpoint", f"{folder} cannot be read: {error}")) from error
-        self.take_state(arrays)
+        self.take_state(read_state(folder))
+
+
+def read_state(folder: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a learner's state from a checkpoint.
+
+    Raises:
+        LearningError: `broken-checkpoint`.
+    """
+    try:
+        with np.load(folder / STATE, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except UNREADABLE as error:
+        raise LearningError(
+            Problem("broken-checkpoint", f"{folder / STATE} cannot be read: {error}")
+        ) from error
 
 
 def wrap_learned(
@@ -491,13 +584,13 @@ def wrap_learned(
     return wrapped
 
 
-def settings_of(settings: object) -> Scheduled:
+def settings_of(settings: object) -> Stored | Feedback:
     """Return a learned part's options as what they are.
 
     Raises:
         UnsupportedError: `needs-learner` for a kind whose learner is an agent.
     """
-    if not isinstance(settings, Scheduled):
+    if not isinstance(settings, Stored | Feedback):
         message = "a `barfi` term is learned together with the policy, by an agent of its own"
         hints = (
             "Train it: python -m agents.barfi --spec SPEC --folder RUN",
@@ -534,8 +627,9 @@ def _targets_value(program: Program) -> bool:
 
 def has_fitted(report: Mapping[str, Any]) -> bool:
     """Return whether a model was fitted at a refresh, so that it pays otherwise now."""
-    return bool(report.get("pairs") or report.get("episodes"))
+    return bool(report.get("pairs") or report.get("episodes") or report.get("labels"))
 
 
-def _under(start: str, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+def under(start: str, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays whose names begin so, without that beginning."""
     return {key[len(start) :]: array for key, array in arrays.items() if key.startswith(start)}

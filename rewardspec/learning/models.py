@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,32 @@ UNREADABLE = (
 
 BLOCK = 16_384
 """Steps that are asked at a time: more need memory and are no faster."""
+
+
+class StepModel(Protocol):
+    """What a learner pays by, for one learned part: D numbers of a step -> a reward, 0 before anything is learned."""
+
+    is_fitted: bool
+
+    def reward(self, inputs: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return `[N]` rewards for `[N, D]` inputs."""
+        ...
+
+    def reward_of_one(self, inputs: npt.ArrayLike) -> float:
+        """Return the reward of one step, `[D]` inputs."""
+        ...
+
+    def reward_tensor(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return `[N]` rewards for `[N, D]` inputs on their device."""
+        ...
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the model as plain arrays."""
+        ...
+
+    def take_arrays(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take up what `to_arrays` gave."""
+        ...
 
 
 class Ensemble:
@@ -220,7 +246,7 @@ def _names(arrays: Mapping[str, Any]) -> str:
     return ", ".join(sorted(arrays)) or "nothing"
 
 
-def models_to_arrays(models: Mapping[str, Ensemble], digest: str) -> dict[str, npt.NDArray[Any]]:
+def models_to_arrays(models: Mapping[str, StepModel], digest: str) -> dict[str, npt.NDArray[Any]]:
     """Return reward models as plain arrays, with the digest of the program that they belong to."""
     arrays = {
         f"model/{name}/{key}": array
@@ -231,7 +257,7 @@ def models_to_arrays(models: Mapping[str, Ensemble], digest: str) -> dict[str, n
 
 
 def models_from_arrays(
-    models: Mapping[str, Ensemble],
+    models: Mapping[str, StepModel],
     digest: str,
     arrays: Mapping[str, npt.NDArray[Any]],
     name: str = "what was saved",
@@ -251,13 +277,13 @@ def models_from_arrays(
         models[model].take_arrays(own)
 
 
-def write_models(models: Mapping[str, Ensemble], digest: str, target: Path | IO[bytes]) -> None:
+def write_models(models: Mapping[str, StepModel], digest: str, target: Path | IO[bytes]) -> None:
     """Write reward models as `.npz`."""
     arrays: Any = models_to_arrays(models, digest)
     np.savez(target, allow_pickle=False, **arrays)
 
 
-def read_models(models: Mapping[str, Ensemble], digest: str, source: Path | bytes) -> None:
+def read_models(models: Mapping[str, StepModel], digest: str, source: Path | bytes) -> None:
     """Read what `write_models` wrote into models of the same spec.
 
     Raises:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from rewardspec.errors import Problem, UnsupportedError
 from rewardspec.ir.layout import Layout
 from rewardspec.ir.program import Observe, Program
+from rewardspec.learning.messages import MESSAGES
 from rewardspec.wrappers.labelling import Label
 from rewardspec.wrappers.reports import inner_report
 from rewardspec.wrappers.single import RewardSpecWrapper
@@ -28,11 +29,13 @@ class LearnedStep(NamedTuple):
         features: `[F]` numbers that models see, that learners compare, and that learned terms need besides.
         paid: What the learned terms paid on the step, summed.
         seed: Seed of the episode's reset; None where it had none.
+        messages: What the game said, one text for each term that reads messages.
     """
 
     features: npt.NDArray[np.float64]
     paid: float
     seed: int | None = None
+    messages: tuple[str, ...] = ()
 
 
 class LearnedRewardWrapper(RewardSpecWrapper):
@@ -104,7 +107,8 @@ class LearnedRewardWrapper(RewardSpecWrapper):
         terms = tuple(together[i] for i in split.order)
         self._totals += terms
         self._sums += features
-        info = {**taken.info, "learned": LearnedStep(features, float(sum(learned)), self._seed)}
+        step = LearnedStep(features, float(sum(learned)), self._seed, taken.info.get(MESSAGES, ()))
+        info = {**taken.info, "learned": step}
         next_obs = taken.next_obs
         if self._detail:
             described = self._describe((taken.before, taken.transition(self.layout)), None)

@@ -71,6 +71,14 @@ subgoals:
   judge: {llm: default, observation: crop9}
   bonus: 0.5
 """,
+    "feedback": """\
+feedback:
+  task: Find the way out of the dungeon.
+  message: next_obs.message
+  model: classification
+  judge: {llm: default, note: "The game is NetHack."}
+weight: 0.1
+""",
     "sum": """\
 sum:
   - markov: next_obs[0]

@@ -9,8 +9,9 @@ import numpy as np
 
 from rewardspec.analysis.columns import align
 from rewardspec.compiler import compile_spec
-from rewardspec.errors import LearningError, Problem, UnsupportedError
+from rewardspec.errors import Problem, UnsupportedError
 from rewardspec.ir.program import Learned
+from rewardspec.kinds.feedback import Feedback
 from rewardspec.kinds.latent import Latent, factor_names
 from rewardspec.training.folder import RunFolder
 from rewardspec.vocabulary import load
@@ -33,6 +34,23 @@ def has_latent(place: str | Path) -> bool:
     )
 
 
+def learned_state(folder: RunFolder) -> dict[str, Arrays]:
+    """Return the arrays of the learner's state in a run's newest checkpoint.
+
+    Raises:
+        UnsupportedError: `no-models` where the run has written none yet.
+        LearningError: `broken-checkpoint`.
+    """
+    from rewardspec.learning.learner import STATE, read_state
+
+    latest = folder.latest()
+    if latest is None or not (latest / STATE).is_file():
+        hint = "A run of `rewardspec train` writes checkpoints as it goes."
+        message = f"the run in {folder.path} has no checkpoint with what was learned"
+        raise UnsupportedError(Problem("no-models", message, hints=(hint,)))
+    return read_state(latest)
+
+
 def describe_credit(place: str | Path) -> str:
     """Return what each factor of each latent term of a run earned: per step on the mean, and at most.
 
@@ -40,26 +58,14 @@ def describe_credit(place: str | Path) -> str:
         UnsupportedError: `no-models` where the run has written no checkpoint yet.
         LearningError: `broken-checkpoint`.
     """
-    from rewardspec.learning.learner import STATE
-    from rewardspec.learning.models import UNREADABLE
-
     folder = RunFolder(place)
     program = compile_spec(load(folder.spec))
-    latest = folder.latest()
-    if latest is None or not (latest / STATE).is_file():
-        hint = "A run of `rewardspec train` writes checkpoints as it goes."
-        message = f"the run in {folder.path} has no checkpoint with what was learned"
-        raise UnsupportedError(Problem("no-models", message, hints=(hint,)))
-    try:
-        with np.load(latest / STATE, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except UNREADABLE as error:
-        raise LearningError(
-            Problem("broken-checkpoint", f"{latest / STATE} cannot be read: {error}")
-        ) from error
+    arrays = learned_state(folder)
     texts, first = [], 0
     for each in program.learned:
         width = len(arrays.get(f"model/{each.name}/centre", ()))
+        if isinstance(each.settings, Feedback):
+            width = len(each.inputs or ())
         if isinstance(each.settings, Latent):
             texts.append(_of_term(each, arrays, slice(first, first + width)))
         first += width + len(each.measures)

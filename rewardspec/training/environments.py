@@ -19,6 +19,7 @@ import numpy as np
 from rewardspec.compiler import compile_spec
 from rewardspec.environments import make_environment
 from rewardspec.ir.program import Program
+from rewardspec.kinds.feedback import Feedback, message_field
 from rewardspec.llm.judges import judge_for, views_of
 from rewardspec.spec.model import Spec
 from rewardspec.training.observations import Encoded
@@ -208,6 +209,13 @@ def _minihack_keys(program: Program, seen: bool) -> tuple[str, ...]:
     """Return the observation keys that the agent, the spec and whoever watches need."""
     read = [
         str(field.path[0]) for field in program.fields() if field.root in ("obs", "next_obs") and field.path
+    ]
+    read += [
+        str(field.path[0])
+        for each in program.learned
+        if isinstance(each.settings, Feedback)
+        and (field := message_field(each.settings)) is not None
+        and field.root == "next_obs"
     ]
     shown = [JUDGED_KEYS.get(view, ("message",)) for view in views_of(program)]
     return tuple(dict.fromkeys((*MINIHACK_KEYS, *chain(*shown), *read, *(("pixel",) if seen else ()))))

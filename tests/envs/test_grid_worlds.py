@@ -21,6 +21,7 @@ from envs.grid import DOWN, LEFT, RIGHT, UP, GridWorld
 from envs.grid_icons import COLOURS, ICONS, SIZE
 from envs.grid_picture import SYMBOLS, Scene, paint, write
 from envs.key_door_chest import KeyDoorChest
+from envs.message_rooms import HELPFUL, OTHERS, ROOMS, MessageRooms
 from envs.office_world import OfficeWorld
 from envs.tomato_world import TomatoWorld
 from rewardspec import MismatchError, load, make_vec, wrap
@@ -43,6 +44,7 @@ MAKERS: dict[str, Any] = {
     "chain that falls back": lambda **more: ChainWorld(6, marks=0, falls_back=True, **more),
     "key door chest": lambda **more: KeyDoorChest(3, **more),
     "tomatoes": TomatoWorld,
+    "message rooms": MessageRooms,
 }
 
 every_world = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
@@ -468,3 +470,33 @@ def test_a_drawing_by_hand() -> None:
     assert image.shape == (26, 26, 3)
     assert (image[5, 5] == image[0, 0]).all(), "a solid cell has the wall's colour"
     assert (image[16, 2] != image[16, 18]).any(), "the agent stands on other ground"
+
+
+def test_the_message_rooms_say_what_happens() -> None:
+    """44 messages, each for one action in one room; a quarter of them are steps on the way."""
+    env = MessageRooms(3)
+    told = {(room, action): env.message(room, action) for room in range(ROOMS) for action in range(4)}
+    assert len({*told.values()} - {""}) == 44 == len(HELPFUL) + len(OTHERS) and 4 * len(HELPFUL) == 44
+    for (room, action), message in told.items():
+        _, labels, _, _ = env.rules((room,), action)
+        assert (message in HELPFUL) == ("ahead" in labels and room < ROOMS - 1)
+    env.reset(seed=0)
+    steps = [env.step(action) for action in env.way]
+    assert [step[4]["message"] for step in steps] == [*HELPFUL, ""]
+    assert (
+        [step[1] for step in steps] == [0.0] * 11 + [1.0]
+        and steps[-1][2]
+        and env.labels() == {"ahead", "out"}
+    )
+    assert MessageRooms(4).way != env.way and MessageRooms(3).way == env.way
+    with pytest.raises(ValueError, match="layout"):
+        MessageRooms(-1)
+
+
+def test_blind_walks_rarely_leave_the_message_rooms() -> None:
+    """The figure on the class: one in 3,700 episodes of 100 steps, exactly by the table."""
+    world = MessageRooms().table(100)
+    step = np.zeros((world.n_states, world.n_states))
+    for action in range(4):
+        np.add.at(step, (np.arange(world.n_states), world.next_state[:, action, 0]), 0.25)
+    assert 1 / (world.start @ np.linalg.matrix_power(step, 100))[-1] == pytest.approx(3700, rel=0.02)

@@ -215,6 +215,24 @@ def fields_of(word: str, term: st.SearchStrategy[Any]) -> st.SearchStrategy[dict
             after=COUNTS,
             store=st.integers(100, 10**6),
         ),
+        "feedback": some(
+            {
+                "task": SENTENCES.filter(bool),
+                "model": st.sampled_from(["classification", "ranking"]),
+            },
+            message=st.sampled_from(["next_obs.message", "info.message", "next_obs[1]"]),
+            judge=some({"oracle": st.lists(TEXTS.filter(bool), min_size=1, max_size=3)})
+            | some({"llm": TEXTS.filter(bool)}, note=SENTENCES, batch=st.integers(1, 99)),
+            power=st.floats(0, 9),
+            cutoff=NUMBERS,
+            empty=st.sampled_from(["ignore", "ask"]),
+            longest=st.integers(123, 999),
+            queue=st.integers(1, 99),
+            network=some(embedding=st.integers(1, 64), hidden=st.lists(st.integers(1, 64), max_size=2)),
+            fit=some(learning_rate=POSITIVE, updates=st.integers(1, 99)),
+            after=COUNTS,
+            relabel=st.booleans(),
+        ),
         "submodular": one_of_two(
             {"coverage": COVERAGES, "cells": CELLS},
             {"information": PROCESSES, "cells": CELLS},

@@ -42,6 +42,7 @@ LINTS: tuple[Lint, ...] = (
     learned.lint_flips,
     learned.lint_teachers,
     learned.lint_returns,
+    learned.lint_feedback,
     numbers.lint_finite,
     numbers.lint_ends,
     declarations.lint_unread,

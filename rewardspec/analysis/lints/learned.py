@@ -9,6 +9,7 @@ from rewardspec.errors import Problem, list_names
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.program import Learned
+from rewardspec.kinds.feedback import Feedback
 from rewardspec.kinds.heron import Factor, Heron, Spread
 from rewardspec.kinds.latent import Latent
 from rewardspec.kinds.preferences import Preferences, Ranking, Teacher
@@ -244,6 +245,30 @@ def lint_returns(subject: Subject) -> Iterator[Problem]:
                     "What it pays is right up to such a constant: do not carry it over to where episodes end early.",
                 ),
             )
+
+
+def lint_feedback(subject: Subject) -> Iterator[Problem]:
+    """Yield messages that are paid without end, and options that the model does not read."""
+    for path, _, body in subject.of_kind(Feedback):
+        if body.power <= 1:
+            yield subject.finding(
+                "message-paid-again",
+                "warning",
+                f"a message that is shown again is paid 1 / n^{body.power:g} of its value at the n-th time: "
+                "what it pays in an episode has no bound",
+                (*path, "power") if "power" in body.model_fields_set else path,
+                ("Say a power above 1; the paper's is 3.",),
+            )
+        if body.model == "retrieval":
+            unread = [name for name in ("network", "fit") if name in body.model_fields_set]
+            for name in unread:
+                yield subject.finding(
+                    "network-unread",
+                    "info",
+                    f"`model: retrieval` fits no network, so '{name}' is not read",
+                    (*path, name),
+                    ("Say `model: classification` or `model: ranking`, or leave it out.",),
+                )
 
 
 def rankings(subject: Subject) -> Iterator[tuple[Path, Sequence[Factor]]]:
