@@ -16,6 +16,7 @@ averaged out.
 | --- | --- |
 | `rae` | risk-averse equilibrium of the empirical game, with entropy (`--temperature`): everybody keeps some weight |
 | `nash` | a Nash equilibrium; of several the one that pays most in sum, symmetric ones first |
+| `alpha_rank` | shares of the long run of an evolution (OpenSpiel; `pip install 'rewardspec[alpha-rank]'`) |
 | `uniform` | all policies alike (fictitious play) |
 | `last` | the newest policy alone (self-play) |
 
@@ -49,6 +50,7 @@ from agents.command import placed, read_arguments, run
 from agents.population import Cell, Floats, Policy, Population
 from agents.population_nets import Learning, Make, Nets, learn, simulate
 from rewardspec.errors import MismatchError, Problem, UnsupportedError
+from rewardspec.games.alpha_rank import alpha_rank
 from rewardspec.games.game import Game, Profile, Solving
 from rewardspec.games.nash import find_nash, logit_limit
 from rewardspec.games.risk import MEASURES, Measure, Risk, measure_risk
@@ -57,7 +59,7 @@ from rewardspec.spec.model import RiskSpec
 from rewardspec.training.folder import RunFolder
 from rewardspec.training.loop import versions
 
-Meta = Literal["rae", "nash", "uniform", "last"]
+Meta = Literal["rae", "nash", "alpha_rank", "uniform", "last"]
 
 
 @dataclass
@@ -358,6 +360,8 @@ def meta_solve(population: Population, settings: Settings) -> Solution:
     if settings.meta == "nash":
         equilibria = [one for one in find_nash(game, at_most=1) if one.converged]
         return equilibria[0] if equilibria else logit_limit(game)
+    if settings.meta == "alpha_rank":
+        return alpha_rank(game)
     profile = game.uniform()
     if settings.meta == "last":
         profile = game.pure(*(size - 1 for size in game.shape))

@@ -43,6 +43,8 @@ NOT_CODES = {
     "latin-1",
     "local-llm",
     "risk-averse",
+    "alpha-rank",
+    "open-spiel",
     "highway-env",
     "two-way-v0",
 }

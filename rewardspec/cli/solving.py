@@ -76,6 +76,9 @@ def equilibrium(
         bool,
         typer.Option("--beside/--alone", help="Solve for Nash and maximin, too (needs SciPy and nashpy)."),
     ] = True,
+    ranked: Annotated[
+        bool, typer.Option("--alpha-rank", help="Rank the actions by alpha-rank, too (needs OpenSpiel).")
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the table there as well: .csv or .json."),
@@ -116,6 +119,10 @@ def equilibrium(
     ]
     if beside:
         found += _beside(read)
+    if ranked:
+        from rewardspec.games.alpha_rank import alpha_rank
+
+        found.append(alpha_rank(read))
     for line in align(table.lines(read, found, risk), right=(1, 4, 5, 6, 7)):
         say(line)
     if any(not one.converged for one in found):

@@ -61,6 +61,18 @@ GAMES: dict[str, Explanation] = {
         ">>> ParallelBatch(pistonball_v6.parallel_env, 8)  # sees pictures, pushes by real numbers",
         ">>> ParallelBatch(lambda: supersuit.pad_observations_v0(simple_tag_v3.parallel_env()), 8)",
     ),
+    "too-many-profiles": Explanation(
+        "alpha-rank is the stationary distribution of a chain over all joint actions, a dense matrix. This game has "
+        "too many of them.",
+        "$ rewardspec equilibrium forty_by_forty.yaml --alpha-rank",
+        "$ rewardspec equilibrium examples/games/stag_hunt.yaml --alpha-rank",
+    ),
+    "unranked": Explanation(
+        "At a high intensity of selection the ways between parts of alpha-rank's chain are less likely than a number "
+        "can say: it falls apart, and each part has a stationary distribution of its own.",
+        ">>> rewardspec.games.alpha_rank.alpha_rank(stag_hunt, intensity=100)",
+        ">>> rewardspec.games.alpha_rank.alpha_rank(stag_hunt)  # the limit, with some noise",
+    ),
     "broken-population": Explanation(
         "A line of a population's file is not what was written there, or belongs to another run. A"
         " file that was cut off "

@@ -191,7 +191,10 @@ def test_exact_psro_ends_where_nobody_gains_any_more() -> None:
     assert max(rows[0]["gain"]) > 0.1 and max(rows[-1]["gain"]) < 1e-5
 
 
-@pytest.mark.parametrize(("meta", "weights"), [("uniform", [0.5, 0.5]), ("last", [0.0, 1.0]), ("rae", None)])
+@pytest.mark.parametrize(
+    ("meta", "weights"),
+    [("uniform", [0.5, 0.5]), ("last", [0.0, 1.0]), ("rae", None), ("alpha_rank", [0.5, 0.5])],
+)
 def test_meta_solvers(meta: Any, weights: list[float] | None) -> None:
     population = Population(2)
     for player, number in itertools.product(range(2), range(2)):

@@ -94,3 +94,13 @@ def test_a_mistake_in_the_game_is_shown_where_it_is(run: Run) -> None:
     result = run("equilibrium", "-", text=CHICKEN.replace("-10]", "-10, 3]"))
     assert result.exit_code == 1
     assert "<stdin>:3:22: symmetric[1]: 3 items, where 'opponent 1' has 2 [payoff-shape]" in result.stderr
+
+
+def test_alpha_rank_stands_below_where_it_is_asked_for(run: Run, chicken: str) -> None:
+    """Either of the two who dares alone: half each, and much to gain from playing so."""
+    result = run("equilibrium", chicken, "--gamma", "0", "--alone", "--alpha-rank", "--no-draw")
+    last = result.stdout.splitlines()[-1].split()
+    assert last[:6] == ["alpha-rank", "all", "swerve", "0.5000", "dare", "0.5000"] and last[-2:] == [
+        "2.0e+00",
+        "yes",
+    ]
