@@ -261,7 +261,7 @@ def record(
         action = env.action_space.sample() if policy is None else policy(obs)
         obs, _, terminated, truncated, _ = env.step(action)
         assert inner.last_transition is not None
-        transitions.append(_keep(inner.last_transition))
+        transitions.append(keep(inner.last_transition))
         over = bool(terminated or truncated)
     return transitions
 
@@ -288,7 +288,7 @@ def _find_wrapper(env: gym.Env[Any, Any]) -> RewardSpecWrapper:
     return inner
 
 
-def _keep(transition: Transition) -> Transition:
+def keep(transition: Transition) -> Transition:
     """Return a transition that does not change when the environment uses its buffers again."""
 
     def copied(value: Any) -> Any:

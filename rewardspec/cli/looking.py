@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rewardspec.cli.arguments import SpecPath, open_environment, read_spec
+from rewardspec.cli.arguments import SpecPath, is_for_several, open_environment, read_spec
 from rewardspec.cli.blending import explain_run, is_run
 from rewardspec.cli.printing import say, write
 from rewardspec.errors import list_names, near_miss
@@ -169,12 +169,15 @@ def explain(
         typer.Option(metavar="ID", help="Without EPISODE: play one with random actions in this environment."),
     ] = "",
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of that episode.")] = 0,
+    agent: Annotated[
+        str, typer.Option(metavar="NAME", help="Of several agents, explain this one alone (or `joint`).")
+    ] = "",
 ) -> None:
     """Explain a code, an episode's rewards, or what a run trusts.
 
     An episode is a .jsonl file with one transition a line (obs, action, next_obs, reward, terminated,
     truncated, info, label: as far as the spec reads them), or an .npz file with an array of each. Without
-    one, an episode of random actions is played in the environment.
+    one, an episode of random actions is played in the environment: of a spec for several agents always.
 
     \b
     Example:
@@ -199,7 +202,9 @@ def explain(
             "takes a code, or a spec and one episode", param_hint="CODE | SPEC [EPISODE]"
         )
     else:
-        _explain_episode(Path(words[0]), Path(words[1]) if len(words) == 2 else None, env, seed, step, every)
+        _explain_episode(
+            Path(words[0]), Path(words[1]) if len(words) == 2 else None, env, seed, step, every, agent
+        )
 
 
 def _is_file_name(word: str) -> bool:
@@ -243,12 +248,17 @@ def _wrap(text: str) -> str:
 
 
 def _explain_episode(
-    path: Path, episode: Path | None, env: str, seed: int, step: int | None, every: bool
+    path: Path, episode: Path | None, env: str, seed: int, step: int | None, every: bool, agent: str
 ) -> None:
     from rewardspec.analysis.explain import explain_episode, read_episode, show_episode, show_step
 
     spec = read_spec(path)
     say_lineage(spec)
+    if spec.is_for_agents or (episode is None and is_for_several(spec, env)):
+        _explain_team(spec, episode, env, seed, step, every, agent)
+        return
+    if agent:
+        raise typer.BadParameter("is for specs of several agents", param_hint="--agent")
     if episode is None:
         explained = _play_one(spec, env, seed)
     else:
@@ -275,6 +285,21 @@ def say_lineage(spec: Spec) -> None:
     changes = told.get("changes")
     for change in changes[:20] if isinstance(changes, list) else ():
         say(f"   {str(change)[:200]}")
+
+
+def _explain_team(
+    spec: Spec, episode: Path | None, env: str, seed: int, step: int | None, every: bool, agent: str
+) -> None:
+    """Explain an episode of random actions to each agent."""
+    from rewardspec.analysis.team_explain import explain_team, length, show_team
+
+    if episode is not None:
+        text = "recorded episodes are of one agent: leave it out, and one of random actions is played"
+        raise typer.BadParameter(text, param_hint="EPISODE")
+    told = explain_team(spec, env, seed=seed)
+    if step is not None and step >= length(told):
+        raise typer.BadParameter(f"the episode has the steps 0 to {length(told) - 1}", param_hint="--step")
+    write(None, show_team(told, agent=agent, step=step, limit=None if every else 40))
 
 
 def _play_one(spec: Spec, env: str, seed: int) -> EpisodeReport:

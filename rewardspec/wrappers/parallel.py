@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +264,16 @@ class ParallelRewardSpec(BaseParallelWrapper[str, Any, Any]):  # type: ignore[mi
         if seat.share is not None:
             told["of_share"] = seat.share.describe().get("terms", {})
         return told
+
+    def running(self, agents: Iterable[str]) -> dict[str, Running]:
+        """Return agents' programs by name, that of all together as `joint`, projections as `joint: <agent>`."""
+        found: dict[str, Running] = {} if self._joint is None else {"joint": self._joint}
+        for name in agents:
+            seat = self._seats[name]
+            found[name] = seat.own
+            if seat.view is not None and seat.view is not self._joint:
+                found[f"joint: {name}"] = seat.view
+        return found
 
     # -- what users change and look at -------------------------------------------------------------
 

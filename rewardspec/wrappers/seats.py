@@ -84,6 +84,11 @@ class Running:
             told["true"] = true_propositions(self.program, self._before, self._transition)
         return told
 
+    @property
+    def last_transition(self) -> Transition | None:
+        """What the program read on the last step that was kept; None before the first of an episode."""
+        return self._transition
+
     def totals(self) -> dict[str, float]:
         """Return what each term has paid in the episode so far."""
         first = len(self.program.machines) + len(self.program.folds)

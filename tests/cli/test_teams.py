@@ -61,3 +61,23 @@ def test_train_and_go_on(tmp_path: Path) -> None:
 def test_options_of_the_other_sort_are_refused(words: tuple[str, ...], tmp_path: Path) -> None:
     assert run("train", *words, "--out", str(tmp_path / "run"))[0] == 2
     assert not (tmp_path / "run").exists()
+
+
+def test_explain_tells_each_agent_why() -> None:
+    spec = "examples/teams/simple_tag.yaml"
+    code, page = run("explain", spec, "--agent", "adversary_1", "--step", "3")
+    assert code == 0 and page.startswith("=== adversary_1, by 'adversary_*' ===\n\nstep 3: ")
+    assert "agent_0[2:4]" in page
+    assert "=== agent_0" in run("explain", spec)[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("examples/teams/simple_tag.yaml", "episode.jsonl"),
+        ("examples/teams/simple_tag.yaml", "--step", "999"),
+        ("examples/specs/chain.yaml", "--agent", "walker"),
+    ],
+)
+def test_what_explain_has_no_page_for(words: tuple[str, ...]) -> None:
+    assert run("explain", *words)[0] == 2
