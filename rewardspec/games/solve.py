@@ -4,8 +4,10 @@
     fictitious   z <- z + (BR(z) - z) / (t + 1): stochastic fictitious play, both moved from the same old beliefs
 
 Neither is sure to converge outside zero-sum games, potential games and the like, so every solution carries its residual
-max |BR(z) - z| and says whether it converged. Where the damped map stops getting nearer, Newton's method on BR(z) - z
-goes on from there; the solution then says so (`method`).
+max |BR(z) - z| and says whether it converged. Where the damped map stops getting nearer, or its rounds are over, Newton's
+method on BR(z) - z goes on from there; where that fails, too, an equilibrium is followed down from a temperature so high
+that there is one only. The solution says so (`method`: `newton`, `cooled`). A cooled one need not be the one that the
+start would have led to.
 
 A pure profile has no risk from opponents, so without entropy or trembles every strict pure Nash equilibrium is a
 risk-averse one for every gamma: risk aversion selects among equilibria through what players hardly ever do.
@@ -31,6 +33,12 @@ from rewardspec.games.risk import Risk, measure_risk, moments
 Method = Literal["damped", "fictitious"]
 
 TOLERANCE = 1e-12
+NEAR = 1e-7
+"""Residual at which the next lower temperature is tried."""
+
+SMALLEST = 0.998
+"""Factor between two temperatures above which cooling gives up."""
+
 LOOK = 400
 """Rounds after which a damped map that has not halved its residual is taken to have stalled."""
 
@@ -119,12 +127,8 @@ def solve(
             best, least = z, residual
         if residual <= tolerance:
             break
-        if method == "damped" and polish and done % LOOK == 0:
-            if least > 0.5 * looked:
-                for begin in (centre, best):
-                    polished, left = newton(game, begin, gamma, risk, solving, tolerance)
-                    if left < least:
-                        best, least, how = polished, left, "newton"
+        if done % LOOK == 0:
+            if method == "damped" and polish and least > 0.5 * looked:
                 break
             looked = least
         # Where the map circles, what it circles around is the mean of its way.
@@ -132,6 +136,17 @@ def solve(
         centre = tuple(mean + way * (part - mean) for mean, part in zip(centre, z, strict=True))
         step = solving.damping if method == "damped" else 1.0 / (done + 1)
         z = tuple(part + step * (new - part) for part, new in zip(z, replies, strict=True))
+    if method == "damped" and polish and least > tolerance:
+        for begin in (best, centre):
+            polished, left = newton(game, begin, gamma, risk, solving, tolerance)
+            if left < least:
+                best, least, how = polished, left, "newton"
+            if least <= tolerance:
+                break
+        if least > tolerance and solving.temperature > 0.0:
+            polished, left = cool(game, gamma, risk, solving, tolerance)
+            if left < least:
+                best, least, how = polished, left, "cooled"
     made = describe(game, best, gamma, risk, solving, concept="risk-averse" if gamma else "logit")
     return replace(made, residual=least, converged=least <= tolerance, rounds=done, method=how)
 
@@ -198,6 +213,26 @@ def newton(
             break
         flat, held = tried, there
     return tuple(np.split(flat, cuts)), float(np.abs(held).max())
+
+
+def cool(game: Game, gamma: float, risk: Risk, solving: Solving, tolerance: float) -> tuple[Profile, float]:
+    """Return the equilibrium that the one of a high temperature becomes as it falls, and its residual.
+
+    Every temperature begins where the one before ended, by Newton's method; a step that fails is shortened. Where the
+    way turns back (a fold), it ends at a temperature above that which is asked for, and the residual says so.
+    """
+    wide = float(np.ptp(game.payoffs))
+    hot = max(4.0 * wide * (1.0 + gamma * wide), solving.temperature)
+    z, factor = game.uniform(), 0.7
+    z, left = newton(game, z, gamma, risk, replace(solving, temperature=hot), NEAR)
+    while hot > solving.temperature and factor < SMALLEST:
+        cooler = max(solving.temperature, factor * hot)
+        tried, left = newton(game, z, gamma, risk, replace(solving, temperature=cooler), NEAR, steps=8)
+        if left <= NEAR:
+            z, hot, factor = tried, cooler, max(0.5, factor**2)
+        else:
+            factor = factor**0.5
+    return newton(game, z, gamma, risk, solving, tolerance)
 
 
 def describe(

@@ -103,7 +103,7 @@ def lines(game: Game, solutions: Sequence[Solution], risk: Risk) -> list[tuple[s
 def _how(solution: Solution) -> str:
     if not solution.converged:
         return "no"
-    return "yes" if solution.method != "newton" else "by Newton"
+    return {"newton": "by Newton", "cooled": "by cooling"}.get(solution.method, "yes")
 
 
 def draw(game: Game, solutions: Sequence[Solution], place: Path) -> None:
