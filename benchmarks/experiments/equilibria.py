@@ -1,7 +1,8 @@
 """How often do the maps converge to a risk-averse equilibrium? Two hundred random games, with what is left undone.
 
 Payoffs are drawn from a standard normal distribution, 40 games of each shape. The damped map runs from the uniform
-profile, alone and with Newton's method where it stalls; stochastic fictitious play runs beside it for as many rounds.
+profile, alone, and as `solve` goes on from it: Newton's method, and cooling where that fails; stochastic fictitious play
+runs beside it for as many rounds. Cold ones are harder: best replies turn sharply.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SMOKE_STEPS = 30
 LIMIT_S = 1800
 
 GAMES = 40
-TEMPERATURE, DAMPING = 0.2, 0.05
+TEMPERATURE, COLD, DAMPING = 0.2, 0.05, 0.05
 TOLERANCE = 1e-9
 
 SHAPES = ((2, 2), (3, 3), (5, 5), (2, 2, 2), (3, 3, 3))
@@ -33,6 +34,15 @@ SETTINGS: list[Setting] = [
     {"name": f"{'x'.join(map(str, shape))}, gamma {gamma:g}", "shape": list(shape), "gamma": gamma}
     for gamma in (0.0, 1.0)
     for shape in SHAPES
+] + [
+    {
+        "name": f"{'x'.join(map(str, shape))}, gamma {gamma:g}, temperature {COLD:g}",
+        "shape": list(shape),
+        "gamma": gamma,
+        "temperature": COLD,
+    }
+    for gamma in (0.0, 1.0)
+    for shape in SHAPES[2::2]
 ]
 
 
@@ -48,16 +58,16 @@ def run(setting: Setting, seed: int) -> list[Row]:
     """Solve the games of a shape."""
     rows: list[Row] = []
     games = GAMES if setting["steps"] > SMOKE_STEPS else 2
-    solving = Solving(temperature=TEMPERATURE, damping=DAMPING)
+    solving = Solving(temperature=setting.get("temperature", TEMPERATURE), damping=DAMPING)
     for number in range(seed * GAMES, seed * GAMES + games):
         game, row = random_game(setting["shape"], number), {"game": number}
         for name, arguments in (
             ("damped", {"polish": False}),
-            ("with Newton", {}),
+            ("solve", {}),
             ("fictitious", {"method": "fictitious"}),
         ):
-            if name == "with Newton" and row["damped"] <= TOLERANCE:
-                row[name], row["newton"] = row["damped"], False
+            if name == "solve" and row["damped"] <= TOLERANCE:
+                row[name], row["method"] = row["damped"], "damped"
                 continue
             found = solve(
                 game,
@@ -68,15 +78,15 @@ def run(setting: Setting, seed: int) -> list[Row]:
                 **arguments,  # type: ignore[arg-type]
             )
             row[name] = float(found.residual)
-            if name == "with Newton":
-                row["newton"] = found.method == "newton"
+            if name == "solve":
+                row["method"] = found.method
         rows.append(row)
     return rows
 
 
 def score(rows: Sequence[Row]) -> float:
     """Return the share of games that are solved."""
-    return sum(row["with Newton"] <= TOLERANCE for row in rows) / len(rows) if rows else 0.0
+    return sum(row["solve"] <= TOLERANCE for row in rows) / len(rows) if rows else 0.0
 
 
 def report(cells: Sequence[Cell], folder: Path) -> str:
@@ -89,30 +99,40 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         f"Normal payoffs, {GAMES} games a shape, temperature {TEMPERATURE:g}, damping {DAMPING:g}, at"
         f" most {STEPS:,} rounds"
         f" from the uniform profile, variance between opponents. Converged: a residual max |BR(z) - z| of {TOLERANCE:g}"
-        " at most. *With Newton*: Newton's method goes on where the damped map stalls.",
+        " at most. *Solve*: where the damped map stalls, or its rounds are over, Newton's method goes on from there, and"
+        " where that fails, too, an equilibrium is followed down from a high temperature.",
         "",
-        "| game | damped map | with Newton | fictitious play | its residual, median | its worst |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| game | damped map | solve | by Newton | by cooling | worst residual | fictitious play | its residual, median"
+        " | its worst |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    totals = np.zeros(4)
+    totals = np.zeros(6)
     for cell in cells:
         found = {
-            name: np.array([row[name] for row in cell.rows])
-            for name in ("damped", "with Newton", "fictitious")
+            name: np.array([row[name] for row in cell.rows]) for name in ("damped", "solve", "fictitious")
         }
-        shares = [(part <= TOLERANCE).sum() for part in found.values()]
-        totals += [*shares, len(cell.rows)]
-        told = " | ".join(f"{share} of {len(cell.rows)}" for share in shares)
-        left = found["fictitious"]
-        lines.append(f"| {cell.name} | {told} | {np.median(left):.0e} | {left.max():.0e} |")
-    if totals[3]:
-        told = " | ".join(f"**{share / totals[3]:.1%}**" for share in totals[:3])
-        lines.append(f"| all | {told} | | |")
+        damped, solved, slow = (int((part <= TOLERANCE).sum()) for part in found.values())
+        count, left = len(cell.rows), found["fictitious"]
+        newton, cooled = (
+            sum(row["method"] == how and row["solve"] <= TOLERANCE for row in cell.rows)
+            for how in ("newton", "cooled")
+        )
+        totals += [damped, solved, newton, cooled, slow, count]
+        lines.append(
+            f"| {cell.name} | {damped} of {count} | {solved} of {count} | {newton} | {cooled}"
+            f" | {found['solve'].max():.0e} | {slow} of {count} | {np.median(left):.0e} | {left.max():.0e} |"
+        )
+    if totals[5]:
+        damped, solved, newton, cooled, slow = totals[:5] / totals[5]
+        lines.append(
+            f"| all | **{damped:.1%}** | **{solved:.1%}** | {newton:.1%} | {cooled:.1%} | | **{slow:.1%}** | | |"
+        )
     lines += [
         "",
         "Fictitious play moves by 1 / (t + 1), so an own weight that must fall far falls slowly: its residual is what"
         " says how far it has come. No map is sure to converge outside zero-sum games, potential games and the like;"
-        " `solve` reports the residual of each.",
+        " `solve` reports the residual of each. Where the damped map did not converge, the equilibrium that was found need"
+        " not be one that it would ever have come to.",
         "",
         provenance(cells),
     ]
