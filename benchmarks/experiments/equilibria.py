@@ -1,8 +1,8 @@
 """How often do the maps converge to a risk-averse equilibrium? Two hundred random games, with what is left undone.
 
 Payoffs are drawn from a standard normal distribution, 40 games of each shape. The damped map runs from the uniform
-profile, alone, and as `solve` goes on from it: Newton's method, and cooling where that fails; stochastic fictitious play
-runs beside it for as many rounds. Cold ones are harder: best replies turn sharply.
+profile, alone, and as `solve` goes on from it: Newton's method, and cooling where that fails; stochastic fictitious
+play runs beside it for as many rounds. Cold ones are harder: best replies turn sharply.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         f"Normal payoffs, {GAMES} games a shape, temperature {TEMPERATURE:g}, damping {DAMPING:g}, at"
         f" most {STEPS:,} rounds"
         f" from the uniform profile, variance between opponents. Converged: a residual max |BR(z) - z| of {TOLERANCE:g}"
-        " at most. *Solve*: where the damped map stalls, or its rounds are over, Newton's method goes on from there, and"
-        " where that fails, too, an equilibrium is followed down from a high temperature.",
+        " at most. *Solve*: where the damped map stalls, or its rounds are over, Newton's method goes on from there,"
+        " and where that fails, too, an equilibrium is followed down from a high temperature.",
         "",
         "| game | damped map | solve | by Newton | by cooling | worst residual | fictitious play | its residual, median"
         " | its worst |",
@@ -131,8 +131,8 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         "",
         "Fictitious play moves by 1 / (t + 1), so an own weight that must fall far falls slowly: its residual is what"
         " says how far it has come. No map is sure to converge outside zero-sum games, potential games and the like;"
-        " `solve` reports the residual of each. Where the damped map did not converge, the equilibrium that was found need"
-        " not be one that it would ever have come to.",
+        " `solve` reports the residual of each. Where the damped map did not converge, the equilibrium that was found"
+        " need not be one that it would ever have come to.",
         "",
         provenance(cells),
     ]

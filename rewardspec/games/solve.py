@@ -4,10 +4,10 @@
     fictitious   z <- z + (BR(z) - z) / (t + 1): stochastic fictitious play, both moved from the same old beliefs
 
 Neither is sure to converge outside zero-sum games, potential games and the like, so every solution carries its residual
-max |BR(z) - z| and says whether it converged. Where the damped map stops getting nearer, or its rounds are over, Newton's
-method on BR(z) - z goes on from there; where that fails, too, an equilibrium is followed down from a temperature so high
-that there is one only. The solution says so (`method`: `newton`, `cooled`). A cooled one need not be the one that the
-start would have led to.
+max |BR(z) - z| and says whether it converged. Where the damped map stops getting nearer, or its rounds are over,
+Newton's method on BR(z) - z goes on from there; where that fails, too, an equilibrium is followed down from a
+temperature so high that there is one only. The solution says so (`method`: `newton`, `cooled`). A cooled one need not
+be the one that the start would have led to.
 
 A pure profile has no risk from opponents, so without entropy or trembles every strict pure Nash equilibrium is a
 risk-averse one for every gamma: risk aversion selects among equilibria through what players hardly ever do.

@@ -57,6 +57,26 @@ def test_a_residual_is_the_distance_to_the_reply_and_not_converging_is_said() ->
     assert not found.converged and found.residual > 0.1
 
 
+def test_newton_ends_what_few_rounds_of_the_map_have_begun() -> None:
+    slow = solve(CHICKEN, 0.5, rounds=20_000)
+    quick = solve(CHICKEN, 0.5, rounds=10)
+    assert slow.method == "damped" and quick.method == "newton" and quick.converged
+    assert quick.strategies[0] == pytest.approx(slow.strategies[0], abs=1e-9)
+    assert not solve(CHICKEN, 0.5, rounds=10, polish=False).converged
+
+
+def test_an_equilibrium_is_followed_down_from_a_high_temperature_where_newton_fails_too() -> None:
+    """A cold game of five actions each, found by looking: from the map's end Newton's method gets nowhere."""
+    rng = np.random.default_rng([5, 5, 1008])
+    actions = (tuple("abcde"), tuple("abcde"))
+    game = Game("cold", ("row", "column"), actions, rng.normal(size=(2, 5, 5)))
+    solving = Solving(temperature=0.05, damping=0.05)
+    found = solve(game, solving=solving, rounds=800, tolerance=1e-9)
+    assert found.method == "cooled" and found.converged
+    replies = reply(game, found.strategies, 0.0, Risk(), solving)
+    assert np.concatenate(replies) == pytest.approx(np.concatenate(found.strategies), abs=1e-8)
+
+
 def test_newton_takes_over_where_the_map_turns_round_the_equilibrium() -> None:
     """A cold zero-sum game: the damped map circles, so the last of the way is Newton's, and is said to be."""
     rps = symmetric("rps", [[0, -2, 1], [1, 0, -2], [-2, 1, 0]])
