@@ -199,6 +199,13 @@ def watch(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Always take the likeliest action.")
     ] = False,
+    agent: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Of several agents, whose rewards are told (or `joint`); the first's without.",
+        ),
+    ] = "",
 ) -> None:
     """Render an episode of a trained agent as an HTML page.
 
@@ -215,5 +222,5 @@ def watch(
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame complains where there is no sound card
     if output is not None:
         make_folder(output)
-    page = render(run, output, seed=seed, attempts=attempts, deterministic=deterministic)
+    page = render(run, output, seed=seed, attempts=attempts, deterministic=deterministic, agent=agent)
     say(f"wrote {page}", err=True)

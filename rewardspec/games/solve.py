@@ -33,11 +33,14 @@ from rewardspec.games.risk import Risk, measure_risk, moments
 Method = Literal["damped", "fictitious"]
 
 TOLERANCE = 1e-12
-NEAR = 1e-7
-"""Residual at which the next lower temperature is tried."""
+NEAR = 1e-8
+"""Residual at which a point counts as one of the way down from a high temperature."""
 
-SMALLEST = 0.998
-"""Factor between two temperatures above which cooling gives up."""
+COOLED = 64
+"""Actions of all players together up to which that way is walked: each step differentiates every reply."""
+
+LEAST = 1e-14
+"""Probability below which that way does not go."""
 
 LOOK = 400
 """Rounds after which a damped map that has not halved its residual is taken to have stalled."""
@@ -143,7 +146,8 @@ def solve(
                 best, least, how = polished, left, "newton"
             if least <= tolerance:
                 break
-        if least > tolerance and solving.temperature > 0.0:
+        few = sum(game.shape) <= COOLED
+        if least > tolerance and solving.temperature > 0.0 and risk.is_convex and few:
             polished, left = cool(game, gamma, risk, solving, tolerance)
             if left < least:
                 best, least, how = polished, left, "cooled"
@@ -215,24 +219,69 @@ def newton(
     return tuple(np.split(flat, cuts)), float(np.abs(held).max())
 
 
-def cool(game: Game, gamma: float, risk: Risk, solving: Solving, tolerance: float) -> tuple[Profile, float]:
+def cool(
+    game: Game, gamma: float, risk: Risk, solving: Solving, tolerance: float, steps: int = 150
+) -> tuple[Profile, float]:
     """Return the equilibrium that the one of a high temperature becomes as it falls, and its residual.
 
-    Every temperature begins where the one before ended, by Newton's method; a step that fails is shortened. Where the
-    way turns back (a fold), it ends at a temperature above that which is asked for, and the residual says so.
+    Profile and logarithm of the temperature are one point of a curve BR(z) - z = 0, which is followed by its arc
+    length: a step along the tangent, then Newton's method across it. Where the curve turns back, the temperature rises
+    for a while and falls again beyond. A curve that cannot be followed leaves a residual that says so.
+
+    Source: Allgower and Georg, "Introduction to Numerical Continuation Methods" (2003), chapter 2; for logit equilibria
+        Turocy, "A dynamic homotopy interpretation of the logistic quantal response equilibrium correspondence" (2005).
     """
     wide = float(np.ptp(game.payoffs))
     hot = max(4.0 * wide * (1.0 + gamma * wide), solving.temperature)
-    z, factor = game.uniform(), 0.7
-    z, left = newton(game, z, gamma, risk, replace(solving, temperature=hot), NEAR)
-    while hot > solving.temperature and factor < SMALLEST:
-        cooler = max(solving.temperature, factor * hot)
-        tried, left = newton(game, z, gamma, risk, replace(solving, temperature=cooler), NEAR, steps=8)
-        if left <= NEAR:
-            z, hot, factor = tried, cooler, max(0.5, factor**2)
-        else:
-            factor = factor**0.5
-    return newton(game, z, gamma, risk, solving, tolerance)
+    cuts, target = np.cumsum(game.shape)[:-1], float(np.log(solving.temperature))
+
+    def gap(point: Floats) -> Floats:
+        parts = tuple(np.split(point[:-1], cuts))
+        warm = replace(solving, temperature=float(np.exp(point[-1])))
+        return np.concatenate(reply(game, parts, gamma, risk, warm)) - point[:-1]
+
+    def slopes(point: Floats, held: Floats) -> Floats:
+        found = np.empty((len(held), len(point)))
+        for k in range(len(point)):
+            moved = point.copy()
+            moved[k] += 1e-7
+            found[:, k] = (gap(moved) - held) / 1e-7
+        return found
+
+    def corrected(guess: Floats, along: Floats) -> Floats | None:
+        """Return the curve's point across the tangent from a guess; None where Newton's method finds none."""
+        point = np.append(np.maximum(guess[:-1], LEAST), guess[-1])
+        for _ in range(6):
+            held = gap(point)
+            off = np.append(held, along @ (point - guess))
+            if np.abs(off).max() <= NEAR:
+                return point
+            point = point + np.linalg.lstsq(np.vstack([slopes(point, held), along]), -off, rcond=None)[0]
+            point[:-1] = np.maximum(point[:-1], LEAST)
+        return None
+
+    z, _ = newton(game, game.uniform(), gamma, risk, replace(solving, temperature=hot), NEAR)
+    point = np.append(np.concatenate(z), np.log(hot))
+    along, size = np.append(np.zeros(len(point) - 1), -1.0), 0.3
+    for _ in range(steps):
+        if point[-1] <= target:
+            break
+        tangent = np.linalg.svd(slopes(point, gap(point)))[2][-1]
+        tangent = tangent if tangent @ along >= 0.0 else -tangent
+        found = corrected(point + size * tangent, tangent)
+        while found is None and size > 1e-5:
+            size *= 0.5
+            found = corrected(point + size * tangent, tangent)
+        if found is None:
+            break
+        if found[-1] <= target:  # where the way crosses it
+            found = point + (target - point[-1]) / (found[-1] - point[-1]) * (found - point)
+            found[-1] = target
+        point, along, size = found, tangent, min(1.0, 1.5 * size)
+    flat = np.maximum(point[:-1], LEAST)
+    return newton(
+        game, tuple(part / part.sum() for part in np.split(flat, cuts)), gamma, risk, solving, tolerance
+    )
 
 
 def describe(

@@ -123,7 +123,7 @@ def _play(model: BaseAlgorithm, env: Episodes, seed: int | None, deterministic: 
         told = info["rewardspec"]
         steps.append(
             Step(
-                _name(env, action),
+                name_action(action, getattr(env.unwrapped, "actions", None)),
                 env.own.last,
                 told["terms"],
                 tuple(told["true"]),
@@ -168,9 +168,8 @@ def _picture(env: Episodes) -> Picture | None:
     return None if shown is None else np.asarray(shown, np.uint8)[..., :3]
 
 
-def _name(env: Episodes, action: Any) -> str:
-    """Return an action in the environment's own words, where it has any."""
-    known = getattr(env.unwrapped, "actions", None)
+def name_action(action: Any, known: Any = None) -> str:
+    """Return an action in the environment's own words, an enumeration or a sequence, where it has any."""
     value = np.asarray(action)
     if value.ndim == 0 and value.dtype.kind in "iu":
         number = int(value)

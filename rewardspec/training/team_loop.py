@@ -191,14 +191,7 @@ def play_team(
     Raises:
         UnsupportedError: `not-a-run-folder`, `spec-changed`, `nothing-trained`.
     """
-    run = RunFolder(folder)
-    team, settings = read_team_run(run)
-    latest = run.latest()
-    if latest is None:
-        raise UnsupportedError(Problem("nothing-trained", f"the run in {run.path} has no checkpoint yet"))
-    built = _Team(team, dataclasses.replace(settings, n_envs=1), trusted=True)
-    for group, learner in built.learners.items():
-        checkpoint.load_weights(learner.model, latest / f"{built.file(group)}.zip")
+    built = load_policies(RunFolder(folder)).built
     rows, played = built.rows, list[dict[str, Any]]()
     seen = rows.reset(seed)
     while len(played) < episodes:
@@ -210,6 +203,43 @@ def play_team(
         seen = {group: step[0] for group, step in given.items()}
         played += [info["game"] for info in given[next(iter(given))][3] if "game" in info]
     return played
+
+
+class Playing:
+    """The newest policies of a run.
+
+    Attributes:
+        team: The compiled spec.
+        settings: Of the run.
+        built: A game of its own, and the learners.
+    """
+
+    def __init__(self, built: _Team) -> None:
+        self.built, self.team, self.settings = built, built.team, built.settings
+        groups = built.rows.groups
+        self._places = {name: (group, k) for group, names in groups.items() for k, name in enumerate(names)}
+
+    def act(self, agent: str, observation: Any, deterministic: bool) -> Any:
+        """Return what an agent does when it sees something."""
+        group, k = self._places[agent]
+        seen = self.built.rows.encode(group, k, observation)
+        return self.built.learners[group].model.predict(seen, deterministic=deterministic)[0]
+
+
+def load_policies(run: RunFolder) -> Playing:
+    """Return a run's newest policies.
+
+    Raises:
+        UnsupportedError: `not-a-run-folder`, `spec-changed`, `nothing-trained`.
+    """
+    team, settings = read_team_run(run)
+    latest = run.latest()
+    if latest is None:
+        raise UnsupportedError(Problem("nothing-trained", f"the run in {run.path} has no checkpoint yet"))
+    built = _Team(team, dataclasses.replace(settings, n_envs=1), trusted=True)
+    for group, learner in built.learners.items():
+        checkpoint.load_weights(learner.model, latest / f"{built.file(group)}.zip")
+    return Playing(built)
 
 
 # -- learners ----------------------------------------------------------------------------------------------

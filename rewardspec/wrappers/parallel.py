@@ -22,7 +22,7 @@ from rewardspec.team.share import share_program
 from rewardspec.vocabulary import from_data, load
 from rewardspec.wrappers import reports, run_state
 from rewardspec.wrappers.players import as_parallel, blank, idle_action, possible_agents
-from rewardspec.wrappers.refusals import refuse_episode_scope, refuse_learned, refuse_unjudged
+from rewardspec.wrappers.refusals import refuse_episode_scope, refuse_unjudged
 from rewardspec.wrappers.reports import inner_report
 from rewardspec.wrappers.seats import Running, Seat
 from rewardspec.wrappers.single import copied
@@ -478,5 +478,12 @@ def refuse_unpayable(team: TeamProgram) -> None:
             raise UnsupportedError(Problem("unserved-risk", text, entry.place, (hint,)))
     for _, program in team.programs():
         refuse_episode_scope(program)
-        refuse_learned(program)
+        if program.learned:
+            names = list_names([learned.name for learned in program.learned])
+            text = f"what the term '{names}' pays is learned, and nothing here learns beside several agents"
+            hints = (
+                "Learned terms are learned beside one agent: a spec with `reward:`, without `agents:`.",
+                "Latent rewards of a team that shares a return are learned on a device: `RewardLearner.wrap_tensor`.",
+            )
+            raise UnsupportedError(Problem("needs-learner", text, program.learned[0].place, hints))
         refuse_unjudged(program, False, "A judge is asked under one environment of one agent: `wrap`.")

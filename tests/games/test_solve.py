@@ -13,7 +13,7 @@ from rewardspec.games.game import Game, Solving, symmetric
 from rewardspec.games.nash import find_nash, logit_limit, maximin, maximin_strategy, pure_equilibria
 from rewardspec.games.response import respond
 from rewardspec.games.risk import MEASURES, Risk, covariance
-from rewardspec.games.solve import describe, newton, reply, solve
+from rewardspec.games.solve import cool, describe, newton, reply, solve
 
 CHICKEN = symmetric("chicken", [[0, -1], [1, -10]], ("swerve", "dare"))
 
@@ -65,9 +65,10 @@ def test_newton_ends_what_few_rounds_of_the_map_have_begun() -> None:
     assert not solve(CHICKEN, 0.5, rounds=10, polish=False).converged
 
 
-def test_an_equilibrium_is_followed_down_from_a_high_temperature_where_newton_fails_too() -> None:
-    """A cold game of five actions each, found by looking: from the map's end Newton's method gets nowhere."""
-    rng = np.random.default_rng([5, 5, 1008])
+@pytest.mark.parametrize("seed", [1008, 39])
+def test_an_equilibrium_is_followed_down_from_a_high_temperature_where_newton_fails_too(seed: int) -> None:
+    """Cold games of five actions each, found by looking; the way of the second turns back at a temperature of 0.068."""
+    rng = np.random.default_rng([5, 5, seed])
     actions = (tuple("abcde"), tuple("abcde"))
     game = Game("cold", ("row", "column"), actions, rng.normal(size=(2, 5, 5)))
     solving = Solving(temperature=0.05, damping=0.05)
@@ -75,6 +76,16 @@ def test_an_equilibrium_is_followed_down_from_a_high_temperature_where_newton_fa
     assert found.method == "cooled" and found.converged
     replies = reply(game, found.strategies, 0.0, Risk(), solving)
     assert np.concatenate(replies) == pytest.approx(np.concatenate(found.strategies), abs=1e-8)
+
+
+@pytest.mark.parametrize("measure", ["variance", "lower_partial_moment"])
+def test_cooling_leads_where_the_damped_map_leads_where_there_is_one_equilibrium(measure: str) -> None:
+    risk, solving = Risk(measure), Solving(temperature=0.3)  # type: ignore[arg-type]
+    profile, left = cool(CHICKEN, 0.3, risk, solving, 1e-9)
+    assert left <= 1e-9
+    assert profile[0] == pytest.approx(
+        solve(CHICKEN, 0.3, risk=risk, solving=solving).strategies[0], abs=1e-6
+    )
 
 
 def test_newton_takes_over_where_the_map_turns_round_the_equilibrium() -> None:
