@@ -96,8 +96,8 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         "",
         "<!-- Made by `python -m benchmarks report equilibria` -->",
         "",
-        f"Normal payoffs, {GAMES} games a shape, temperature {TEMPERATURE:g}, damping {DAMPING:g}, at"
-        f" most {STEPS:,} rounds"
+        f"Normal payoffs, {GAMES} games a shape, temperature {TEMPERATURE:g} where none is named,"
+        f" damping {DAMPING:g}, at most {STEPS:,} rounds"
         f" from the uniform profile, variance between opponents. Converged: a residual max |BR(z) - z| of {TOLERANCE:g}"
         " at most. *Solve*: where the damped map stalls, or its rounds are over, Newton's method goes on from there,"
         " and where that fails, too, an equilibrium is followed down from a high temperature.",
