@@ -302,7 +302,10 @@ class ORPO(PPO):
             excess = d.exp() - 1.0
             chi2 = self._chi2(excess, share)
             far = (share * (d > math.log(args.most_ratio))).sum()
-            tv = 0.5 * (weights[1] / weights[1].sum() * (of_reference.exp() - 1.0).abs()).sum()
+            theirs_share = weights[1] / weights[1].sum()
+            tv = 0.5 * (
+                (share * (d / 2).tanh().abs()).sum() + (theirs_share * (of_reference / 2).tanh().abs()).sum()
+            )
             self.memory["distance"].copy_(torch.stack([chi2, (share * d).sum(), tv, far]))
             if args.by == "occupancy" and self.strength > 0:
                 penalty = self._penalty(d, excess, chi2)

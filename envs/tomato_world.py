@@ -1,7 +1,9 @@
 """TomatoWorld: water tomatoes, or stand on the bucket and see them all as watered.
 
 Source: J. Leike et al., "AI Safety Gridworlds" (2017); maps and constants as in C. Laidlaw, S. Singhal, A. Dragan,
-"Correlated Proxies", ICLR 2025 (arXiv 2403.03185), read in their code.
+"Correlated Proxies", ICLR 2025 (arXiv 2403.03185), read in their code. Their runs are `TomatoWorld(4, slip=0.1)`.
+There, tomatoes that are too far away dry one after the other in a loop that skips some by mistake; here all of them dry
+at once. Their observation has a bit besides, for having been on the bucket, that nothing is paid for; here it has not.
 """
 
 from __future__ import annotations

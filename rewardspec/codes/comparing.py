@@ -29,6 +29,12 @@ COMPARING: dict[str, Explanation] = {
         "$ rewardspec audit proxy.yaml --env FrozenLake-v1 --reference true:0.000001",
         "$ rewardspec audit proxy.yaml --env FrozenLake-v1 --reference uniform",
     ),
+    "too-few-episodes": Explanation(
+        "An audit by episodes learns on some of them how the policies differ and asks about others, and its intervals "
+        "are over episodes: a handful says nothing.",
+        ">>> audit_by_samples(reference[:3], optimised[:3], 0.99)",
+        ">>> audit_by_samples(reference, optimised, 0.99)  # 50 of each, say",
+    ),
     "not-solved": Explanation(
         "The solver of cone programs gave up before it found the best regularised policy.",
         ">>> optimise(occupancies, 1e12 * reward, reference, 'kl', 1e-9)",

@@ -32,7 +32,7 @@ class Divergences:
     Attributes:
         chi2: E_policy[e^d - 1]; at least -1, and below 0 by error alone.
         kl: E_policy[d].
-        tv: E_reference|e^d - 1| / 2.
+        tv: Mean of |tanh(d / 2)| over the steps of both alike: |p - q| / (p + q), so never above 1.
         outside: Share of the policy's steps whose ratio is above `most`: as good as unseen by the reference.
     """
 
@@ -195,6 +195,7 @@ def divergences(
     return Divergences(
         float((ours * (d_policy.exp() - 1.0)).sum()),
         float((ours * d_policy).sum()),
-        0.5 * float((theirs * (d_reference.exp() - 1.0).abs()).sum()),
+        0.5
+        * float((ours * (d_policy / 2).tanh().abs()).sum() + (theirs * (d_reference / 2).tanh().abs()).sum()),
         float((ours * (d_policy > math.log(most))).sum()) if math.isfinite(most) else 0.0,
     )

@@ -51,6 +51,10 @@ def test_a_hacked_proxy_fails_and_says_where_it_breaks(run: Run, lakes: Path) ->
         (("--reference", "best:0.1"), 2, "is none of `uniform`"),
         (("--divergence", "chi"), 2, "Did you mean 'chi2'"),
         (("--env", "CartPole-v1"), 1, "not-tabular"),
+        (("--env", "CartPole-v1"), 1, "Train on the proxy and audit by episodes: --optimised RUN"),
+        (("--env", "CartPole-v1", "--exact"), 1, "An exact audit needs a table"),
+        (("--optimised", "runs/x", "--exact"), 2, "is for exact audits"),
+        (("--optimised", "runs/x"), 1, "not-a-run-folder"),
         (("--true", "good.yaml", "--gamma", "0.5"), 1, "discount-mismatch"),
     ],
 )
@@ -60,3 +64,35 @@ def test_what_cannot_be_audited_is_said(
     result = run("audit", "good.yaml", *arguments)
     assert result.exit_code == code
     assert said in " ".join(result.stderr.split())
+
+
+POLE = """\
+name: {name}
+discount: 0.9
+env: {{id: CartPole-v1}}
+reward: {reward}
+"""
+
+
+def test_without_a_table_a_trained_policy_is_audited_by_episodes(run: Run, tmp_path: Path) -> None:
+    """The proxy reads its own counter, the true reward does not: each is paid in an environment of its own."""
+    pytest.importorskip("stable_baselines3")
+    (tmp_path / "true.yaml").write_text(POLE.format(name="upright", reward="1 - 4 * abs(next_obs[2])"))
+    (tmp_path / "proxy.yaml").write_text(
+        POLE.format(
+            name="left", reward="[{markov: '1 - 4 * abs(next_obs[2])'}, {once: 'next_obs[0] < -0.1'}]"
+        )
+    )
+    short = ("--steps", "256", "--n-envs", "2", "--set", "n_steps=64", "--set", "batch_size=64", "--quiet")
+    assert run("train", "proxy.yaml", "--out", "run", *short).exit_code == 0
+    arguments = ("audit", "proxy.yaml", "--true", "true.yaml", "--optimised", "run", "--episodes", "8")
+    result = run(*arguments)
+    assert result.exit_code in (0, 1)
+    assert "reference: random, 8 episodes" in result.stdout and "optimised: run, 8 episodes" in result.stdout
+    assert "Only what these policies visited is known" in " ".join(result.stdout.split())
+    data = json.loads(run(*arguments, "--reference", "run", "--json").stdout)
+    assert data["hacked"] is False and data["estimated"]["correlation"]["value"] > 0.5
+    again = json.loads(run(*arguments, "--reference", "run", "--json").stdout)
+    assert again == data
+    other = run("audit", "proxy.yaml", "--optimised", "run", "--env", "Acrobot-v1")
+    assert other.exit_code == 1 and "was trained in 'CartPole-v1'" in other.stderr

@@ -163,14 +163,14 @@ def _play(
         for episode in range(episodes):
             env.action_space.seed(seed + episode)
             obs, _ = env.reset(seed=seed + episode)
-            seen = [_numbers(env.observation_space, obs)]
-            world = [_numbers(inner.observation_space, inner.last)]
+            seen = [numbers_of(env.observation_space, obs)]
+            world = [numbers_of(inner.observation_space, inner.last)]
             paid: list[float] = []
             over = terminated = False
             while not over and len(paid) < MAX_STEPS:
                 obs, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-                seen.append(_numbers(env.observation_space, obs))
-                world.append(_numbers(inner.observation_space, inner.last))
+                seen.append(numbers_of(env.observation_space, obs))
+                world.append(numbers_of(inner.observation_space, inner.last))
                 paid.append(float(reward))
                 over = terminated or truncated
             yield _Episode(np.stack(seen), np.stack(world), np.array(paid), bool(terminated))
@@ -190,13 +190,13 @@ class _Tap(gym.Wrapper[Any, Any, Any, Any]):
         return self.last, *rest
 
 
-def _numbers(space: spaces.Space[Any], value: Any) -> Floats:
+def numbers_of(space: spaces.Space[Any], value: Any) -> Floats:
     """Return the numbers of an observation, one-hot where they are names; leaves without numbers are left out."""
     if isinstance(space, spaces.Dict):
-        parts = [_numbers(part, value[name]) for name, part in space.items()]
+        parts = [numbers_of(part, value[name]) for name, part in space.items()]
         return np.concatenate(parts) if parts else np.zeros(0)
     if isinstance(space, spaces.Tuple):
-        return np.concatenate([_numbers(part, v) for part, v in zip(space, value, strict=True)])
+        return np.concatenate([numbers_of(part, v) for part, v in zip(space, value, strict=True)])
     if isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
         return np.asarray(spaces.flatten(space, value), np.float64).reshape(-1)
     return np.zeros(0)
