@@ -20,7 +20,7 @@ from numba import boolean, float32, float64, int64, typeof, types, void
 
 from agents.compiled_worlds import OBSERVE, RESET, STEP, TABLES, compiled_world
 from agents.machine_code import inner
-from rewardspec.analysis.check import check_discount
+from rewardspec.analysis.check import check_discount, check_objective
 from rewardspec.backends.native import NativeProgram
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import MismatchError, Problem, UnsupportedError
@@ -164,7 +164,7 @@ class CompiledTask:
             raise UnsupportedError(Problem("no-environment", "the spec names no environment", hints=(hint,)))
         if gamma is None:
             gamma = spec.discount if spec.discount is not None else 0.99
-        problems = check_discount(spec, gamma)
+        problems = check_discount(spec, gamma) + check_objective(spec, "this agent")
         if problems:
             raise UnsupportedError(problems)
         is_own = spec.env is not None and spec.env.id == env_id

@@ -24,7 +24,7 @@ from torch import Tensor
 from agents.command import held_specs, joined
 from envs.batches import batch, refuse_device
 from rewardspec import Program, Spec, compile_spec, load
-from rewardspec.analysis.check import check_discount
+from rewardspec.analysis.check import check_discount, check_objective
 from rewardspec.errors import MismatchError, Problem, UnsupportedError, list_names
 from rewardspec.learning.learner import RewardLearner
 from rewardspec.training.folder import RunFolder
@@ -98,7 +98,11 @@ def read_tasks(
         text = joined([path.read_text(encoding="utf-8") for path in paths])
     found = {one.discount for one in read.values() if one.discount is not None}
     chosen = gamma if gamma is not None else found.pop() if len(found) == 1 else GAMMA
-    problems = [problem for one in read.values() for problem in check_discount(one, chosen)]
+    problems = [
+        problem
+        for one in read.values()
+        for problem in check_discount(one, chosen) + check_objective(one, "this agent")
+    ]
     if problems:
         raise UnsupportedError(problems)
     named = [one.env for one in read.values() if one.env is not None and one.env.id is not None]

@@ -35,7 +35,7 @@ from agents.bounds import refuse_numbers
 from agents.recording import recording
 from agents.tabular_tasks import Shaping, Tables, Task, make_task, tabled
 from rewardspec import Program, compile_spec, load
-from rewardspec.analysis.check import check_discount
+from rewardspec.analysis.check import check_discount, check_objective
 from rewardspec.environments import make_environment
 from rewardspec.errors import Problem, UnsupportedError
 from rewardspec.tabular.world import TabularWorld, tabulate
@@ -453,7 +453,11 @@ def prepare(args: Args) -> tuple[list[Task], float]:
         else command.held_specs(begun_in, len(args.specs))
     )
     gamma = args.gamma if args.gamma is not None else specs[0].discount or 0.9
-    problems = [problem for spec in specs for problem in check_discount(spec, gamma)]
+    problems = [
+        problem
+        for spec in specs
+        for problem in check_discount(spec, gamma) + check_objective(spec, "this agent")
+    ]
     if problems:
         raise UnsupportedError(problems)
     named = specs[0].env

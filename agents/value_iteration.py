@@ -4,7 +4,8 @@
     python -m agents.value_iteration --spec A.yaml --against B.yaml --env rewardspec/OfficeWorld-v0
 
 It prints the optimal return, how long it takes, the reward per step, and the way an optimal policy goes; with
-`--against`, whether two specs have the same optimal policies, and if not, where they part.
+`--against`, whether two specs have the same optimal policies, and if not, where they part. A spec with an `objective:`
+of its own (limit average, regularised, outer, inner) is solved by that.
 
 Source: M. L. Puterman, "Markov Decision Processes" (1994), chapter 6.
 """
@@ -29,6 +30,7 @@ from rewardspec import compile_spec, load
 from rewardspec.analysis.check import check_discount
 from rewardspec.environments import make_environment
 from rewardspec.errors import Problem, UnsupportedError
+from rewardspec.tabular.objectives import optimise_objective
 from rewardspec.tabular.product import take_product
 from rewardspec.tabular.solve import Agreement, Solution, compare, reward_per_step, solve, uniform
 from rewardspec.tabular.world import TabularWorld, tabulate
@@ -172,6 +174,38 @@ def show(console: Console, solution: Solution, facts: Facts, args: Args) -> None
     console.print(path)
 
 
+def told_objective(console: Console, path: Path, world: TabularWorld, gamma: float | None) -> dict[str, Any]:
+    """Solve a spec by an objective of its own, print what is reached, and return it.
+
+    Raises:
+        UnsupportedError: `discount-mismatch`, and what `optimise_objective` refuses.
+    """
+    spec = load(path)
+    rate = gamma if gamma is not None else spec.discount or 0.9
+    problems = check_discount(spec, rate)
+    if problems:
+        raise UnsupportedError(problems)
+    found = optimise_objective(spec, world, rate)
+    table = Table(title=f"{spec.name}, objective {found.kind}", title_justify="left", title_style="bold")
+    table.add_column("what")
+    table.add_column("value", justify="right")
+    table.add_row("the best value", f"{found.value:.6g}")
+    if found.bound > found.value:
+        table.add_row("no policy reaches more than", f"{found.bound:.6g}")
+    for name, value in found.returns.items():
+        table.add_row(f"expected return of {name}", f"{value:.6g}")
+    if found.policy is None:
+        table.add_row("the best behaviour", "looks at the returns so far")
+    console.print(table)
+    return {
+        "spec": spec.name,
+        "objective": found.kind,
+        "value": found.value,
+        "bound": found.bound,
+        "returns": found.returns,
+    }
+
+
 def verdict(found: Agreement, first: Solution, second: Solution) -> str:
     """Return in words whether two specs want the same."""
     names = (first.product.program.name, second.product.program.name)
@@ -193,8 +227,12 @@ def main(args: Args, console: Console | None = None) -> dict[str, Any]:
     refuse_numbers(args)
     console, world = console or Console(), read_world(args)
     paths = [args.spec] if args.against is None else [args.spec, args.against]
-    solutions = [solved(path, world, args.gamma) for path in paths]
-    results: dict[str, Any] = {"specs": []}
+    others = [path for path in paths if load(path).objective.kind != "discounted"]
+    if others and args.against is not None:
+        text = "optimal policies are compared where both specs mean discounted returns"
+        raise UnsupportedError(Problem("unfit-objective", text, hints=("Leave --against out.",)))
+    results: dict[str, Any] = {"specs": [told_objective(console, path, world, args.gamma) for path in others]}
+    solutions = [solved(path, world, args.gamma) for path in paths if path not in others]
     for solution in solutions:
         facts = told(solution, args.epsilon)
         show(console, solution, facts, args)

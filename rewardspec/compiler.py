@@ -81,12 +81,20 @@ def lower_spec(spec: Spec, vocabulary: Mapping[str, Kind] = VOCABULARY) -> Progr
         observe=spec.observe,
         labels=spec.env.labels if spec.env else None,
     )
+    if spec.objective.of is not None:
+        scope = Scope(spec, vocabulary, draft, names, ("objective",), "objective")
+        scope.expression(spec.objective.of, "of", names=return_names(spec), roots=())
     if not draft.problems:
         draft.problems.extend(find_circles(program))
         draft.problems.extend(find_learned_memory(program))
     if draft.problems:
         raise SpecError(draft.problems)
     return program
+
+
+def return_names(spec: Spec) -> dict[str, Expr]:
+    """Return what terms' names stand for in an objective's expression: `info.NAME`, which is to be their return."""
+    return {name: ir.Field("info", (name,)) for name in term_names(spec)}
 
 
 def refuse_agents(spec: Spec) -> None:

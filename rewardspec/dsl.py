@@ -307,6 +307,7 @@ def spec(
     joint: Mapping[str, Any] | None = None,
     description: str = "",
     discount: float | None = None,
+    objective: str | Mapping[str, Any] | None = None,
     env: str | Mapping[str, Any] | None = None,
     signals: Mapping[str, Text | Mapping[str, Any]] | None = None,
     propositions: Mapping[str, Text | None] | Sequence[str] = (),
@@ -324,6 +325,7 @@ def spec(
         joint: `joint(...)`: what all of several agents get.
         description: What the reward is meant to bring about.
         discount: Discount of the return.
+        objective: By which number policies are compared: a kind, or a mapping with its options.
         env: Gymnasium id, or `env(...)`.
         signals: Named expressions, or `signal(...)`.
         propositions: Named truth values, or a list of names that the labelling function gives.
@@ -347,6 +349,7 @@ def spec(
         "name": name,
         "description": description,
         "discount": discount,
+        "objective": objective,
         "env": env,
         "signals": signals,
         "propositions": propositions,

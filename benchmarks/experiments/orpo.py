@@ -74,7 +74,7 @@ def run(setting: Setting, seed: int) -> list[Row]:
 
 def score(rows: Sequence[Row]) -> float:
     """Return how far the true reward is above nothing, the best of the garden being 1."""
-    return float(min(1.0, max(0.0, rows[0]["true"] / BEST)))
+    return float(min(1.0, max(0.0, rows[0]["true"] / BEST))) if rows else 0.0
 
 
 BEST = 0.0784

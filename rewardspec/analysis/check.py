@@ -85,6 +85,30 @@ def check_discount(spec: Spec, gamma: float) -> tuple[Problem, ...]:
     )
 
 
+def check_objective(spec: Spec, agent: str, served: Iterable[str] = ("discounted",)) -> tuple[Problem, ...]:
+    r"""Return a problem when an agent cannot optimise what the spec's objective says.
+
+    Args:
+        spec: The spec.
+        agent: What the agent is called.
+        served: Kinds of objectives that it optimises.
+
+    Example:
+        >>> from rewardspec.vocabulary import loads
+        >>> print(check_objective(loads("objective: limit_average\nreward: 1"), "ppo")[0].message)
+        ppo goes by discounted returns, and the spec's objective is limit_average
+    """
+    served, kind = tuple(served), spec.objective.kind
+    if kind in served:
+        return ()
+    optimises = "discounted returns" if served == ("discounted",) else " and ".join(served)
+    hints = ["On finite worlds: python -m agents.value_iteration --spec SPEC."]
+    if kind == "regularised":
+        hints.append("Where actions are vectors: rewardspec train SPEC --algo sac, whose entropy it is.")
+    text = f"{agent} goes by {optimises}, and the spec's objective is {kind}"
+    return (Problem("unfit-objective", text, spec.place(("objective",)), tuple(hints)),)
+
+
 def sort_findings(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Return problems in the order of their places; at one place the gravest first."""
     return tuple(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rewardspec.errors import MismatchError, Problem
+from rewardspec.errors import MismatchError, Problem, UnsupportedError
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -34,6 +34,20 @@ def read_spec(path: Path) -> Spec:
     from rewardspec.vocabulary import load, loads
 
     return loads(sys.stdin.buffer.read(), "<stdin>") if str(path) == "-" else load(path)
+
+
+def refuse_objective(command: str, *specs: Spec) -> None:
+    """Raise where a command looks at discounted returns and a spec has another objective.
+
+    Raises:
+        UnsupportedError: `unfit-objective`.
+    """
+    from rewardspec.analysis.check import check_objective
+
+    for spec in specs:
+        problems = check_objective(spec, f"`rewardspec {command}`")
+        if problems:
+            raise UnsupportedError(problems)
 
 
 def is_for_several(spec: Spec, env_id: str) -> bool:

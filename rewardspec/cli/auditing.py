@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rewardspec.cli.arguments import SpecPath, open_environment, read_spec
+from rewardspec.cli.arguments import SpecPath, open_environment, read_spec, refuse_objective
 from rewardspec.cli.printing import say, write
 from rewardspec.errors import MismatchError, list_names, near_miss
 
@@ -112,6 +112,7 @@ def audit(
         raise typer.BadParameter(f"'{output}' must end in .svg or .png", param_hint="--output")
     proxy_spec = read_spec(spec)
     true_spec = read_spec(Path(true)) if true else loads("name: environment\nreward: reward")
+    refuse_objective("audit", proxy_spec, true_spec)
     programs = (compile_spec(true_spec), compile_spec(proxy_spec))
     rate = choose_discount(programs, gamma)
     with open_environment(proxy_spec if proxy_spec.env or env else true_spec, env) as made:
@@ -191,6 +192,7 @@ def _audit_by_episodes(
 
     proxy_spec = read_spec(spec)
     true_spec = read_spec(Path(true)) if true else loads("name: environment\nreward: reward")
+    refuse_objective("audit", proxy_spec, true_spec)
     programs = (compile_spec(true_spec), compile_spec(proxy_spec))
     rate = choose_discount(programs, gamma)
     named = next((one.env for one in (proxy_spec, true_spec) if one.env is not None and one.env.id), None)

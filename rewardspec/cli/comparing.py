@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rewardspec.cli.arguments import SpecPath, open_environment, read_spec
+from rewardspec.cli.arguments import SpecPath, open_environment, read_spec, refuse_objective
 from rewardspec.cli.printing import say, say_error, write
 from rewardspec.errors import MismatchError, RewardSpecError, list_names, near_miss
 
@@ -95,6 +95,7 @@ def compare(
     settings = _settings(canon, norm, metric)
     try:
         specs = (read_spec(first), read_spec(second))
+        refuse_objective("compare", *specs)
         programs = _compiled(specs)
         with open_environment(specs[0] if specs[0].env or env else specs[1], env) as made:
             world = None if sampled else _table(made, exact)

@@ -128,8 +128,9 @@ def _placed(path: Path) -> tuple[dict[str, Any], list[str]]:
     from rewardspec.analysis.formalisms.preorder import BY_KEY
     from rewardspec.compiler import compile_spec
 
-    program = compile_spec(read_spec(path))
-    found = place(program)
+    spec = read_spec(path)
+    program = compile_spec(spec)
+    found = place(program, spec.objective)
     beyond = [(task, least_above(found.group, task)) for task, _ in found.beyond()]
     data = {
         "spec": program.name,

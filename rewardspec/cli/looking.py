@@ -59,13 +59,18 @@ def show(
             raise typer.BadParameter(
                 "is for --source: the program is the same in every environment", param_hint="--env"
             )
-        write(None, show_program(program))
+        write(None, show_program(program) + _objective_line(read))
         return
     from rewardspec.backends.scalar import compile_scalar
     from rewardspec.ir.layout import bind
 
     with open_environment(read, env) as made:
         write(None, compile_scalar(bind(program, made.observation_space, made.action_space)).source)
+
+
+def _objective_line(spec: Spec) -> str:
+    """Return what is to be maximised where that is not the discounted return; nothing otherwise."""
+    return "" if spec.objective.kind == "discounted" else f"\n\nmaximises {spec.objective.words}"
 
 
 def _show_team(spec: Spec) -> str:
@@ -266,7 +271,7 @@ def _explain_episode(
             raise typer.BadParameter("plays an episode, and you gave one", param_hint="--env")
         explained = explain_episode(spec, read_episode(episode, spec))
     if step is None:
-        write(None, show_episode(explained, limit=None if every else 40))
+        write(None, show_episode(explained, limit=None if every else 40) + _objective_line(spec))
         return
     if step >= len(explained.steps):
         steps = len(explained.steps)

@@ -68,6 +68,14 @@ AGENTS: dict[str, Explanation] = {
         "$ python -m agents.orpo --spec proxy.yaml --reference true:0",
         "$ python -m agents.orpo --spec proxy.yaml --reference true:0.1",
     ),
+    "unfit-objective": Explanation(
+        "The spec's `objective:` is not what this agent optimises, or is one that cannot be solved as it stands. "
+        "Agents that train optimise discounted returns, SAC also regularised ones. On finite worlds every objective is "
+        "solved exactly, but for functions of several expected returns that are not concave, and functions of an "
+        "episode's returns that take too many values.",
+        "$ rewardspec train rate.yaml --algo ppo   # objective: limit_average",
+        "$ python -m agents.value_iteration --spec rate.yaml",
+    ),
     "unfit-graph": Explanation(
         "A CUDA graph reads and writes the addresses that it was captured with. Environments that put a new tensor in "
         "place of the old one would be replayed from where they were when it was captured.",

@@ -519,6 +519,51 @@ class JointSpec(Model):
     )
 
 
+def _objective_word(value: object) -> object:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+class ObjectiveSpec(Model):
+    """By which number policies are compared; wrappers pay the same rewards whatever it is.
+
+    Formula: regularised E[sum_t discount^t (r_t + weight * entropy)]; outer f(expected returns); inner E[f(returns)]
+
+    Source: Subramani et al. (ICLR 2024).
+    """
+
+    kind: Literal["discounted", "limit_average", "regularised", "outer", "inner"] = Field(
+        "discounted", description="Which objective."
+    )
+    weight: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description="What a nat of entropy is worth, for `regularised`."
+    )
+    of: ExpressionText | None = Field(
+        None,
+        description="Expression over terms' names, which stand for their returns.",
+    )
+
+    @property
+    def words(self) -> str:
+        """The objective in a line."""
+        told = {
+            "discounted": "the expected discounted return",
+            "limit_average": "the average reward per step in the long run (an episode that is over pays 0)",
+            "regularised": f"the expected discounted return, and {self.weight} for each nat of entropy",
+            "outer": f"{self.of}, each name standing for its term's expected discounted return",
+            "inner": f"the expectation of {self.of}, each name standing for its term's return in an episode",
+        }
+        return told[self.kind]
+
+    @model_validator(mode="after")
+    def _check_use(self) -> ObjectiveSpec:
+        for name, kinds in (("weight", ("regularised",)), ("of", ("outer", "inner"))):
+            given = getattr(self, name) is not None
+            if given != (self.kind in kinds):
+                word = "is not for" if given else "is needed by"
+                raise ModelError("wrong-value", f"'{name}' {word} the objective {self.kind}")
+        return self
+
+
 class Spec(Model):
     """A reward specification.
 
@@ -534,6 +579,12 @@ class Spec(Model):
     discount: Annotated[Number, Field(gt=0, le=1)] | None = Field(
         None,
         description="Discount of the return that is to be maximised; needed by potentials and discounted formulas.",
+    )
+    objective: Annotated[
+        ObjectiveSpec, BeforeValidator(_objective_word, json_schema_input_type=str | ObjectiveSpec)
+    ] = Field(
+        ObjectiveSpec(kind="discounted", weight=None, of=None),
+        description="What is maximised; a word alone, such as `limit_average`, is its kind.",
     )
     env: EnvSpec | None = Field(None, description="The environment that the spec is written for.")
     signals: dict[Name, SignalSpec] = Field(default_factory=dict, description="Named expressions.")

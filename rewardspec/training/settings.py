@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from rewardspec.analysis.check import check_discount
+from rewardspec.analysis.check import check_discount, check_objective
 from rewardspec.errors import Problem, UnsupportedError, list_names, near_miss
 from rewardspec.spec.model import Spec
 from rewardspec.training.bounds import wrong
@@ -180,10 +180,16 @@ def _arguments(spec: Spec, algo: str, sides: int, given: Mapping[str, Any]) -> d
     gamma = given.get("gamma", GAMMA if spec.discount is None else spec.discount)
     if isinstance(gamma, bool) or not isinstance(gamma, int | float):
         raise UnsupportedError(Problem("wrong-setting", f"gamma is {gamma!r}, not a number"))
-    problems = check_discount(spec, gamma)
+    served = ("discounted", "regularised") if algo == "sac" else ("discounted",)
+    problems = check_discount(spec, gamma) + check_objective(spec, algo, served)
     if problems:
         raise UnsupportedError(problems)
     arguments = {**AGENT[algo], **given, "gamma": float(gamma)}
+    if spec.objective.weight is not None:  # what SAC calls its temperature: a nat's worth
+        if given.get("ent_coef", spec.objective.weight) != spec.objective.weight:
+            text = f"ent_coef is {given['ent_coef']}, and the objective's weight {spec.objective.weight:g}"
+            raise UnsupportedError(Problem("wrong-setting", text))
+        arguments["ent_coef"] = float(spec.objective.weight)
     if algo == "ppo" and "batch_size" not in given:
         arguments["batch_size"] = min(arguments["batch_size"], arguments["n_steps"] * sides)
     return arguments

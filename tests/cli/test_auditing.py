@@ -66,6 +66,16 @@ def test_what_cannot_be_audited_is_said(
     assert said in " ".join(result.stderr.split())
 
 
+def test_other_objectives_are_refused(run: Run, lakes: Path) -> None:
+    rate = (lakes / "good.yaml").read_text() + "objective: limit_average\n"
+    (lakes / "rate.yaml").write_text(rate)
+    for command in (("audit", "rate.yaml"), ("compare", "rate.yaml", "good.yaml")):
+        result = run(*command)
+        assert result.exit_code != 0 and "[unfit-objective]" in result.stderr
+    assert "maximises the average reward per step" in run("show", "rate.yaml").stdout
+    assert "limit-average" in run("formalisms", "rate.yaml").stdout.lower()
+
+
 POLE = """\
 name: {name}
 discount: 0.9

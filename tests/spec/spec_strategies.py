@@ -407,6 +407,11 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
         name=TEXTS,
         description=TEXTS,
         discount=st.floats(0.01, 1),
+        objective=st.sampled_from(["discounted", "limit_average", {"kind": "limit_average"}])
+        | st.builds(lambda weight: {"kind": "regularised", "weight": weight}, st.floats(0.01, 9))
+        | st.builds(
+            lambda kind, of: {"kind": kind, "of": of}, st.sampled_from(["outer", "inner"]), EXPRESSIONS
+        ),
         env=ENVIRONMENTS,
         signals=st.dictionaries(
             NAMES, EXPRESSIONS | some({"value": EXPRESSIONS}, range=ranges()), max_size=2

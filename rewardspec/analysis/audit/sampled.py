@@ -217,9 +217,8 @@ def _apart(
 
         found = []
         for learned_on, stopped_by, asked_about in FOLDS:
-            told = _learned(
-                *(tensors(of, learned_on) for of in (1, 0)), *(tensors(of, stopped_by) for of in (1, 0)), seed
-            )
+            parts: list[Any] = [tensors(of, fold) for fold in (learned_on, stopped_by) for of in (1, 0)]
+            told = _learned(parts, seed)
             (ours, of_ours), (theirs, of_theirs) = (tensors(of, asked_about) for of in (1, 0))
             with torch.no_grad():
                 most = float(len(rows[0][0]))
@@ -229,10 +228,16 @@ def _apart(
     )
 
 
-def _learned(ours: Any, theirs: Any, held_ours: Any, held_theirs: Any, seed: int) -> Discriminator:
-    """Return a discriminator as it was when it told best what it had not learned on: later it learns by heart."""
+def _learned(parts: Sequence[Any], seed: int) -> Discriminator:
+    """Return a discriminator as it was when it told best what it had not learned on: later it learns by heart.
+
+    Args:
+        parts: Rows and weights: to learn on, of the policy and the reference; to stop by, likewise.
+        seed: Of its first weights.
+    """
     import torch
 
+    ours, theirs, held_ours, held_theirs = parts
     told = Discriminator(ours[0].shape[1], hidden=(64, 64), seed=seed)
     held = (held_ours[0], held_theirs[0], held_ours[1], held_theirs[1])
     best, kept, waited = float("inf"), told.memory["weights"].clone(), 0

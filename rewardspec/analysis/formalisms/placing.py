@@ -16,6 +16,7 @@ from rewardspec.analysis.formalisms.preorder import (
     path_up,
 )
 from rewardspec.ir.program import Program
+from rewardspec.spec.model import ObjectiveSpec
 
 COSTS: dict[str, str] = {
     "MR": "any algorithm; exactly, by dynamic programming, in polynomial time",
@@ -54,8 +55,12 @@ class Placement:
             yield separation, separation.within
 
 
-def place(program: Program) -> Placement:
+def place(program: Program, objective: ObjectiveSpec | None = None) -> Placement:
     """Return where a compiled spec stands.
+
+    Args:
+        program: The compiled spec.
+        objective: The spec's objective; the discounted return without.
 
     Example:
         >>> from rewardspec import compile_spec, loads
@@ -64,6 +69,28 @@ def place(program: Program) -> Placement:
         >>> place(compile_spec(loads("{propositions: {a: reward > 0}, reward: {ltl: F(a & X F a)}}"))).group
         'RM'
     """
+    paid = _place_rewards(program)
+    kind = "discounted" if objective is None else objective.kind
+    if kind == "discounted":
+        return paid
+    plain = paid.group == "MR"
+    several = len([term for term in program.terms if term.kind != "end"]) > 1
+    group, why = {
+        "limit_average": ("LAR" if plain else "FTR", "it compares averages per step in the long run"),
+        "regularised": ("RRL" if plain else "FTLR", "it pays for the entropy of what is done"),
+        "outer": (
+            "ONMR" if plain and not several else "FTLR",
+            "it compares a function of expected returns"
+            if several
+            else "it compares a function of the expected return",
+        ),
+        "inner": ("FTR", "it compares the expectation of a function of returns"),
+    }[kind]
+    return Placement(group, why if plain else f"{why}, and {paid.why}", paid.caveat)
+
+
+def _place_rewards(program: Program) -> Placement:
+    """Return where the rewards alone stand, discounted."""
     caveat = ""
     if program.learned:
         caveat = "what it pays is learned, and changes while it is; this is where a finished model stands"
