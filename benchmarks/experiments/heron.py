@@ -453,6 +453,10 @@ TOLD = {
     "half-cheetah": "A budget of about a minute a cell: PPO with eight environments, 64-64, 60,000 steps, observations"
     " normalised. The last ten training episodes carry much exploration noise; what is judged is the gait itself."
     " A good gait earns several thousand.",
+    "mountain-car-lasting-noise": "With noise that lasts, exploration arrives. **Here the ranking loses**: the true"
+    " reward and the first factor alone are learned, HERON's agents earn what the noise brings and stand still when"
+    " judged. Pairs are ordered rightly nearly always; but the goal is one step in hundreds, and among segments that"
+    " do not hold it the ranking prefers those with less effort.",
 }
 """What a table does not tell by itself."""
 
