@@ -16,7 +16,7 @@ from rewardspec.vocabulary import loads
 
 AGENTS_DISCOUNT = 0.99
 
-RAISED = {"no-environment"}
+RAISED = {"no-environment", "unfit-objective"}
 """Codes in the same files that are raised, not found: their pages stand elsewhere."""
 
 

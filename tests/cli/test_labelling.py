@@ -25,6 +25,8 @@ def test_a_page_is_served_until_it_is_interrupted(tmp_path: Path) -> None:
         [sys.executable, "-m", "rewardspec", "label", "run", "--port", "0", "--host", "0.0.0.0"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # A shell has what it puts into the background ignore interrupts, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stdout is not None
     url = process.stdout.readline().split()[2]

@@ -46,8 +46,8 @@ def test_train_and_go_on(tmp_path: Path) -> None:
     code, said = run("train", SPEC, "--policies", "independent", "--out", str(tmp_path / "run"), *small)
     assert code == 0, said
     assert run("train", str(tmp_path / "run"), "--resume", "-q")[0] == 0
-    code, said = run("watch", str(tmp_path / "run"))
-    assert code == 1 and "of several agents" in said
+    assert run("watch", str(tmp_path / "run"))[0] == 0
+    assert (tmp_path / "run" / "watch.html").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(
