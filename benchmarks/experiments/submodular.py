@@ -245,6 +245,10 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         " 1 to 4 runs. A third party's figures with one-step gains as weights, 10 runs: rooms 28.9 ± 2.8, coverage"
         " 115.4 ± 18.3.",
         "",
+        "**What closes the gap to the planners is sight of what was visited**, where the way back looks like the way"
+        " there: in the rooms *memory* comes to 63 of 68, which without it takes the natural gradient to 52 and Adam to"
+        " 45. Where the step tells where one has been (coverage, items), the natural gradient closes it alone.",
+        "",
         "## With the likeliest actions",
         "",
         *table(cells, "likeliest"),
