@@ -31,7 +31,8 @@ MUJOCO = ("Ant", "HalfCheetah", "Hopper", "Humanoid", "Inverted", "Pusher", "Rea
 def make_environment(env_id: str, **arguments: Any) -> gym.Env[Any, Any]:
     """Make the environment of that id.
 
-    NetHack environments keep gymnasium's promises (see `SteadyNLE`).
+    NetHack environments keep gymnasium's promises (see `SteadyNLE`), and those of NLE itself show what MiniHack's
+    show, where `observation_keys` asks for it (see `NetHackViews`).
 
     Args:
         env_id: Gymnasium id; `package:Name-v0` imports the package first.
@@ -46,6 +47,12 @@ def make_environment(env_id: str, **arguments: Any) -> gym.Env[Any, Any]:
         500
     """
     register(env_id)
+    keys: list[str] | None = None
+    if env_id.startswith("NetHack") and "observation_keys" in arguments:
+        from rewardspec.labels.nethack_views import NetHackViews, sources
+
+        keys = list(arguments["observation_keys"])
+        arguments = {**arguments, "observation_keys": sources(keys)}
     try:
         env = gym.make(env_id, **arguments)
     except gym.error.UnregisteredEnv as error:
@@ -58,7 +65,8 @@ def make_environment(env_id: str, **arguments: Any) -> gym.Env[Any, Any]:
     if env_id.startswith(("MiniHack-", "NetHack")):
         from rewardspec.labels.steady_nle import SteadyNLE
 
-        return SteadyNLE(env)
+        env = SteadyNLE(env)
+        return env if keys is None else NetHackViews(env, keys)
     return env
 
 

@@ -61,7 +61,7 @@ def spec_of(setting: Setting) -> Spec:
     """Return what the agent is paid by."""
     terms: list[Any] = ["reward"]
     if "model" in setting:
-        judge: dict[str, Any] = {"oracle": list(HELPFUL)}
+        judge: dict[str, Any] = {"oracle": list(reversed(HELPFUL))}  # the best first: the last room's is
         if setting.get("judge") == "slow":
             judge = {"llm": "default", "parallel": 16}
         elif setting.get("judge") == "nobody":  # what it pays by is never shown: labels of 0, at once
@@ -209,7 +209,7 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         "SB3 PPO in the twelve message rooms (44 messages, 11 of them helpful; 1 at the way out, episodes of"
         f" {HORIZON} steps), {STEPS:,} steps, {ENVIRONMENTS} environments side by side, discount {DISCOUNT}. Feedback"
         f" weighs {WEIGHT}; its count's power is 3. A blind walk gets out in one of 3,700 episodes. Labels are exact:"
-        " an oracle knows the helpful messages, and which of two is nearer to the entrance. Success is that of"
+        " an oracle knows the helpful messages, and which of two is nearer to the way out. Success is that of"
         f" {EPISODES} episodes after training, actions sampled. The target: each of the three gets out in 80 % of the"
         " episodes, in a budget in which the own reward alone stays at or below 20 %.",
         "",
