@@ -20,7 +20,7 @@ from numba import boolean, float32, float64, int64, typeof, types, void
 
 from agents.compiled_worlds import OBSERVE, RESET, STEP, TABLES, compiled_world
 from agents.machine_code import inner
-from rewardspec.analysis.check import check_discount, check_objective
+from rewardspec.analysis.optimisers import check_discount, check_objective
 from rewardspec.backends.native import NativeProgram
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import MismatchError, Problem, UnsupportedError

@@ -24,7 +24,7 @@ from torch import Tensor
 from agents.command import held_specs, joined
 from envs.batches import batch, refuse_device
 from rewardspec import Program, Spec, compile_spec, load
-from rewardspec.analysis.check import check_discount, check_objective
+from rewardspec.analysis.optimisers import check_discount, check_objective
 from rewardspec.errors import MismatchError, Problem, UnsupportedError, list_names
 from rewardspec.learning.learner import RewardLearner
 from rewardspec.training.folder import RunFolder

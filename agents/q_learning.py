@@ -35,7 +35,7 @@ from agents.bounds import refuse_numbers
 from agents.recording import recording
 from agents.tabular_tasks import Shaping, Tables, Task, make_task, tabled
 from rewardspec import Program, compile_spec, load
-from rewardspec.analysis.check import check_discount, check_objective
+from rewardspec.analysis.optimisers import check_discount, check_objective
 from rewardspec.environments import make_environment
 from rewardspec.errors import Problem, UnsupportedError
 from rewardspec.tabular.world import TabularWorld, tabulate

@@ -28,7 +28,7 @@ from rewardspec import Program
 from rewardspec.errors import LearningError, Problem, UnsupportedError
 from rewardspec.training.display import shown
 from rewardspec.training.folder import Row, RunFolder
-from rewardspec.training.loop import versions
+from rewardspec.training.versions import versions
 
 FREE = ("folder", "resume", "quiet", "device", "checkpoint_seconds")
 """Arguments that may differ when a run is resumed: they decide no number."""

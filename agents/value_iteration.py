@@ -27,7 +27,7 @@ from rich.table import Table
 from agents.bounds import refuse_numbers
 from agents.command import run
 from rewardspec import compile_spec, load
-from rewardspec.analysis.check import check_discount
+from rewardspec.analysis.optimisers import check_discount
 from rewardspec.environments import make_environment
 from rewardspec.errors import Problem, UnsupportedError
 from rewardspec.tabular.objectives import optimise_objective

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 
-from rewardspec.analysis.check import check, check_discount
+from rewardspec.analysis.check import check
+from rewardspec.analysis.optimisers import check_discount
 from rewardspec.analysis.spec_tests import run_tests
 from rewardspec.codes import CODES
 from rewardspec.codes.lint_environment import ENVIRONMENT

@@ -42,7 +42,7 @@ def refuse_objective(command: str, *specs: Spec) -> None:
     Raises:
         UnsupportedError: `unfit-objective`.
     """
-    from rewardspec.analysis.check import check_objective
+    from rewardspec.analysis.optimisers import check_objective
 
     for spec in specs:
         problems = check_objective(spec, f"`rewardspec {command}`")

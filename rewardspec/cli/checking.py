@@ -105,7 +105,8 @@ def _check_one(
 ) -> tuple[list[Problem], EnvReport | None]:
     """Return the findings about one spec; what stops it from being read or compiled is one of them."""
     from rewardspec.analysis.check import check as check_spec
-    from rewardspec.analysis.check import check_discount, sort_findings
+    from rewardspec.analysis.check import sort_findings
+    from rewardspec.analysis.optimisers import check_discount
 
     report = None
     try:

@@ -225,7 +225,7 @@ def _begin(folder: SearchFolder, text: str, facts: dict[str, Any], base: Spec, t
     """Check what can be checked, and make the folder."""
     from rewardspec.search.admission import player, refuse_base
     from rewardspec.search.trainer import Budget
-    from rewardspec.training.loop import versions
+    from rewardspec.training.versions import versions
     from rewardspec.vocabulary import loads
 
     refuse_base(base)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from rewardspec.encoder.language import read_encoder
-from rewardspec.encoder.refusal import EncoderError
 from rewardspec.ir.expr import Expr, Root
 from rewardspec.kinds.reward_model import Networks, Positive, Stored
 from rewardspec.lowering import Scope
 from rewardspec.spec.model import ExpressionText, Kind, Model, Name, Number, Whole
+
+if TYPE_CHECKING:
+    from rewardspec.encoder.language import Encoder
 
 MAX_FACTORS = 256
 """Factors that are named one by one."""
@@ -158,9 +159,17 @@ def _inputs(term: Latent, scope: Scope) -> tuple[Expr, ...] | None:
     return tuple(values)
 
 
+def _read(encoder: EncoderSource, term: Latent) -> Encoder:
+    from rewardspec.encoder.language import read_encoder  # here: most specs have none
+
+    return read_encoder(encoder.source, encoder.observation, encoder.action, term.phase)
+
+
 def _encoded(encoder: EncoderSource, term: Latent, scope: Scope) -> tuple[Expr, ...]:
+    from rewardspec.encoder.refusal import EncoderError
+
     try:
-        read = read_encoder(encoder.source, encoder.observation, encoder.action, term.phase)
+        read = _read(encoder, term)
     except EncoderError as error:
         scope.problem(error.code, error.message, "factors", "source", hints=error.hints)
         return ()
@@ -185,9 +194,7 @@ def factor_names(term: Latent, width: int) -> tuple[str, ...]:
         width: How many there are; a vector counts as many as it has entries.
     """
     if isinstance(term.factors, EncoderSource):
-        names = list(
-            read_encoder(term.factors.source, term.factors.observation, term.factors.action, term.phase).names
-        )
+        names = list(_read(term.factors, term).names)
     elif isinstance(term.factors, tuple):
         names = [
             factor.name if isinstance(factor, NamedFactor) else re.sub(r"\s+", " ", factor)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import importlib.metadata
 import io
-import platform
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +21,7 @@ from rewardspec.training import checkpoint, display, farming
 from rewardspec.training.environments import Episodes, make_env
 from rewardspec.training.folder import Row, RunFolder, write_whole
 from rewardspec.training.settings import EXPLORING, Settings, choose
+from rewardspec.training.versions import versions
 from rewardspec.vocabulary import load
 from rewardspec.wrappers.counterfactual import CounterfactualWrapper
 
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SECONDS = 30.0
 """Seconds between two checkpoints."""
-
-NAMED = ("rewardspec", "torch", "stable-baselines3", "gymnasium", "numpy", "minigrid", "minihack", "mujoco")
-"""Packages whose versions a run notes, as far as they are installed."""
 
 REPORTS = "learned.jsonl"
 """Name of the file, in a run's folder, that tells what every refresh of a reward model came to."""
@@ -191,15 +187,6 @@ def _refuse_other(run: RunFolder, spec: Spec) -> None:
         raise UnsupportedError(
             Problem("spec-changed", f"{which} is not the spec that this run was trained on", hints=(hint,))
         )
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that a learning curve may depend on."""
-    found = {"python": platform.python_version()}
-    for name in NAMED:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
 
 
 Built = tuple["BaseAlgorithm", list[Episodes], "RewardLearner | None"]

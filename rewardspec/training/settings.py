@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from rewardspec.analysis.check import check_discount, check_objective
+from rewardspec.analysis.optimisers import check_discount, check_objective
 from rewardspec.errors import Problem, UnsupportedError, list_names, near_miss
 from rewardspec.spec.model import Spec
 from rewardspec.training.bounds import wrong

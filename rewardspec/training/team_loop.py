@@ -33,8 +33,9 @@ from rewardspec.team.compile import TeamProgram, compile_team
 from rewardspec.training import checkpoint, display
 from rewardspec.training.farming import look_back
 from rewardspec.training.folder import Row, RunFolder, write_whole
-from rewardspec.training.loop import CHECKPOINT_SECONDS, Show, make_logger, one_thread, versions
+from rewardspec.training.loop import CHECKPOINT_SECONDS, Show, make_logger, one_thread
 from rewardspec.training.settings import EXPLORING, WINDOW, choose
+from rewardspec.training.versions import versions
 from rewardspec.vocabulary import load
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import rewardspec.analysis
-from rewardspec.analysis.check import check, check_discount, filter_findings
+from rewardspec.analysis.check import check, filter_findings
 from rewardspec.analysis.lints import LINTS, Lint
+from rewardspec.analysis.optimisers import check_discount
 from rewardspec.codes.lints import ENVIRONMENT, LINT_CODES
 from rewardspec.errors import Problem
 from rewardspec.vocabulary import loads
