@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections import Counter
@@ -74,6 +75,7 @@ def run(
         expected = expectations(todo)
         todo.sort(key=lambda job: (job.seed, -expected.get(job.mark, 0.0)))
         progress = Progress(todo, held, expected, console)
+        number, made = len(store.sessions()), 0
         with progress, closing(engine(todo, limits)) as events:  # type: ignore[type-var]
             for event in events:
                 if isinstance(event, Started):
@@ -81,9 +83,13 @@ def run(
                     continue
                 keep(event, store)
                 progress.tell(event, _score(event))
-        made = len(todo) - progress.failed
-        if plan is not None and todo:
-            store.add_session({"seconds": round(progress.seconds), "workers": workers, "made": made})
+                made = progress.ended - progress.failed
+                if plan is not None:
+                    session = {"seconds": round(progress.seconds), "workers": workers, "made": made}
+                    with contextlib.suppress(
+                        OSError
+                    ):  # how long it took is not worth a run; a full disk ends it above
+                        store.note_session(number, session)
     return Outcome(made, progress.failed, progress.seconds, progress.busy)
 
 

@@ -50,16 +50,17 @@ class Store:
         self._write({"format": 1, "plan": plan, "sessions": self.sessions()})
 
     def sessions(self) -> list[dict[str, Any]]:
-        """Return how long the run took, session by session; those that were killed did not say."""
+        """Return how long the run took, session by session; a killed one until its last finished cell."""
         try:
             held = json.loads((self.path / "run.json").read_text())
             return [dict(session) for session in held["sessions"]]
         except (OSError, ValueError, KeyError, TypeError):
             return []
 
-    def add_session(self, session: dict[str, Any]) -> None:
-        """Note how long a session took."""
-        self._write({"format": 1, "plan": self.read_plan(), "sessions": [*self.sessions(), session]})
+    def note_session(self, number: int, session: dict[str, Any]) -> None:
+        """Note how long a session, the run's `number`th from 0 on, has taken so far."""
+        others = self.sessions()[:number]
+        self._write({"format": 1, "plan": self.read_plan(), "sessions": [*others, session]})
 
     def _write(self, held: dict[str, Any]) -> None:
         text = json.dumps(held, indent=1).encode() + b"\n"

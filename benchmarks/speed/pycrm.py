@@ -21,7 +21,7 @@ from benchmarks.speed.workload import EDGES, PROPOSITIONS, Replay, rewards_of, s
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 PACKAGE = "pyrewardmachines==1.1.1"
-JAX = ("jax", "flax", "optax", "gymnax")
+JAX = ("jax", "flax", "optax", "gymnax", "six")
 RTAMT = ("rtamt==0.4.10",)
 ENVPOOL = ("envpool==0.8.4", "gym==0.26.2", "gym_notices", "dm-env", "optree", "types-protobuf", "packaging")
 
@@ -37,7 +37,8 @@ def install() -> None:
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     subprocess.run([*pip, f"numpy=={numpy.__version__}", f"gymnasium=={gymnasium.__version__}"], check=True)
     subprocess.run([*pip, "--no-deps", PACKAGE], check=True)
-    # gymnax with all that it needs; EnvPool's newer wheels lack files that their import reads, this one wants gym.
+    # gymnax with all that it needs, `six` included, which it does not name. EnvPool's newer wheels lack files that
+    # their import reads, this one wants gym.
     subprocess.run([*pip, *JAX], check=False)
     subprocess.run([*pip, "--no-deps", *ENVPOOL], check=False)
     subprocess.run([*pip, *RTAMT], check=False)
