@@ -92,6 +92,9 @@ def test_a_run_that_is_killed_at_any_moment_goes_on_with_what_is_missing(tmp_pat
     # Only what was under way when the run was killed was made twice: two cells, twice at most.
     made = collections.Counter((tmp_path / "made.txt").read_text().splitlines())
     assert len(made) == 40 and sum(made.values()) <= 40 + 2 * 2
+    # The killed sessions are noted as well, up to a last cell whose note the kill forestalled.
+    noted = [session["made"] for session in Store(tmp_path).sessions()]
+    assert len(noted) == 3 and 38 <= sum(noted) <= 40
 
 
 def test_processes_end_with_the_run_that_is_killed(tmp_path: Path) -> None:
