@@ -42,13 +42,15 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from agents.command import placed, read_arguments, run
 from agents.population import Cell, Floats, Policy, Population
 from agents.population_nets import Learning, Make, Nets, learn, simulate
+from rewardspec import Spec
+from rewardspec.analysis.check import check_objective
 from rewardspec.errors import MismatchError, Problem, UnsupportedError
 from rewardspec.games.alpha_rank import alpha_rank
 from rewardspec.games.game import Game, Profile, Solving
@@ -56,6 +58,7 @@ from rewardspec.games.nash import find_nash, logit_limit
 from rewardspec.games.risk import MEASURES, Measure, Risk, measure_risk
 from rewardspec.games.solve import Solution, describe, refuse_gamma, solve
 from rewardspec.spec.model import RiskSpec
+from rewardspec.training import unchanged
 from rewardspec.training.folder import RunFolder
 from rewardspec.training.loop import versions
 
@@ -417,13 +420,24 @@ def _row(
 # -- the command -------------------------------------------------------------------------------------------------
 
 
-def read_team(path: Path) -> tuple[Callable[[], Any], RiskSpec | None]:
-    """Return what makes the environment of a spec, paid by it, and the risk that its agents dislike.
+class Team(NamedTuple):
+    """What a spec for several agents comes to here."""
+
+    spec: Spec
+    digest: str
+    make: Callable[[], Any]
+    """Makes the environment, paid by the spec."""
+    risk: RiskSpec | None
+    """The risk that its agents dislike."""
+
+
+def read_team(path: Path) -> Team:
+    """Return what a spec comes to.
 
     Raises:
         SpecError: When the spec is wrong.
         MismatchError: `no-environment`.
-        UnsupportedError: `unserved-risk` when its agents dislike different risks.
+        UnsupportedError: `unserved-risk` when its agents dislike different risks; `unfit-objective`.
     """
     from rewardspec import load
     from rewardspec.parallel_environments import make_parallel_environment
@@ -432,6 +446,9 @@ def read_team(path: Path) -> tuple[Callable[[], Any], RiskSpec | None]:
 
     spec = load(path)
     team = compile_team(spec)
+    problems = check_objective(spec, "this agent")
+    if problems:
+        raise UnsupportedError(problems)
     if spec.env is None or spec.env.id is None:
         hint = "Write `env: {id: mpe2/simple_spread_v3}` in the spec."
         raise MismatchError(Problem("no-environment", f"{path} names no environment", hints=(hint,)))
@@ -441,7 +458,8 @@ def read_team(path: Path) -> tuple[Callable[[], Any], RiskSpec | None]:
         raise UnsupportedError(Problem("unserved-risk", text, team.place))
     env_id, arguments, plain = spec.env.id, spec.env.kwargs, team.without_risk()
     risk = next(iter(team.entries.values())).risk
-    return lambda: wrap_parallel(make_parallel_environment(env_id, **arguments), plain), risk
+    make = lambda: wrap_parallel(make_parallel_environment(env_id, **arguments), plain)  # noqa: E731
+    return Team(spec, team.digest(), make, risk)
 
 
 def make_engine(args: Args) -> Engine:
@@ -471,7 +489,7 @@ def make_engine(args: Args) -> Engine:
     if args.spec is not None:
         from envs.parallel_batch import ParallelBatch
 
-        one, _ = read_team(args.spec)
+        one = read_team(args.spec).make
         make = lambda n, seed: ParallelBatch(one, n, seed, horizon=args.horizon)  # noqa: E731
     return NetEngine(make, learning, args.episodes, warm=args.meta == "last")
 
@@ -501,8 +519,9 @@ def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
 def train(args: Args) -> str:
     """Grow the population that the arguments describe; return what is said in the end."""
     risk, gamma = Risk(args.measure, args.level, args.target), args.gamma
-    wanted = read_team(args.spec)[1] if args.spec is not None else None
-    if wanted is not None:
+    team = read_team(args.spec) if args.spec is not None else None
+    if team is not None and team.risk is not None:
+        wanted = team.risk
         risk, gamma = Risk(wanted.measure, wanted.level, wanted.target), wanted.gamma
     refuse_gamma(gamma)
     refuse_risk(risk)
@@ -514,12 +533,13 @@ def train(args: Args) -> str:
             for name, value in dataclasses.asdict(args).items()
             if name not in ("folder", "resume", "quiet")
         },
-        "digest": None,
+        **({"digest": None} if team is None else unchanged.facts_of(team.spec, team.digest)),
         "versions": versions(),
     }
     if args.resume is not None:
         folder = RunFolder(args.resume)
-        folder.read_facts()
+        if team is not None:
+            unchanged.refuse_other(folder, team.spec, team.digest)
     else:
         folder = RunFolder(args.folder or "runs/psro")
         folder.create("", facts)

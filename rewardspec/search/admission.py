@@ -26,7 +26,7 @@ MAX_TEXT = 60_000
 LONGEST_REASON = 700
 """Characters of a reason: it goes back to whoever proposed."""
 
-TASK = ("env", "discount", "end", "observe", "agents", "joint")
+TASK = ("env", "discount", "objective", "end", "observe", "agents", "joint")
 """What is the task's and not the reward's: a proposal leaves it out, or says the same."""
 
 OURS = ("rewardspec", "name", "description", "tests", "provenance")

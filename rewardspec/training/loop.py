@@ -17,7 +17,7 @@ from rewardspec.errors import Problem, UnsupportedError, missing_extra
 from rewardspec.ir.program import Program
 from rewardspec.lowering import STRIDE
 from rewardspec.spec.model import Spec
-from rewardspec.training import checkpoint, display, farming
+from rewardspec.training import checkpoint, display, farming, unchanged
 from rewardspec.training.environments import Episodes, make_env
 from rewardspec.training.folder import Row, RunFolder, write_whole
 from rewardspec.training.settings import EXPLORING, Settings, choose
@@ -92,7 +92,11 @@ def train(
     run = RunFolder(folder)
     model, envs, learner = build(spec, settings, run.path)  # what cannot be built leaves no folder
     text = spec.to_yaml() if file is None else file.read_text()
-    facts = {"settings": settings.to_data(), "digest": program.digest(), "versions": versions()}
+    facts = {
+        "settings": settings.to_data(),
+        **unchanged.facts_of(spec, program.digest()),
+        "versions": versions(),
+    }
     run.create(text, facts if by is None else {"agent": by, **facts})
     return _run(run, spec, settings, (model, envs, learner), checkpoint_seconds, show)
 
@@ -122,7 +126,8 @@ def resume(
     run = RunFolder(folder)
     own, settings = read_run(run)
     if spec is not None:
-        _refuse_other(run, spec if isinstance(spec, Spec) else load(spec))
+        given = spec if isinstance(spec, Spec) else load(spec)
+        unchanged.refuse_other(run, given, compile_spec(given).digest())
     if run.is_finished:
         return run
     return _run(run, own, settings, build(own, settings, run.path), checkpoint_seconds, show)
@@ -164,7 +169,7 @@ def read_run(run: RunFolder) -> tuple[Spec, Settings]:
 
     Raises:
         UnsupportedError: `not-a-run-folder`; `spec-changed` when spec.yaml no longer means what was trained
-            on.
+            on, or asks for another objective.
     """
     try:
         settings = Settings(**run.read_facts()["settings"])
@@ -175,18 +180,8 @@ def read_run(run: RunFolder) -> tuple[Spec, Settings]:
             hints = (f"Go on with it: {run.go_on()}",)
         raise UnsupportedError(Problem("not-a-run-folder", text, hints=hints)) from error
     spec = load(run.spec)
-    _refuse_other(run, spec)
+    unchanged.refuse_other(run, spec, compile_spec(spec).digest())
     return spec, settings
-
-
-def _refuse_other(run: RunFolder, spec: Spec) -> None:
-    """Raise when a spec does not mean what a run was trained on."""
-    if compile_spec(spec).digest() != run.read_facts().get("digest"):
-        which = spec.place(()).file or f"the spec {spec.name!r}"
-        hint = "Train on the changed spec in a new folder: rewardspec train SPEC."
-        raise UnsupportedError(
-            Problem("spec-changed", f"{which} is not the spec that this run was trained on", hints=(hint,))
-        )
 
 
 Built = tuple["BaseAlgorithm", list[Episodes], "RewardLearner | None"]

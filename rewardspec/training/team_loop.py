@@ -30,7 +30,7 @@ import numpy as np
 from rewardspec.errors import LearningError, Problem, UnsupportedError, list_names, missing_extra, near_miss
 from rewardspec.spec.model import Spec
 from rewardspec.team.compile import TeamProgram, compile_team
-from rewardspec.training import checkpoint, display
+from rewardspec.training import checkpoint, display, unchanged
 from rewardspec.training.farming import look_back
 from rewardspec.training.folder import Row, RunFolder, write_whole
 from rewardspec.training.loop import CHECKPOINT_SECONDS, Show, make_logger, one_thread
@@ -128,7 +128,11 @@ def train_team(
     built = _Team(team, settings, trusted=env_id is not None)
     run = RunFolder(folder)
     text = spec.to_yaml() if file is None else file.read_text()
-    facts = {"settings": dataclasses.asdict(settings), "digest": team.digest(), "versions": versions()}
+    facts = {
+        "settings": dataclasses.asdict(settings),
+        **unchanged.facts_of(spec, team.digest()),
+        "versions": versions(),
+    }
     run.create(text, facts if by is None else {"agent": by, **facts})
     return _run(run, built, checkpoint_seconds, show)
 
@@ -149,11 +153,8 @@ def resume_team(
     run = RunFolder(folder)
     team, settings = read_team_run(run)
     if spec is not None:
-        given = compile_team(spec if isinstance(spec, Spec) else load(spec))
-        if given.digest() != team.digest():
-            hint = "Train on the changed spec in a new folder."
-            message = "the spec is not the one that this run was trained on"
-            raise UnsupportedError(Problem("spec-changed", message, hints=(hint,)))
+        given = spec if isinstance(spec, Spec) else load(spec)
+        unchanged.refuse_other(run, given, compile_team(given).digest())
     if run.is_finished:
         return run
     return _run(run, _Team(team, settings, trusted=True), checkpoint_seconds, show)
@@ -176,11 +177,9 @@ def read_team_run(run: RunFolder) -> tuple[TeamProgram, TeamSettings]:
     except (KeyError, TypeError) as error:
         message = f"{run.facts} is not what training several agents writes: {error}"
         raise UnsupportedError(Problem("not-a-run-folder", message)) from error
-    team = compile_team(load(run.spec))
-    if team.digest() != facts.get("digest"):
-        hint = "Train on the changed spec in a new folder."
-        message = f"{run.spec} is not the spec that this run was trained on"
-        raise UnsupportedError(Problem("spec-changed", message, hints=(hint,)))
+    spec = load(run.spec)
+    team = compile_team(spec)
+    unchanged.refuse_other(run, spec, team.digest())
     return team, settings
 
 

@@ -399,6 +399,35 @@ def test_a_specs_agents_play_by_its_rewards_and_its_risk(tmp_path: Path) -> None
     assert json.loads((folder / "result.json").read_text())["sizes"] == [2, 2]
 
 
+def test_a_population_of_another_spec_is_not_gone_on_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, folder = tmp_path / "team.yaml", tmp_path / "run"
+    place.write_text(SPEC)
+    words = [
+        "--updates",
+        "1",
+        "--lanes",
+        "2",
+        "--episodes",
+        "1",
+        "--iterations",
+        "0",
+        "--horizon",
+        "5",
+        "--quiet",
+    ]
+    assert run_command(["--spec", str(place), *words, "--folder", str(folder)]) == 0
+    assert run_command(["--resume", str(folder)]) == 0
+    for text, code in (
+        (SPEC.replace("gamma: 0.5", "gamma: 0.6"), "spec-changed"),
+        (f"objective: limit_average\n{SPEC}", "unfit-objective"),
+    ):
+        place.write_text(text)
+        assert run_command(["--resume", str(folder)]) == 1
+        assert f"[{code}]" in capsys.readouterr().err
+
+
 def test_no_wrapper_pays_a_dislike_of_risk() -> None:
     from rewardspec import loads, wrap_parallel
     from rewardspec.parallel_environments import make_parallel_environment

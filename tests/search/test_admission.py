@@ -34,6 +34,11 @@ def test_a_reward_alone_is_put_into_the_task() -> None:
     assert not spec.tests and spec.reward[0].name == "up"  # type: ignore[attr-defined]
 
 
+def test_the_objective_is_the_tasks() -> None:
+    base = loads("env: Pendulum-v1\nobjective: {kind: regularised, weight: 0.3}\nreward: reward")
+    assert propose("reward: 1", base).objective == base.objective  # type: ignore[attr-defined]
+
+
 def test_what_it_says_of_the_task_may_be_the_same() -> None:
     data = BASE.to_data()
     data["reward"] = [{"markov": "upright", "name": "up"}]
@@ -46,6 +51,7 @@ def test_what_it_says_of_the_task_may_be_the_same() -> None:
         ("reward: 1\nenv: os:system", "'env' is the task's"),
         ("reward: 1\nenv: {id: CartPole-v1, horizon: 5}", "'env' is the task's"),
         ("reward: 1\ndiscount: 0.5", "'discount' is the task's"),
+        ("reward: 1\nobjective: limit_average", "'objective' is the task's"),
         ("reward: 1\nend: [{when: upright}]", "'end' is the task's"),
         ("reward: {preferences: {labels: {file: ../../answers.jsonl}}}", "learned or judged"),
         ("reward: {subgoals: {task: x, subgoals: [y], judge: {llm: default}}}", "learned or judged"),

@@ -138,6 +138,9 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, po
     assert whole.is_finished and json.loads(whole.result.read_text())["policies"] == policies
     assert [episode["l"] for episode in play_team(whole.path, 2)] == [100, 100]
     assert list(whole.tensorboard.iterdir())
+    whole.spec.write_text(whole.spec.read_text() + "\nobjective: limit_average\n")
+    with pytest.raises(UnsupportedError, match=r"maximises the average reward .*\[spec-changed\]"):
+        resume_team(whole.path, show=False)
 
 
 def test_what_cannot_be_trained_is_refused_before_there_is_a_folder(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from rewardspec.training import checkpoint
 from rewardspec.training.environments import Episodes, make_env
 from rewardspec.training.folder import RunFolder
 from rewardspec.training.loop import build, load_agent, read_run, resume, train
+from rewardspec.training.unchanged import refuse_other
 from rewardspec.vocabulary import loads
 
 BALANCE = """
@@ -222,6 +223,36 @@ def test_a_changed_spec_is_refused(tmp_path: Path) -> None:
     run.spec.write_text(run.spec.read_text().replace("0.5", "0.6"))
     with pytest.raises(UnsupportedError, match="spec-changed"):
         resume(run.path)
+
+
+def test_a_changed_objective_is_refused(tmp_path: Path) -> None:
+    """The program is the same and so is its digest: what is paid does not tell what is made of it."""
+    soft = SWING + "objective: {kind: regularised, weight: 0.3}\n"
+    short: dict[str, Any] = {"learning_starts": 9, "policy_kwargs": {"net_arch": [4]}}
+    run = train(loads(soft), tmp_path / "run", algo="sac", steps=12, agent=short, show=False)
+    assert run.read_facts()["objective"] == {"kind": "regularised", "weight": 0.3}
+    resume(run.path, spec=loads(soft), show=False)
+    with pytest.raises(
+        UnsupportedError, match=r"0\.5 for each nat of entropy; this run was trained for .* 0\.3 for"
+    ):
+        resume(run.path, spec=loads(soft.replace("0.3", "0.5")))
+    run.spec.write_text(SWING)
+    with pytest.raises(
+        UnsupportedError, match=r"maximises the expected discounted return; .*\[spec-changed\]"
+    ):
+        resume(run.path)
+    with pytest.raises(UnsupportedError, match="spec-changed"):
+        load_agent(run.path)
+
+
+def test_a_run_that_noted_no_objective_still_goes_on(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    spec = loads("objective: limit_average\nreward: 1")
+    run.create(spec.to_yaml(), {"digest": "0a"})
+    refuse_other(run, spec, "0a")
+    run.facts.write_text(json.dumps({"digest": "0a", "objective": [7]}))
+    with pytest.raises(UnsupportedError, match="trained for another objective"):
+        refuse_other(run, spec, "0a")
 
 
 def test_a_broken_checkpoint_is_an_error_of_ours(tmp_path: Path) -> None:
