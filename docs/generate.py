@@ -97,6 +97,7 @@ SHORT_FORMS: dict[tuple[type[BaseModel], str], str] = {
     (Spec, "signals"): "names and expressions",
     (Spec, "propositions"): "names and expressions, or list of names",
     (Spec, "reward"): "term or list of terms",
+    (Spec, "end"): "mapping or list of mappings",
 }
 """What the reader takes where the model holds something else."""
 

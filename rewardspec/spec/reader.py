@@ -80,6 +80,8 @@ class SpecReader:
             }
         if "joint" in data:
             data["joint"] = self.read_part(data["joint"], ("joint",))
+        if isinstance(data.get("end"), dict):
+            data["end"] = self.read_end(data["end"], ("end",))
         if isinstance(data.get("propositions"), list | tuple):
             data["propositions"] = self.read_label_names(data["propositions"])
         if isinstance(data.get("env"), str):
@@ -152,11 +154,20 @@ class SpecReader:
     # -- agents ------------------------------------------------------------------------------------------
 
     def read_part(self, value: Any, path: Path) -> Any:
-        """Read the terms of what some agents want, or of what all of them get."""
-        if not isinstance(value, dict) or "reward" not in value:
+        """Read the terms and ends of what some agents want, or of what all of them get."""
+        if not isinstance(value, dict):
             return value
-        terms = self.read_terms(value["reward"], (*path, "reward"), 0)
-        return {**value, "reward": terms}
+        part = dict(value)
+        if "reward" in part:
+            part["reward"] = self.read_terms(part["reward"], (*path, "reward"), 0)
+        if isinstance(part.get("end"), dict):
+            part["end"] = self.read_end(part["end"], (*path, "end"))
+        return part
+
+    def read_end(self, value: dict[str, Any], path: Path) -> tuple[dict[str, Any]]:
+        """Return a list of the one end that is written without a list."""
+        self.places.move((*path, 0), path)
+        return (value,)
 
     # -- names -------------------------------------------------------------------------------------------
 

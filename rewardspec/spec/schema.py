@@ -40,7 +40,8 @@ def json_schema(vocabulary: Mapping[str, Kind]) -> Schema:
     parts: dict[str, Schema] = {name: _tidy(part) for name, part in generated["$defs"].items()}
     spec = _with_short_forms(parts.pop("Spec"))
     for name in ("AgentSpec", "JointSpec"):
-        parts[name]["properties"]["reward"] = _terms(parts[name]["properties"]["reward"])
+        properties = parts[name]["properties"]
+        properties["reward"], properties["end"] = _terms(properties["reward"]), _ends(properties["end"])
     fields = {word: parts[kind.model.__name__] for word, kind in vocabulary.items()}
     parts["Term"] = _term(vocabulary, fields, parts["Term"])
     # What is required of a term may stand under its word or beside it: `_demands` says so.
@@ -112,10 +113,17 @@ def _terms(field: Schema) -> Schema:
     }
 
 
+def _ends(field: Schema) -> Schema:
+    """Return the schema of a field that holds ends: one of them, or a list."""
+    many = {key: field[key] for key in ("type", "items", "maxItems") if key in field}
+    rest = {key: value for key, value in field.items() if key not in many}
+    return {**rest, "anyOf": [{**field["items"]}, many]}
+
+
 def _with_short_forms(spec: Schema) -> Schema:
     """Return the document's schema with the short forms that the reader knows."""
     properties = spec["properties"]
-    properties["reward"] = _terms(properties["reward"])
+    properties["reward"], properties["end"] = _terms(properties["reward"]), _ends(properties["end"])
     spec["required"] = [name for name in spec["required"] if name != "reward"]
     spec["anyOf"] = [{"required": [name]} for name in ("reward", "agents", "joint")]
     expression = {"type": ["string", "number", "boolean"]}

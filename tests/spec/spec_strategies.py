@@ -374,13 +374,15 @@ WITH_OTHERS = some(
 
 RISKS = some({"gamma": POSITIVE}, measure=st.sampled_from(["variance", "realised_variance", "cvar"]))
 
+END = some({"when": EXPRESSIONS}, how=st.sampled_from(["terminated", "truncated"]), value=NUMBERS)
+ENDS = END | st.lists(END, max_size=2)
+
 PATTERNS = st.sampled_from(["scout", "adversary_*", "default", "a.b", "agent?0", "*"])
 
 
 def team_specs() -> st.SearchStrategy[dict[str, Any]]:
     """Draw a whole spec for several agents as plain data."""
     rewards = terms() | st.lists(terms(), min_size=1, max_size=3)
-    ends = st.lists(some({"when": EXPRESSIONS}, value=NUMBERS), max_size=2)
     tests = st.lists(TESTS, max_size=2)
     entry = some(
         reward=rewards,
@@ -388,12 +390,12 @@ def team_specs() -> st.SearchStrategy[dict[str, Any]]:
         share=WITH_OTHERS,
         risk=RISKS,
         local=st.lists(NAMES, max_size=2),
-        end=ends,
+        end=ENDS,
         tests=tests,
     )
     return some(
         {"agents": st.dictionaries(PATTERNS, entry, min_size=1, max_size=2)},
-        joint=some({"reward": rewards}, team=NAMES, end=ends, tests=tests),
+        joint=some({"reward": rewards}, team=NAMES, end=ENDS, tests=tests),
         name=TEXTS,
         propositions=st.lists(NAMES, max_size=3, unique=True),
     )
@@ -418,7 +420,7 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
         ),
         propositions=st.lists(NAMES, max_size=3, unique=True)
         | st.dictionaries(NAMES, st.none() | EXPRESSIONS, max_size=3),
-        end=st.lists(some({"when": EXPRESSIONS}, value=NUMBERS), max_size=2),
+        end=ENDS,
         observe=st.sampled_from(["auto", "onehot", "index", "dict", "none"]),
         tests=st.lists(TESTS, max_size=2),
         provenance=st.dictionaries(TEXTS, FREE, max_size=2),

@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given, settings
 
 from rewardspec import dsl as rs
+from rewardspec.compiler import compile_spec
 from rewardspec.dsl_source import to_python
+from rewardspec.errors import SpecError
+from rewardspec.spec.model import Spec
+from rewardspec.spec.parts import parts
 from rewardspec.spec.text import dump_text
 from rewardspec.spec.writing import main_field
 from rewardspec.vocabulary import VOCABULARY, from_data, loads
@@ -58,6 +62,32 @@ def run(program: str) -> Any:
 
 def test_a_spec_is_written_the_way_a_person_writes_it() -> None:
     assert loads(OFFICE).to_yaml() == OFFICE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "reward: 1\nend: [{when: next_obs[0] > 3, value: -1}]\n",
+        "agents: {default: {reward: 1, end: [{when: next_obs[0] > 3, value: -1}]}}\n",
+        "joint: {reward: 1, end: [{when: next_obs[0] > 3, value: -1}]}\n",
+    ],
+)
+def test_one_end_needs_no_list(text: str) -> None:
+    """As one term of `reward` needs none; it is written as a list, and a problem in it has its place."""
+    text = text.replace("next_obs[0] > 3", "'next_obs[0] > 3'")
+    bare = text.replace("end: [", "end: ").replace("}]", "}")
+    assert loads(bare) == loads(text)
+    assert loads(loads(bare).to_yaml()) == loads(bare)
+    with pytest.raises(SpecError, match=r"<text>:\d+:\d+: .*end\.whn: .*unknown-key"):
+        loads(bare.replace("when:", "when: true, whn:"), "<text>")
+    with pytest.raises(SpecError, match=r"end\.when: unknown name 'speed'"):
+        check_all(loads(bare.replace("next_obs[0]", "speed"), "<text>"))
+
+
+def check_all(spec: Spec) -> None:
+    """Compile every part of a spec."""
+    for _, part in parts(spec):
+        compile_spec(part)
 
 
 def test_builders_give_the_spec_that_yaml_gives() -> None:

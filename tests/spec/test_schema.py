@@ -72,6 +72,8 @@ def test_every_word_has_an_example_that_compiles(word: str) -> None:
         "reward: 1\nobserve: all",
         "reward: 1\npropositions: [a, a]",
         "reward: 1\nend: [{how: terminated}]",
+        "reward: 1\nend: {how: terminated}",
+        "reward: 1\nend: broken",
         "reward: 1\ntests: [{trace: [[]]}]",
         "reward: {}",
         "reward: {markv: 1}",
