@@ -13,7 +13,16 @@ import typer
 
 from rewardspec.cli.arguments import open_environment, read_spec
 from rewardspec.cli.printing import say, say_error
-from rewardspec.cli.training import Algo, read_settings
+from rewardspec.cli.training_options import (
+    Algo,
+    AlgoOption,
+    EnvironmentId,
+    Environments,
+    Pairs,
+    Quiet,
+    Seed,
+    read_settings,
+)
 from rewardspec.errors import Problem, RewardSpecError, UnsupportedError, list_names, near_miss
 
 if TYPE_CHECKING:
@@ -76,25 +85,11 @@ def search(
     final_seeds: Annotated[
         int, typer.Option(metavar="N", min=0, max=1000, help="Trainings of the best spec at the end.")
     ] = 5,
-    algo: Annotated[Algo, typer.Option(help="Algorithm of stable-baselines3.")] = Algo.PPO,
-    n_envs: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=1, max=1024, help="Environments side by side.", show_default="by algorithm"
-        ),
-    ] = None,
-    env: Annotated[
-        str, typer.Option(metavar="ID", help="Environment; the one that the spec names without.")
-    ] = "",
-    setting: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Argument of the algorithm, as in learning_rate=3e-4 (repeat).",
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of everything random.")] = 0,
+    algo: AlgoOption = Algo.PPO,
+    n_envs: Environments = None,
+    env: EnvironmentId = "",
+    setting: Pairs = None,
+    seed: Seed = 0,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -138,7 +133,7 @@ def search(
         Path | None, typer.Option(metavar="DIR", help="The folder.", show_default="runs/search-<spec>-<seed>")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a search that was stopped.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Propose rewards, train on each, have them judged, and propose again.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +11,16 @@ import typer
 
 from rewardspec.cli.arguments import is_for_several, read_spec
 from rewardspec.cli.printing import make_folder, say, say_problem
+from rewardspec.cli.training_options import (
+    Algo,
+    AlgoOption,
+    EnvironmentId,
+    Environments,
+    Pairs,
+    Quiet,
+    Seed,
+    read_settings,
+)
 
 if TYPE_CHECKING:
     from rewardspec.training.folder import RunFolder
@@ -25,16 +34,6 @@ class Policies(StrEnum):
     INDEPENDENT = "independent"
 
 
-class Algo(StrEnum):
-    """The algorithms of stable-baselines3 that can be trained."""
-
-    PPO = "ppo"
-    DQN = "dqn"
-    SAC = "sac"
-    TD3 = "td3"
-    A2C = "a2c"
-
-
 def train(
     spec: Annotated[
         Path,
@@ -42,28 +41,14 @@ def train(
             metavar="SPEC", help="A spec in YAML, or with --resume a run folder.", show_default=False
         ),
     ],
-    algo: Annotated[Algo, typer.Option(help="Algorithm of stable-baselines3.")] = Algo.PPO,
+    algo: AlgoOption = Algo.PPO,
     steps: Annotated[
         int, typer.Option(metavar="N", min=1, help="Environment steps, over all environments.")
     ] = 100_000,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of everything random.")] = 0,
-    n_envs: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=1, max=1024, help="Environments side by side.", show_default="by algorithm"
-        ),
-    ] = None,
-    env: Annotated[
-        str, typer.Option(metavar="ID", help="Environment; the one that the spec names without.")
-    ] = "",
-    setting: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Argument of the algorithm, as in learning_rate=3e-4 (repeat).",
-        ),
-    ] = None,
+    seed: Seed = 0,
+    n_envs: Environments = None,
+    env: EnvironmentId = "",
+    setting: Pairs = None,
     crm: Annotated[
         float | None,
         typer.Option(
@@ -85,7 +70,7 @@ def train(
         Path | None, typer.Option(metavar="DIR", help="Run folder.", show_default="runs/<spec>-<algo>-<seed>")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train an agent on a spec.
 
@@ -145,22 +130,6 @@ def train(
         say(RunFolder(folder).stopped(), err=True)
         raise typer.Exit(130) from None
     _say_result(run)
-
-
-def read_settings(pairs: list[str]) -> dict[str, Any]:
-    """Return `NAME=VALUE` pairs with their values read as JSON, or as text."""
-    settings: dict[str, Any] = {}
-    for pair in pairs:
-        name, sign, text = pair.partition("=")
-        if not name or not sign:
-            raise typer.BadParameter(
-                f"'{pair}' is not NAME=VALUE, as in learning_rate=3e-4", param_hint="--set"
-            )
-        try:
-            settings[name] = json.loads(text)
-        except ValueError:
-            settings[name] = text
-    return settings
 
 
 def _say_result(run: RunFolder) -> None:

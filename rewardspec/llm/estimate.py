@@ -6,6 +6,7 @@ messages for a ranking are drawn at each refresh, as many as the spec says, unti
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,16 +100,7 @@ def estimate(spec: Spec, env: gym.Env[Any, Any], steps: int = 1000, seed: int = 
         return _of_messages(spec, about[0], env, steps, seed)
     counting, program = Counting(), as_program(spec)
     wrapped = wrap(env, program, judge=judge_for(program, env.observation_space, counting))
-    wrapped.action_space.seed(seed)
-    wrapped.reset(seed=seed)
-    first = 0
-    for step in range(steps):
-        *_, terminated, truncated, _ = wrapped.step(wrapped.action_space.sample())
-        if terminated or truncated:
-            wrapped.reset()
-        if step + 1 == steps // 2:
-            first = len(counting.requests)
-    distinct = len(counting.requests)
+    first, distinct = _played(wrapped, steps, seed, lambda: len(counting.requests))
     return Estimate(steps, distinct, distinct - first, round(counting.tokens / max(distinct, 1)))
 
 
@@ -123,15 +115,7 @@ def _of_messages(spec: Spec, learned: Learned, env: gym.Env[Any, Any], steps: in
     wrapped = learner.wrap(env)
     model = learner.models[learned.name]
     assert isinstance(model, MessageModel)
-    wrapped.action_space.seed(seed)
-    wrapped.reset(seed=seed)
-    first = 0
-    for step in range(steps):
-        *_, terminated, truncated, _ = wrapped.step(wrapped.action_space.sample())
-        if terminated or truncated:
-            wrapped.reset()
-        if step + 1 == steps // 2:
-            first = sum(map(model.counts, model.texts))
+    first, distinct = _played(wrapped, steps, seed, lambda: sum(map(model.counts, model.texts)))
     texts = [text for code, text in model.texts.items() if model.counts(code)]
     judge = options.judge
     note, answer = (judge.note, judge.answer_tokens) if isinstance(judge, Annotator) else ("", 0)
@@ -139,4 +123,18 @@ def _of_messages(spec: Spec, learned: Learned, env: gym.Env[Any, Any], steps: in
     asked = [request_for((text, text) if ranks else (text,), options.task, note, 1) for text in texts]
     read = sum(request.estimated_tokens() for request in asked) / max(len(asked), 1)
     pairs = Pairs(options.pairs, options.after, options.every) if ranks else None
-    return Estimate(steps, len(texts), len(texts) - first, round(read) + answer, pairs)
+    return Estimate(steps, distinct, distinct - first, round(read) + answer, pairs)
+
+
+def _played(env: gym.Env[Any, Any], steps: int, seed: int, count: Callable[[], int]) -> tuple[int, int]:
+    """Play at random; return what was counted after half of the steps, and after all."""
+    env.action_space.seed(seed)
+    env.reset(seed=seed)
+    first = 0
+    for step in range(steps):
+        *_, terminated, truncated, _ = env.step(env.action_space.sample())
+        if terminated or truncated:
+            env.reset()
+        if step + 1 == steps // 2:
+            first = count()
+    return first, count()
