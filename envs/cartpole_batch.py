@@ -9,7 +9,6 @@ Source:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from rewardspec.tabular.batch import _mix
+from rewardspec.tabular.remembering import Remembering
 
 GRAVITY, CART, POLE, HALF_LENGTH, FORCE, TAU = 9.8, 1.0, 0.1, 0.5, 10.0, 0.02
 MAX_X, MAX_ANGLE = 2.4, 12 * 2 * math.pi / 360
@@ -25,7 +25,7 @@ START = 0.05
 """The first state is uniform within this of zero."""
 
 
-class CartPoleBatch:
+class CartPoleBatch(Remembering):
     """B environments as `wrap_tensor` takes them.
 
     Attributes:
@@ -103,15 +103,6 @@ class CartPoleBatch:
         terminated = (x.abs() > MAX_X) | (angle.abs() > MAX_ANGLE)
         truncated = self.steps >= self._horizon if self._horizon is not None else torch.zeros_like(terminated)
         return self.state.to(torch.float32, copy=True), torch.ones_like(x), terminated, truncated
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return copies of what the environments remember, for a checkpoint."""
-        return {name: memory.clone() for name, memory in self._memory().items()}
-
-    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
-        """Take up what `state_dict` gave; the memory keeps its addresses."""
-        for name, memory in self._memory().items():
-            memory.copy_(saved[name])
 
     def _memory(self) -> dict[str, Tensor]:
         return {"state": self.state, "steps": self.steps, "draws": self._draws, "lane": self._lane}

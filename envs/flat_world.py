@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from envs.arguments import check_mode, only_option
 from envs.discs import Disc, draw_picture, draw_text
+from rewardspec.tabular.remembering import Remembering
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,8 +118,7 @@ class FlatWorld(gym.Env[npt.NDArray[np.float32], Any]):
 
     def __init__(self, *, discrete: bool = False, render_mode: str | None = None) -> None:
         """See the class."""
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode is one of {self.metadata['render_modes']}, not {render_mode!r}")
+        check_mode(render_mode, self.metadata["render_modes"])
         self.discrete, self.render_mode = discrete, render_mode
         self.observation_space, self.action_space = _spaces(np.float32, discrete)
         self._x = self._y = 0.0
@@ -132,9 +133,7 @@ class FlatWorld(gym.Env[npt.NDArray[np.float32], Any]):
             ValueError: When the options hold anything else, or the start lies outside the square.
         """
         super().reset(seed=seed)
-        options = options or {}
-        if set(options) - {"start"}:
-            raise ValueError(f"the only option of a reset is 'start', not {sorted(options)}")
+        options = only_option(options, "start")
         place = options["start"] if "start" in options else draw_start(self.np_random)
         self._x, self._y = (float(part) for part in place)
         if max(abs(self._x), abs(self._y)) > REACH:
@@ -164,7 +163,7 @@ class FlatWorld(gym.Env[npt.NDArray[np.float32], Any]):
         return draw_picture(discs, -REACH, REACH) if self.render_mode == "rgb_array" else None
 
 
-class FlatWorldBatch:
+class FlatWorldBatch(Remembering):
     """B squares of `FlatWorld` on one device; a `TensorEnv` for `wrap_tensor`.
 
     Starts come from a pool that is drawn beforehand: point i begins at start i and goes on by B, so that a run
@@ -241,15 +240,6 @@ class FlatWorldBatch:
         away = (self._place[:, None] - self._centres).square().sum(dim=2)
         on = away < self._squares
         return {name: on[:, discs].any(dim=1) for name, discs in self._discs.items()}
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return copies of what the environments remember, for a checkpoint."""
-        return {name: memory.clone() for name, memory in self._memory().items()}
-
-    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
-        """Take up what `state_dict` gave; the memory keeps its addresses."""
-        for name, memory in self._memory().items():
-            memory.copy_(saved[name])
 
     def _memory(self) -> dict[str, Tensor]:
         return {"place": self._place, "next": self._next, "steps": self._steps}

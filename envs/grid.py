@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from envs.arguments import check_mode, only_option
 from envs.grid_picture import Image, Scene, paint, write
 from rewardspec.tabular.world import TabularWorld
 
@@ -77,8 +78,7 @@ class GridWorld(gym.Env[Any, Any]):
             raise ValueError(f"observe is 'position' or 'index', not {observe!r}")
         if not 0.0 <= slip <= 1.0:
             raise ValueError(f"slip is a probability, not {slip!r}")
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode is one of {self.metadata['render_modes']}, not {render_mode!r}")
+        check_mode(render_mode, self.metadata["render_modes"])
         self.starts, self.slip, self.render_mode = tuple(starts), slip, render_mode
         self.state: State = self.starts[0]
         self.taken = 0
@@ -145,9 +145,7 @@ class GridWorld(gym.Env[Any, Any]):
             ValueError: When the options hold anything else, or no such state can be reached.
         """
         super().reset(seed=seed)
-        options = options or {}
-        if set(options) - {"start"}:
-            raise ValueError(f"the only option of a reset is 'start', not {sorted(options)}")
+        options = only_option(options, "start")
         if "start" in options:
             start = tuple(int(number) for number in options["start"])
             if start not in self._lasting:

@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from envs.arguments import check_mode, only_option
 from envs.letters import LETTERS as DRAWN
 from envs.letters import pixels
 from rewardspec.errors import MismatchError, Problem
+from rewardspec.tabular.remembering import Remembering
 from rewardspec.tabular.world import TabularWorld
 
 if TYPE_CHECKING:
@@ -151,8 +153,7 @@ class LetterWorld(gym.Env[npt.NDArray[np.uint8], Any]):
         render_mode: str | None = None,
     ) -> None:
         """See the class."""
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode is one of {self.metadata['render_modes']}, not {render_mode!r}")
+        check_mode(render_mode, self.metadata["render_modes"])
         _check(size, letters, centred)
         self.size, self.letters, self.map_seed, self.render_mode = size, letters, map_seed, render_mode
         self.label_names: tuple[str, ...] = tuple(sorted(set(letters)))
@@ -181,9 +182,7 @@ class LetterWorld(gym.Env[npt.NDArray[np.uint8], Any]):
             ValueError: When the options hold anything else, or the layout does not fit.
         """
         super().reset(seed=seed)
-        options = options or {}
-        if set(options) - {"layout"}:
-            raise ValueError(f"the only option of a reset is 'layout', not {sorted(options)}")
+        options = only_option(options, "layout")
         if "layout" in options:
             layout = np.asarray(options["layout"], np.int64)
             if (
@@ -289,7 +288,7 @@ def _list_observations(
     return seen.reshape(len(layouts), size * size, size, size, n_letters + 1)
 
 
-class LetterWorldBatch:
+class LetterWorldBatch(Remembering):
     """B grids of `LetterWorld` on one device; a `TensorEnv` for `wrap_tensor`.
 
     With `map_seed=None` the layouts come from a pool that is drawn beforehand: grid i begins with layout i and goes on
@@ -371,15 +370,6 @@ class LetterWorldBatch:
         """Return the labels of the last step, `[B]` bool by name."""
         letter = self.layouts[self._layout, self._cell]
         return {name: letter == number for number, name in enumerate(self.label_names)}
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return copies of what the environments remember, for a checkpoint."""
-        return {name: memory.clone() for name, memory in self._memory().items()}
-
-    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
-        """Take up what `state_dict` gave; the memory keeps its addresses."""
-        for name, memory in self._memory().items():
-            memory.copy_(saved[name])
 
     def _memory(self) -> dict[str, Tensor]:
         return {"layout": self._layout, "next": self._next, "cell": self._cell, "steps": self._steps}

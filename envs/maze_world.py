@@ -13,6 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from envs.arguments import check_mode, only_option
+from rewardspec.tabular.remembering import Remembering
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -79,8 +82,7 @@ class MazeWorld(gym.Env[npt.NDArray[np.float32], Any]):
 
     def __init__(self, *, slip: float = 0.1, strides: int = STRIDES, render_mode: str | None = None) -> None:
         """See the class."""
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode is one of {self.metadata['render_modes']}, not {render_mode!r}")
+        check_mode(render_mode, self.metadata["render_modes"])
         self.slip, self.strides, self.render_mode = checked(slip), counted(strides), render_mode
         self.observation_space = spaces.Box(0.0, 1.0, (2,), np.float32)
         self.action_space = spaces.Discrete(len(DIRECTIONS))
@@ -95,9 +97,7 @@ class MazeWorld(gym.Env[npt.NDArray[np.float32], Any]):
             ValueError: When the options hold anything else, or the start lies outside the square.
         """
         super().reset(seed=seed)
-        options = options or {}
-        if set(options) - {"start"}:
-            raise ValueError(f"the only option of a reset is 'start', not {sorted(options)}")
+        options = only_option(options, "start")
         self._x, self._y = (float(part) for part in options.get("start", START))
         if not _within(self._x, self._y, (0.0, 1.0)):
             raise ValueError(f"an episode starts within the square, not at {(self._x, self._y)}")
@@ -163,7 +163,7 @@ def counted(strides: int) -> int:
     return strides
 
 
-class MazeWorldBatch:
+class MazeWorldBatch(Remembering):
     """B squares of `MazeWorld` on one device; a `TensorEnv` for `wrap_tensor`.
 
     Args:
@@ -238,15 +238,6 @@ class MazeWorldBatch:
     def label(self, transition: Transition) -> Mapping[str, Tensor]:
         """Return the labels of the last step, `[B]` bool by name."""
         return {"goal": self._inside(GOAL), "centre": self._inside(CENTRE)}
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return copies of what the environments remember, for a checkpoint."""
-        return {name: memory.clone() for name, memory in self._memory().items()}
-
-    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
-        """Take up what `state_dict` gave; the memory keeps its addresses."""
-        for name, memory in self._memory().items():
-            memory.copy_(saved[name])
 
     def _memory(self) -> dict[str, Tensor]:
         return {"place": self._place, "steps": self._steps, "draws": self._draws, "lane": self._lane}

@@ -7,7 +7,6 @@ that share a policy are a batch like any other.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -17,6 +16,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from rewardspec.tabular.batch import _mix
+from rewardspec.tabular.remembering import Remembering
 
 Pays = Literal["own", "team"]
 
@@ -38,7 +38,7 @@ PUSHES = ((0.0, 0.0), (-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0))
 """Action -> direction: none, left, right, down, up."""
 
 
-class NavigationBatch:
+class NavigationBatch(Remembering):
     """B agents, `agents` to a copy of the world, as `wrap_tensor` takes them.
 
     Agents are discs with mass and damping that push one another when they touch. Reward of an agent on a step: minus
@@ -165,15 +165,6 @@ class NavigationBatch:
         to_landmarks = torch.cdist(self.position, self.landmarks)
         touching = (torch.cdist(self.position, self.position) < 2 * RADIUS) & self._apart
         return -to_landmarks.amin(2) - touching.sum(2)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return copies of what the worlds remember, for a checkpoint."""
-        return {name: memory.clone() for name, memory in self._memory().items()}
-
-    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
-        """Take up what `state_dict` gave; the memory keeps its addresses."""
-        for name, memory in self._memory().items():
-            memory.copy_(saved[name])
 
     def _memory(self) -> dict[str, Tensor]:
         own = {"position": self.position, "velocity": self.velocity, "landmarks": self.landmarks}

@@ -16,6 +16,7 @@ from gymnasium import spaces
 from gymnasium.utils import seeding
 from pettingzoo import ParallelEnv
 
+from envs.arguments import check_mode
 from envs.grid import MOVES, NOTHING, Effect, GridWorld, State
 from envs.grid_picture import Image, Scene, paint, write
 
@@ -131,8 +132,7 @@ class TwoButtons(ParallelEnv[str, Any, Any]):  # type: ignore[misc]
         """
         if not 0.0 <= slip <= 1.0:
             raise ValueError(f"slip is a probability, not {slip!r}")
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode is one of {self.metadata['render_modes']}, not {render_mode!r}")
+        check_mode(render_mode, self.metadata["render_modes"])
         self.slip, self.steps, self.render_mode = slip, steps, render_mode
         self.possible_agents = list(AGENTS)
         self.agents: list[str] = []

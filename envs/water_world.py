@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from envs.arguments import check_mode, only_option
 from envs.discs import Disc, draw_picture, draw_text
+from rewardspec.tabular.remembering import Remembering
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,8 +122,7 @@ class WaterWorld(gym.Env[npt.NDArray[np.float32], Any]):
         """See the class."""
         self.observation_space = spaces.Box(-2.0, 2.0, (4 + 4 * BALLS,), np.float32)
         self.action_space = spaces.Discrete(len(PUSHES))
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode is one of {self.metadata['render_modes']}, not {render_mode!r}")
+        check_mode(render_mode, self.metadata["render_modes"])
         self.map_seed, self.render_mode = map_seed, render_mode
         self._layout = None if map_seed is None else draw_layout(map_seed).tolist()
         self._agent, self._balls = [0.0] * 4, [[0.0] * 4] * BALLS
@@ -137,9 +138,7 @@ class WaterWorld(gym.Env[npt.NDArray[np.float32], Any]):
             ValueError: When the options hold anything else, or the layout has another shape.
         """
         super().reset(seed=seed)
-        options = options or {}
-        if set(options) - {"layout"}:
-            raise ValueError(f"the only option of a reset is 'layout', not {sorted(options)}")
+        options = only_option(options, "layout")
         if "layout" in options:
             layout = np.asarray(options["layout"], np.float64).tolist()
             if np.shape(layout) != (1 + BALLS, 4):
@@ -213,7 +212,7 @@ def _drift(body: list[float]) -> None:
     body[0], body[1] = x, y
 
 
-class WaterWorldBatch:
+class WaterWorldBatch(Remembering):
     """B boxes of `WaterWorld` on one device; a `TensorEnv` for `wrap_tensor`.
 
     With `map_seed=None` the boxes play maps of a pool that is drawn beforehand: box i begins with map i and goes on
@@ -301,15 +300,6 @@ class WaterWorldBatch:
         """Return the labels of the last step, `[B]` bool by name."""
         holds = self._began.reshape(self.num_envs, len(COLOURS), PER_COLOUR).any(dim=2)
         return {name: holds[:, i] for i, name in enumerate(self.label_names)}
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return copies of what the environments remember, for a checkpoint."""
-        return {name: memory.clone() for name, memory in self._memory().items()}
-
-    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
-        """Take up what `state_dict` gave; the memory keeps its addresses."""
-        for name, memory in self._memory().items():
-            memory.copy_(saved[name])
 
     def _memory(self) -> dict[str, Tensor]:
         return {

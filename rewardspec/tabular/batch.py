@@ -10,11 +10,12 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from rewardspec.tabular.remembering import Remembering
 from rewardspec.tabular.world import TabularWorld
 from rewardspec.transition import Transition
 
 
-class TabularBatch:
+class TabularBatch(Remembering):
     """B environments over one `TabularWorld`, as `wrap_tensor` takes them.
 
     A step is a handful of gathers over `[B]`, whatever the world's rules (by `index_select`, on a processor four times
@@ -124,15 +125,6 @@ class TabularBatch:
         return _Holding(self.label_names, self._holds, self._row)
 
     # -- for checkpoints -----------------------------------------------------------------------------------
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return copies of what the environments remember."""
-        return {name: memory.clone() for name, memory in self._memory().items()}
-
-    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
-        """Take up what `state_dict` gave; the memory keeps its addresses."""
-        for name, memory in self._memory().items():
-            memory.copy_(saved[name])
 
     def _memory(self) -> dict[str, Tensor]:
         return {
