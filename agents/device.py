@@ -28,8 +28,9 @@ from rewardspec.analysis.optimisers import check_discount, check_objective
 from rewardspec.errors import MismatchError, Problem, UnsupportedError, list_names
 from rewardspec.learning.learner import RewardLearner
 from rewardspec.training.folder import RunFolder
+from rewardspec.wrappers.remembering import tensors_of
 from rewardspec.wrappers.stacked import StackedWrapper, wrap_stacked
-from rewardspec.wrappers.tensor import TensorWrapper, tensors_of, wrap_tensor
+from rewardspec.wrappers.tensor import TensorWrapper, wrap_tensor
 
 Memory = dict[str, Tensor]
 """Tensors that keep their addresses while their values change."""

@@ -17,7 +17,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from rewardspec.tabular.batch import _mix
-from rewardspec.tabular.remembering import Remembering
+from rewardspec.wrappers.remembering import Remembering
 
 GRAVITY, CART, POLE, HALF_LENGTH, FORCE, TAU = 9.8, 1.0, 0.1, 0.5, 10.0, 0.02
 MAX_X, MAX_ANGLE = 2.4, 12 * 2 * math.pi / 360

@@ -15,7 +15,7 @@ from gymnasium import spaces
 
 from envs.arguments import check_mode, only_option
 from envs.discs import Disc, draw_picture, draw_text
-from rewardspec.tabular.remembering import Remembering
+from rewardspec.wrappers.remembering import Remembering
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,8 +18,8 @@ from envs.arguments import check_mode, only_option
 from envs.letters import LETTERS as DRAWN
 from envs.letters import pixels
 from rewardspec.errors import MismatchError, Problem
-from rewardspec.tabular.remembering import Remembering
 from rewardspec.tabular.world import TabularWorld
+from rewardspec.wrappers.remembering import Remembering
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from envs.arguments import check_mode, only_option
-from rewardspec.tabular.remembering import Remembering
+from rewardspec.wrappers.remembering import Remembering
 
 if TYPE_CHECKING:
     from torch import Tensor

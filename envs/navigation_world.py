@@ -16,7 +16,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from rewardspec.tabular.batch import _mix
-from rewardspec.tabular.remembering import Remembering
+from rewardspec.wrappers.remembering import Remembering
 
 Pays = Literal["own", "team"]
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rewardspec.environments import OURS, has_our_worlds
 from rewardspec.errors import MismatchError, Problem, list_names, missing_extra, near_miss
+
+if TYPE_CHECKING:
+    from rewardspec.spec.model import Spec
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "mpe2": (
@@ -39,6 +42,25 @@ def known_ids() -> tuple[str, ...]:
     """Return the names that there are; our own only in a checkout, which has them."""
     ours = tuple(OURS + name for name in _our_worlds())
     return (*ours, *(f"{package}/{name}" for package, names in FAMILIES.items() for name in names))
+
+
+def make_named_environment(spec: Spec, env_id: str = "") -> Any:
+    """Make the environment of that name, or the one that the spec names, with the spec's arguments where it is that.
+
+    Args:
+        spec: The spec.
+        env_id: Name of the environment, trusted; the spec's own without.
+
+    Raises:
+        MismatchError: `no-environment` where none is named, or it cannot be made.
+    """
+    own = spec.env
+    name = env_id or (own.id if own is not None else None)
+    if not name:
+        hint = "Give one with --env ID, or add `env: {id: ...}` to the spec."
+        raise MismatchError(Problem("no-environment", "no environment was named", hints=(hint,)))
+    kwargs = own.kwargs if own is not None and own.id == name else {}
+    return make_parallel_environment(name, trusted=bool(env_id), **kwargs)
 
 
 def make_parallel_environment(env_id: str, *, trusted: bool = False, **arguments: Any) -> Any:

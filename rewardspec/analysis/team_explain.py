@@ -17,7 +17,7 @@ from rewardspec.analysis.explain import (
     show_step,
 )
 from rewardspec.errors import MismatchError, Problem, list_names, near_miss
-from rewardspec.parallel_environments import make_parallel_environment
+from rewardspec.parallel_environments import make_named_environment
 from rewardspec.spec.model import Spec
 from rewardspec.team.resolve import KEY
 from rewardspec.transition import Transition
@@ -72,13 +72,7 @@ def explain_team(
     """
     from rewardspec.wrappers.parallel import wrap_parallel
 
-    own = spec.env
-    name = env_id or (own.id if own is not None else None)
-    if not name:
-        hint = "Give one with --env ID, or add `env: {id: ...}` to the spec."
-        raise MismatchError(Problem("no-environment", "no environment was named", hints=(hint,)))
-    kwargs = own.kwargs if own is not None and own.id == name else {}
-    made = make_parallel_environment(name, trusted=bool(env_id), **kwargs)
+    made = make_named_environment(spec, env_id)
     env = wrap_parallel(made, spec, observe=None if policy else "none", detail=True)
     try:
         return explain_play(env, policy, seed=seed, max_steps=max_steps)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rewardspec.analysis.probe import MAX_STEPS, EnvReport, Measured
-from rewardspec.errors import MismatchError, Problem, RewardSpecError
+from rewardspec.errors import Problem, RewardSpecError
 from rewardspec.ir.program import Program
-from rewardspec.parallel_environments import make_parallel_environment
+from rewardspec.parallel_environments import make_named_environment
 from rewardspec.spec.model import Spec
 
 
@@ -36,15 +36,7 @@ def check_team_env(spec: Spec, env_id: str = "", episodes: int = 20, seed: int =
     """
     from rewardspec.wrappers.parallel import wrap_parallel
 
-    own = spec.env
-    name = env_id or (own.id if own is not None else None)
-    if not name:
-        hint = "Give one with --env ID, or add `env: {id: ...}` to the spec."
-        raise MismatchError(Problem("no-environment", "no environment was named", hints=(hint,)))
-    kwargs = own.kwargs if own is not None and own.id == name else {}
-    env = wrap_parallel(
-        make_parallel_environment(name, trusted=bool(env_id), **kwargs), spec, observe="none", detail=True
-    )
+    env = wrap_parallel(make_named_environment(spec, env_id), spec, observe="none", detail=True)
     run = _Measuring()
     problems: tuple[Problem, ...] = ()
     try:

@@ -10,9 +10,9 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rewardspec.tabular.remembering import Remembering
 from rewardspec.tabular.world import TabularWorld
 from rewardspec.transition import Transition
+from rewardspec.wrappers.remembering import Remembering
 
 
 class TabularBatch(Remembering):

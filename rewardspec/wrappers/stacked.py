@@ -39,8 +39,9 @@ from rewardspec.transition import Transition
 from rewardspec.vocabulary import from_data, load
 from rewardspec.wrappers.memory import KEY
 from rewardspec.wrappers.refusals import refuse_episode_scope, refuse_learned
+from rewardspec.wrappers.remembering import RememberingWrapper
 from rewardspec.wrappers.single import SpecLike, as_program
-from rewardspec.wrappers.tensor import Label, TensorEnv, _own_labels, _refuse_labels, memory_of, recall
+from rewardspec.wrappers.tensor import Label, TensorEnv, _own_labels, _refuse_labels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +74,7 @@ def wrap_stacked(
     return StackedWrapper(tenv, specs, device=device, dtype=dtype, label=label)
 
 
-class StackedWrapper:
+class StackedWrapper(RememberingWrapper):
     """B device-resident environments with M specs; make one with `wrap_stacked`.
 
     Attributes:
@@ -198,32 +199,9 @@ class StackedWrapper:
         """Return observations with machine state and task, for any specs and states `[N]`."""
         return self._place(obs, self._rows[spec, u])
 
-    def _remember(self, obs: Any) -> None:
-        if not self._reads_obs:
-            return
-        if self._obs is None:
-            self._obs = {k: v.clone() for k, v in obs.items()} if isinstance(obs, Mapping) else obs.clone()
-        elif isinstance(obs, Mapping):
-            for key, part in obs.items():
-                self._obs[key].copy_(part)
-        else:
-            self._obs.copy_(obs)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return copies of all that changes from step to step, the environments' own memory included."""
-        own = {name: memory.clone() for name, memory in self._memory().items()}
-        return own | {f"env.{name}": memory for name, memory in memory_of(self.env).items()}
-
-    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
-        """Take up what `state_dict` gave; the memory keeps its addresses. Call it after `reset`."""
-        for name, memory in self._memory().items():
-            memory.copy_(saved[name])
-        recall(self.env, {name[4:]: memory for name, memory in saved.items() if name.startswith("env.")})
-
     def _memory(self) -> dict[str, Tensor]:
-        obs = self._obs if isinstance(self._obs, Mapping) else {} if self._obs is None else {"": self._obs}
         return {
-            **{f"obs.{key}": part for key, part in obs.items()},
+            **self._remembered(),
             "spec": self.spec,
             "u": self.u,
             "steps": self._steps,

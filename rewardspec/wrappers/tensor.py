@@ -32,6 +32,7 @@ from rewardspec.transition import Outcome, Transition
 from rewardspec.wrappers import run_state
 from rewardspec.wrappers.memory import KEY, Extension, Memory, extension
 from rewardspec.wrappers.refusals import refuse_episode_scope, refuse_learned, refuse_unjudged
+from rewardspec.wrappers.remembering import RememberingWrapper
 from rewardspec.wrappers.run_state import check_param
 from rewardspec.wrappers.single import SpecLike, as_program
 from rewardspec.wrappers.step_errors import show_field
@@ -108,7 +109,7 @@ def wrap_tensor(
     return TensorWrapper(tenv, spec, device=device, dtype=dtype, label=label, observe=observe)
 
 
-class TensorWrapper:
+class TensorWrapper(RememberingWrapper):
     """B device-resident environments with a compiled program; make one with `wrap_tensor`.
 
     Attributes:
@@ -274,14 +275,6 @@ class TensorWrapper:
         for old, new in zip(self.state, news, strict=True):
             old.copy_(new)
 
-    def _remember(self, obs: Any) -> None:
-        if not self._reads_obs:
-            return
-        if self._obs is None:
-            self._obs = _clone(obs)
-        else:
-            _copy_into(self._obs, obs)
-
     def _extended(self, obs: Any, state: ArrayState | None = None) -> Any:
         return obs if self._extend is None else self._extend(obs, self.state if state is None else state)
 
@@ -325,23 +318,11 @@ class TensorWrapper:
         check_param(self.program, name, value)
         self._params[name].fill_(value)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return copies of all that changes from step to step, the environments' own memory included."""
-        own = {name: memory.clone() for name, memory in self._memory().items()}
-        return own | {f"env.{name}": memory for name, memory in memory_of(self.env).items()}
-
-    def load_state_dict(self, saved: Mapping[str, Tensor]) -> None:
-        """Take up what `state_dict` gave; the memory keeps its addresses. Call it after `reset`."""
-        for name, memory in self._memory().items():
-            memory.copy_(saved[name])
-        recall(self.env, {name[4:]: memory for name, memory in saved.items() if name.startswith("env.")})
-
     def _memory(self) -> dict[str, Tensor]:
-        obs = self._obs if isinstance(self._obs, Mapping) else {} if self._obs is None else {"": self._obs}
         return {
             **{f"state.{i}": slot for i, slot in enumerate(self.state)},
             **{f"param.{name}": value for name, value in self._params.items()},
-            **{f"obs.{key}": part for key, part in obs.items()},
+            **self._remembered(),
             "steps": self._steps,
             "broken": self._broken,
         }
@@ -416,30 +397,6 @@ def _refuse_missing(labels: Mapping[str, Any], names: tuple[str, ...]) -> None:
         raise MismatchError(Problem("missing-label", text, hints=(hint,)))
 
 
-def memory_of(tenv: Any) -> dict[str, Tensor]:
-    """Return copies of what environments remember: their `state_dict()`, or else every tensor that they hold."""
-    if hasattr(tenv, "state_dict"):
-        saved: dict[str, Tensor] = tenv.state_dict()
-        return saved
-    return {name: memory.clone() for name, memory in tensors_of(tenv).items()}
-
-
-def recall(tenv: Any, saved: Mapping[str, Tensor]) -> None:
-    """Give environments back what `memory_of` told."""
-    if hasattr(tenv, "load_state_dict"):
-        tenv.load_state_dict(saved)
-        return
-    for name, memory in saved.items():
-        setattr(tenv, name, getattr(tenv, name).copy_(memory))
-
-
-def tensors_of(tenv: Any) -> dict[str, Tensor]:
-    """Return the tensors that environments hold, by the attribute's name."""
-    import torch
-
-    return {name: value for name, value in vars(tenv).items() if isinstance(value, torch.Tensor)}
-
-
 # -- memory in observations, on the device -----------------------------------------------------------------
 
 
@@ -483,15 +440,3 @@ def _extender(
     if added.mode == "index":
         return lambda obs, state: torch.cat([obs.to(kind), joint(state).to(kind).unsqueeze(1)], dim=1)
     return lambda obs, state: torch.cat([obs.to(kind), *(part.to(kind) for part in columns(state))], dim=1)
-
-
-def _clone(obs: Any) -> Any:
-    return {key: part.clone() for key, part in obs.items()} if isinstance(obs, Mapping) else obs.clone()
-
-
-def _copy_into(kept: Any, obs: Any) -> None:
-    if isinstance(obs, Mapping):
-        for key, part in obs.items():
-            kept[key].copy_(part)
-    else:
-        kept.copy_(obs)
