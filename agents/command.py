@@ -41,6 +41,24 @@ def run(read: Callable[[], Args], train: Callable[[Args], str | None]) -> int:
     return 0
 
 
+def run_whole(
+    kind: type[Args], main: Callable[[Args], Any], words: Sequence[str], description: str | None
+) -> int:
+    """Do what an agent without a run folder does, as a command line says; return the exit status.
+
+    Args:
+        kind: The agent's `Args`.
+        main: Does it, and prints what came of it.
+        words: The command line.
+        description: What `--help` says first.
+    """
+
+    def told(args: Args) -> None:
+        main(args)
+
+    return run(lambda: tyro.cli(kind, description=description, args=list(words)), told)
+
+
 def placed(args: Args, name: str) -> Args:
     """Return the arguments with their run folder: `runs/NAME` where they name none."""
     given: Any = args

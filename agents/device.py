@@ -419,6 +419,19 @@ def set_numbers_state(device: str, state: Tensor) -> None:
         torch.set_rng_state(state.cpu())
 
 
+def copies(memory: Memory, worlds: Any) -> Memory:
+    """Return copies of all that training changes, random numbers apart: an agent's memory, and its worlds'."""
+    told = {f"worlds.{name}": part for name, part in worlds.state_dict().items()}
+    return {name: part.clone() for name, part in memory.items()} | told
+
+
+def take_up(memory: Memory, worlds: Any, saved: Memory) -> None:
+    """Take up what `copies` gave; memory keeps its addresses."""
+    for name, part in memory.items():
+        part.copy_(saved[name])
+    worlds.load_state_dict({name[7:]: part for name, part in saved.items() if name[:7] == "worlds."})
+
+
 def to_arrays(memory: Memory) -> dict[str, npt.NDArray[Any]]:
     """Return tensors as arrays, for a checkpoint."""
     return {name: tensor.cpu().numpy() for name, tensor in memory.items()}

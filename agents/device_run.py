@@ -14,6 +14,7 @@ from agents.device import (
     Memory,
     Tasks,
     captured,
+    copies,
     from_arrays,
     make_worlds,
     numbers_state,
@@ -21,6 +22,7 @@ from agents.device import (
     refuse_compiling,
     refuse_graphs,
     set_numbers_state,
+    take_up,
     to_arrays,
 )
 from agents.recording import recording
@@ -116,14 +118,11 @@ class Resident:
 
     def state(self) -> Memory:
         """Return copies of all that an iteration changes, random numbers apart."""
-        worlds = {f"worlds.{name}": part for name, part in self.worlds.state_dict().items()}
-        return {name: part.clone() for name, part in self.memory.items()} | worlds
+        return copies(self.memory, self.worlds)
 
     def restore(self, saved: Memory) -> None:
         """Take up what `state` gave; memory keeps its addresses."""
-        for name, part in self.memory.items():
-            part.copy_(saved[name])
-        self.worlds.load_state_dict({name[7:]: part for name, part in saved.items() if name[:7] == "worlds."})
+        take_up(self.memory, self.worlds, saved)
 
     def progress(self) -> dict[str, float | None]:
         """Return what has happened since the last call; waits for the device."""

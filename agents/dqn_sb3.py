@@ -19,7 +19,7 @@ from pathlib import Path
 
 from agents.bounds import refuse_numbers
 from agents.command import placed, run
-from agents.sb3 import go_on, read_arguments
+from agents.sb3 import algorithm_arguments, go_on, read_arguments
 from rewardspec.training.folder import RunFolder
 from rewardspec.training.loop import train
 
@@ -88,10 +88,6 @@ def main(args: Args) -> RunFolder:
     if args.spec is None:
         sys.exit("say what to learn from: --spec FILE (or --resume FOLDER)")
     refuse_numbers(args)
-    agent = {name: getattr(args, name) for name in OWN}
-    agent["policy_kwargs"] = {"net_arch": list(args.hidden)}
-    if args.gamma is not None:
-        agent["gamma"] = args.gamma
     return train(
         args.spec,
         with_folder(args).folder,
@@ -100,7 +96,7 @@ def main(args: Args) -> RunFolder:
         steps=args.steps,
         seed=args.seed,
         n_envs=args.n_envs,
-        agent=agent,
+        agent=algorithm_arguments(args, OWN),
         crm=args.ratio if args.crm else None,
         checkpoint_seconds=args.checkpoint_seconds,
         show=not args.quiet,

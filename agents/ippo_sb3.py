@@ -20,7 +20,7 @@ import tyro
 
 from agents.bounds import refuse_numbers
 from agents.command import other_agent, placed, resumed, run
-from rewardspec.errors import Problem, UnsupportedError
+from agents.sb3 import algorithm_arguments, refuse_changed
 from rewardspec.training.folder import RunFolder
 from rewardspec.training.team_loop import Policies, resume_team, train_team
 
@@ -72,9 +72,6 @@ class Args:
 OWN = ("learning_rate", "n_steps", "batch_size", "n_epochs", "gae_lambda", "clip_range", "ent_coef")
 """Arguments that stable-baselines3 takes as they are."""
 
-FREE = ("spec", "folder", "resume", "quiet", "checkpoint_seconds")
-"""Arguments that decide no number, and the spec: `resume_team` compares its meaning."""
-
 
 def main(args: Args) -> RunFolder:
     """Train, or go on."""
@@ -88,10 +85,6 @@ def main(args: Args) -> RunFolder:
     if args.spec is None:
         sys.exit("say what to learn from: --spec FILE (or --resume FOLDER)")
     refuse_numbers(args)
-    agent = {name: getattr(args, name) for name in OWN if getattr(args, name) is not None}
-    agent["policy_kwargs"] = {"net_arch": list(args.hidden)}
-    if args.gamma is not None:
-        agent["gamma"] = args.gamma
     return train_team(
         args.spec,
         with_folder(args).folder,  # type: ignore[arg-type]
@@ -101,7 +94,7 @@ def main(args: Args) -> RunFolder:
         seed=args.seed,
         n_envs=args.n_envs,
         indicator=args.indicator,
-        agent=agent,
+        agent=algorithm_arguments(args, OWN),
         checkpoint_seconds=args.checkpoint_seconds,
         show=not args.quiet,
         by="ippo_sb3",
@@ -117,13 +110,8 @@ def read(words: Sequence[str]) -> Args:
     run_folder = resumed(words)
     before = Args() if run_folder is None else begun(run_folder)
     args = tyro.cli(Args, description=__doc__, args=list(words), default=before)
-    names = [place.name for place in fields(Args) if place.name not in FREE]
-    pairs = [(name, getattr(before, name), getattr(args, name)) for name in names]
-    changed = [f"{name} is {there!r} there and {here!r} here" for name, there, here in pairs if there != here]
-    if run_folder is not None and changed:
-        hint = "Resume with the arguments that the run was begun with."
-        text = f"the run in {run_folder.path} is another: {', '.join(changed)}"
-        raise UnsupportedError(Problem("settings-changed", text, hints=(hint,)))
+    if run_folder is not None:
+        refuse_changed(run_folder, before, args)
     return with_folder(args)
 
 

@@ -27,10 +27,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import tyro
 from rich.console import Console
 
-from agents.command import run
+from agents.command import run_whole
 from rewardspec.analysis.columns import align
 from rewardspec.errors import Problem, UnsupportedError
 from rewardspec.games import table
@@ -146,11 +145,7 @@ def _plain(args: Args) -> dict[str, object]:
 
 def run_command(words: Sequence[str]) -> int:
     """Learn as a command line says; return the exit status."""
-
-    def told(args: Args) -> None:
-        main(args)
-
-    return run(lambda: tyro.cli(Args, description=__doc__, args=list(words)), told)
+    return run_whole(Args, main, words, __doc__)
 
 
 if __name__ == "__main__":

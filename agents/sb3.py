@@ -39,14 +39,38 @@ def read_arguments(
     run = resumed(words)
     before = kind() if run is None else kind(**as_arguments(kind, begun(run, agent, algos)))
     args = tyro.cli(kind, description=description, args=list(words), default=before)
-    names = [place.name for place in fields(kind) if place.name not in COMPARED_ELSEWHERE]
+    if run is not None:
+        refuse_changed(run, before, args)
+    return args
+
+
+def refuse_changed(run: RunFolder, before: Any, args: Any) -> None:
+    """Raise where a run is gone on with under other arguments than it was begun with.
+
+    Raises:
+        UnsupportedError: `settings-changed`.
+    """
+    names = [place.name for place in fields(args) if place.name not in COMPARED_ELSEWHERE]
     pairs = [(name, getattr(before, name), getattr(args, name)) for name in names]
     changed = [f"{name} is {there!r} there and {here!r} here" for name, there, here in pairs if there != here]
-    if run is not None and changed:
+    if changed:
         hint = "Resume with the arguments that the run was begun with."
         text = f"the run in {run.path} is another: {', '.join(changed)}"
         raise UnsupportedError(Problem("settings-changed", text, hints=(hint,)))
-    return args
+
+
+def algorithm_arguments(args: Any, own: Sequence[str]) -> dict[str, Any]:
+    """Return what stable-baselines3 takes of an agent's arguments.
+
+    Args:
+        args: The agent's arguments, with `hidden` and `gamma`.
+        own: Names of those that it takes as they are; what is None is left to it.
+    """
+    given = {name: getattr(args, name) for name in own if getattr(args, name) is not None}
+    given["policy_kwargs"] = {"net_arch": list(args.hidden)}
+    if args.gamma is not None:
+        given["gamma"] = args.gamma
+    return given
 
 
 def begun(run: RunFolder, agent: str, algos: Sequence[str]) -> Settings:

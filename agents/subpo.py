@@ -44,11 +44,13 @@ from agents.device import (
     adam,
     adam_memory,
     add_layers,
+    copies,
     from_arrays,
     layers,
     numbers_state,
     read_tasks,
     set_numbers_state,
+    take_up,
     to_arrays,
 )
 from agents.device_run import run_command, with_folder
@@ -394,14 +396,11 @@ class SubPO:
 
     def state(self) -> Memory:
         """Return copies of all that an update changes, random numbers apart."""
-        worlds = {f"worlds.{name}": part for name, part in self.worlds.state_dict().items()}
-        return {name: part.clone() for name, part in self.memory.items()} | worlds
+        return copies(self.memory, self.worlds)
 
     def restore(self, saved: Memory) -> None:
         """Take up what `state` gave."""
-        for name, part in self.memory.items():
-            part.copy_(saved[name])
-        self.worlds.load_state_dict({name[7:]: part for name, part in saved.items() if name[:7] == "worlds."})
+        take_up(self.memory, self.worlds, saved)
 
     def progress(self) -> dict[str, float | None]:
         """Return what the last update was made on; raises if a reward was not finite."""

@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 from rich.console import Console
 from rich.table import Table
 
 from agents.bounds import refuse_numbers
-from agents.command import run
+from agents.command import run_whole
 from rewardspec import compile_spec, load
 from rewardspec.analysis.optimisers import check_discount
 from rewardspec.environments import make_environment
@@ -248,11 +247,7 @@ def main(args: Args, console: Console | None = None) -> dict[str, Any]:
 
 def run_command(words: Sequence[str]) -> int:
     """Solve as a command line says; return the exit status."""
-
-    def told(args: Args) -> None:
-        main(args)
-
-    return run(lambda: tyro.cli(Args, description=__doc__, args=list(words)), told)
+    return run_whole(Args, main, words, __doc__)
 
 
 if __name__ == "__main__":
