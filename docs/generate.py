@@ -23,7 +23,8 @@ from pydantic import BaseModel
 
 from docs.support import support_text
 from docs.worked import worked_text
-from rewardspec.ir.text import FUNCTION_NAMES, ROOTS
+from rewardspec.ir.functions import FUNCTION_NAMES
+from rewardspec.ir.text import ROOTS
 from rewardspec.kinds import KINDS
 from rewardspec.labels import LABELLERS, load_labeller
 from rewardspec.operators import OPERATORS

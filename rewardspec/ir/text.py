@@ -11,14 +11,14 @@ import itertools
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from rewardspec.errors import FormulaError, Place, list_names, near_miss
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
+from rewardspec.ir.functions import CALLS, FUNCTION_NAMES, SHAPES
 from rewardspec.ir.syntax_errors import MAX_DEPTH, SPLIT_HINT, check_brackets, explain_syntax
-from rewardspec.ir.tolerance import SIGMOIDS, clip, tolerance
 from rewardspec.spec.scalars import short
 
 MAX_CHARACTERS = 10_000
@@ -81,13 +81,8 @@ _WHOLE = ("reward", "terminated", "truncated")
 
 _CONSTANTS = {"pi": math.pi, "true": True, "false": False}
 _MODULES = ("np", "numpy", "math", "torch", "jnp")
-_REDUCTIONS = ("sum", "mean", "any", "all", "count")
 
 NOWHERE = Place()
-
-Resolver = Callable[[str], "Expr | None"]
-
-Builder = Callable[["_Reader", ast.Call, list[Expr]], Expr]
 
 
 def parse_expression(
@@ -485,7 +480,7 @@ class _Reader:
                 hint = f"Write {node.func.attr}({short(', '.join(map(self.source, given)))})."
             raise self.fail(node, "unknown-function", "only the named functions can be called", hint)
         name = node.func.id
-        builder = _FUNCTIONS.get(name)
+        builder = CALLS.get(name)
         if builder is None:
             raise self.fail(
                 node.func,
@@ -500,13 +495,13 @@ class _Reader:
             raise self.fail(node, "wrong-arguments", "arguments cannot be unpacked with '*'")
         if node.keywords and name != "tolerance":
             raise self.fail(
-                node, "wrong-arguments", f"{name} takes no named arguments", f"Write {_SHAPES[name]}."
+                node, "wrong-arguments", f"{name} takes no named arguments", f"Write {SHAPES[name]}."
             )
         if not low <= len(node.args) <= high:
             count = str(low) if low == high else f"{low} or more" if high > 99 else f"{low} to {high}"
             plural = "" if count == "1" else "s"
             message = f"{name} takes {count} argument{plural}, not {len(node.args)}"
-            raise self.fail(node, "wrong-arguments", message, f"Write {_SHAPES[name]}.")
+            raise self.fail(node, "wrong-arguments", message, f"Write {SHAPES[name]}.")
         truths = ("where",)
         args = [
             self.truth(arg, level + 1) if name in truths and i == 0 else self.read(arg, level + 1)
@@ -538,125 +533,3 @@ def _describe(node: ast.expr) -> str:
         ast.Slice: "a slice",
     }
     return names.get(type(node), "this")
-
-
-def _elementwise(name: str) -> Builder:
-    return lambda reader, node, args: ir.Call(name, tuple(args))
-
-
-def _reduction(name: str) -> Builder:
-    def build(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
-        return ir.Reduce(name, args[0], "value", reader.here(node))  # type: ignore[arg-type]
-
-    return build
-
-
-def _extreme(name: str) -> Builder:
-    """Build min and max: of one vector, or of several values."""
-
-    def build(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
-        if len(args) == 1:
-            return ir.Reduce(name, args[0], "value", reader.here(node))  # type: ignore[arg-type]
-        return ir.Combine(name, tuple(args))  # type: ignore[arg-type]
-
-    return build
-
-
-def _clip(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
-    return clip(*args)
-
-
-def _norm(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
-    squares = ir.Binary("mul", args[0], args[0], reader.here(node))
-    return ir.Call("sqrt", (ir.Reduce("sum", squares, "value", reader.here(node)),))
-
-
-def _distance(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
-    return _norm(reader, node, [ir.Binary("sub", args[0], args[1], reader.here(node))])
-
-
-def _tolerance(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
-    """Read `tolerance(x, lower, upper, margin=0, sigmoid="gaussian", value_at_margin=0.1)`."""
-    numbers: dict[str, float] = {"lower": 0.0, "upper": 0.0, "margin": 0.0, "value_at_margin": 0.1}
-    shape = "gaussian"
-    for name, arg in zip(("lower", "upper", "margin"), args[1:], strict=False):
-        numbers[name] = _number(reader, node, name, arg)
-    for keyword in node.keywords:
-        if keyword.arg == "sigmoid":
-            if not (isinstance(keyword.value, ast.Constant) and keyword.value.value in SIGMOIDS):
-                raise reader.fail(
-                    node, "wrong-arguments", f"tolerance's sigmoid is one of: {list_names(SIGMOIDS)}"
-                )
-            shape = str(keyword.value.value)
-        elif keyword.arg in numbers:
-            # One level is left for a sign.
-            number = reader.read(keyword.value, MAX_DEPTH - 1)
-            numbers[keyword.arg] = _number(reader, node, keyword.arg, number)
-        else:
-            known = [*numbers, "sigmoid"]
-            raise reader.fail(
-                node,
-                "wrong-arguments",
-                f"tolerance has no argument '{keyword.arg}'",
-                f"It has: {list_names(known)}.",
-            )
-    if numbers["lower"] > numbers["upper"]:
-        raise reader.fail(node, "wrong-arguments", "tolerance's lower bound is above its upper bound")
-    if numbers["margin"] < 0:
-        raise reader.fail(node, "wrong-arguments", "tolerance's margin must not be negative")
-    at_margin = numbers["value_at_margin"]
-    if not 0 <= at_margin < 1 or (at_margin == 0 and shape not in ("cosine", "linear", "quadratic")):
-        raise reader.fail(node, "wrong-arguments", "tolerance's value_at_margin must lie between 0 and 1")
-    return tolerance(args[0], numbers["lower"], numbers["upper"], numbers["margin"], shape, at_margin)
-
-
-def _number(reader: _Reader, node: ast.Call, name: str, value: Expr) -> float:
-    if isinstance(value, ir.Const) and not isinstance(value.value, bool):
-        return value.value
-    raise reader.fail(node, "wrong-arguments", f"tolerance's {name} must be a number")
-
-
-def _where(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
-    return ir.Where(args[0], args[1], args[2])
-
-
-def _default(reader: _Reader, node: ast.Call, args: list[Expr]) -> Expr:
-    """Read `default(info.key, number)`: what an absent key counts as."""
-    read, value = args
-    if not (isinstance(read, ir.Field) and read.root == "info" and read.path and isinstance(value, ir.Const)):
-        raise reader.fail(
-            node,
-            "wrong-arguments",
-            "default takes a key of info and a number, as in default(info.success, 0)",
-        )
-    return ir.Field("info", read.path, float(value.value), reader.here(node), read.who)
-
-
-_FUNCTIONS: dict[str, tuple[int, int, Builder]] = {
-    **{name: (count, count, _elementwise(name)) for name, count in ir.FUNCTIONS.items()},
-    **{name: (1, 1, _reduction(name)) for name in _REDUCTIONS},
-    "min": (1, 1000, _extreme("min")),
-    "max": (1, 1000, _extreme("max")),
-    "clip": (3, 3, _clip),
-    "norm": (1, 1, _norm),
-    "distance": (2, 2, _distance),
-    "tolerance": (1, 4, _tolerance),
-    "where": (3, 3, _where),
-    "default": (2, 2, _default),
-}
-FUNCTION_NAMES = tuple(_FUNCTIONS)
-"""Every function that an expression may call."""
-
-_SHAPES: dict[str, str] = {
-    **{
-        name: f"{name}({', '.join('xyz'[:low])})"
-        for name, (low, high, _) in _FUNCTIONS.items()
-        if low == high
-    },
-    **{name: f"{name}(vector) or {name}(x, y, ...)" for name in ("min", "max")},
-    "clip": "clip(x, low, high)",
-    "where": "where(condition, x, y)",
-    "default": "default(info.key, number)",
-    "tolerance": "tolerance(x, lower, upper, margin=0, sigmoid='gaussian', value_at_margin=0.1)",
-}
-"""How each function is called."""

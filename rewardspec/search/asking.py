@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rewardspec.ir.text import FUNCTION_NAMES
+from rewardspec.ir.functions import FUNCTION_NAMES
 from rewardspec.llm.prompts import load_prompt
 from rewardspec.llm.provider import Message, Provider, Request
 from rewardspec.search.admission import Proposal
