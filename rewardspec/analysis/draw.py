@@ -26,7 +26,8 @@ from typing import Literal, TypeAlias
 from rewardspec.errors import Problem, UnsupportedError, missing_extra
 from rewardspec.ir import expr as ir
 from rewardspec.ir.program import Machine, Program
-from rewardspec.ir.show import ELIDED, arrows, show_expr, show_name
+from rewardspec.ir.show import ELIDED, show_expr, show_name
+from rewardspec.ir.show_machine import arrows
 
 MAX_STATES = 60
 """States of one machine that are drawn; of a larger one, those nearest to the start."""

@@ -26,7 +26,8 @@ from rewardspec.errors import MismatchError, Place, Problem
 from rewardspec.ir import expr as ir
 from rewardspec.ir.layout import bind_to_values
 from rewardspec.ir.program import Machine, Program
-from rewardspec.ir.show import arrows, show_expr, show_name, show_number
+from rewardspec.ir.show import show_expr, show_name, show_number
+from rewardspec.ir.show_machine import arrows
 from rewardspec.spec.model import Spec
 from rewardspec.transition import Transition
 from rewardspec.wrappers.single import RewardSpecWrapper, wrap

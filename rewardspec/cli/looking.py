@@ -43,7 +43,7 @@ def show(
       rewardspec show cartpole.yaml --source --env CartPole-v1
     """  # noqa: D301 (\b keeps the lines of the example apart)
     from rewardspec.compiler import compile_spec
-    from rewardspec.ir.show import show_program
+    from rewardspec.ir.show_program import show_program
 
     read = read_spec(spec)
     if read.is_for_agents:
@@ -75,7 +75,7 @@ def _objective_line(spec: Spec) -> str:
 
 def _show_team(spec: Spec) -> str:
     """Return the programs of a spec for several agents, one below the other, and who shares with whom."""
-    from rewardspec.ir.show import show_program
+    from rewardspec.ir.show_program import show_program
     from rewardspec.team.compile import compile_team
 
     team = compile_team(spec)

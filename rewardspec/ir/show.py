@@ -1,4 +1,4 @@
-"""Programs and expressions as text that a person can read.
+"""Expressions as text that a person can read.
 
 What came from text is shown as text that reads back to the same expression, with no more parentheses than it
 needs. What only the compiler makes is shown beside it in the same manner:
@@ -17,17 +17,15 @@ import keyword
 import math
 import string
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.machine import payment
 from rewardspec.ir.passes import simplify
-from rewardspec.ir.program import VERDICTS, Edge, Fold, Learned, Machine, Program, SetMemory, Term, Verdict
+from rewardspec.ir.program import Machine
 from rewardspec.ir.tolerance import SIGMOIDS, tolerance
-from rewardspec.logic.diagrams import TooLargeError
-from rewardspec.logic.guards import cubes_to_guard
 
 MAX_NODES = 4_000
 """Nodes of one expression that are shown; the rest is elided. No more can be written in one piece."""
@@ -37,15 +35,6 @@ MAX_LEVEL = 200
 
 MAX_ENTRIES = 12
 """States that a set or a table names before it counts the rest."""
-
-MAX_CUBES = 256
-"""Cubes of one guard up to which a shorter form of it is sought."""
-
-MAX_STATES = 200
-"""States of one machine that a page lists."""
-
-WIDTH = 100
-"""Characters of a sum that stay on one line of a page."""
 
 MAX_NAME = 60
 """Characters of a state's name that are shown."""
@@ -248,7 +237,7 @@ class _Printer:
             what = expr.machine + "'" * expr.after
             count = len(expr.values)
             known = machine.states if machine and len(machine.states) == count else ()
-            names = [_quote(name) for name in known] or [f"u{i}" for i in range(count)]
+            names = [quote(name) for name in known] or [f"u{i}" for i in range(count)]
         else:
             what = f"{expr.machine}.output"
             names = [str(i) for i in range(len(expr.values))]
@@ -262,7 +251,7 @@ class _Printer:
         listed = inside if len(inside) <= len(outside) else outside
         if len(listed) == 1:
             return f"{what} {'==' if listed is inside else '!='} {listed[0]}", _COMPARE
-        return f"{what} {'in' if listed is inside else 'not in'} {{{_listed(listed)}}}", _COMPARE
+        return f"{what} {'in' if listed is inside else 'not in'} {{{join_items(listed)}}}", _COMPARE
 
     def mapping(self, what: str, names: Sequence[str], values: Sequence[float | bool]) -> str:
         """Return `{a: 1, b: 0}[what]`, its most frequent value as `else` where that is shorter."""
@@ -274,16 +263,16 @@ class _Printer:
             listed = [*(f"{name}: {value}" for name, value in pairs), f"else: {usual}"]
         else:
             listed = [f"{name}: {value}" for name, value in pairs]
-        return f"{{{_listed(listed)}}}[{what}]"
+        return f"{{{join_items(listed)}}}[{what}]"
 
 
-def _quote(name: str) -> str:
+def quote(name: str) -> str:
     """Return a state's name, in quotes where it holds more than letters, digits and `_ . |`."""
     shown = show_name(name)
     return shown if shown and not set(shown) - _PLAIN else json.dumps(shown, ensure_ascii=False)
 
 
-def _listed(items: Sequence[str]) -> str:
+def join_items(items: Sequence[str]) -> str:
     """Return items with commas, those in the middle counted where there are many."""
     if len(items) > MAX_ENTRIES + 1:
         left_out = len(items) - MAX_ENTRIES
@@ -382,271 +371,3 @@ def read_tolerance(expr: ir.Where) -> tuple[Expr, float, float, float, str] | No
                     if expr in (built, ir.rewrite(built, simplify)):
                         return x, lower, upper, float(margin), shape
     return None
-
-
-# -- machines ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Arrow:
-    """The edges from one state that share target and output, as one.
-
-    Attributes:
-        target: Next state.
-        output: The machine's output.
-        guard: Short guard text, `true` when it always holds.
-    """
-
-    target: int
-    output: int
-    guard: str
-
-
-def arrows(machine: Machine, state: int) -> list[Arrow]:
-    """Return the edges that leave a state, cubes with the same target and output joined into one guard.
-
-    Example:
-        >>> edges = (Edge(0b01, 0b01, 1), Edge(0b11, 0b10, 1)), ()
-        >>> arrows(Machine("m", ("a", "b"), ("s", "t"), 0, edges, (ir.ZERO,)), 0)
-        [Arrow(target=1, output=0, guard='a or b')]
-    """
-    cubes: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for edge in machine.edges[state]:
-        cubes.setdefault((edge.target, edge.output), []).append((edge.mask, edge.value))
-    return [
-        Arrow(target, output, join_cubes(joined, machine.propositions))
-        for (target, output), joined in cubes.items()
-    ]
-
-
-def join_cubes(cubes: Sequence[tuple[int, int]], names: Sequence[str]) -> str:
-    """Return the guard of a union of disjoint cubes; very many are only counted."""
-    if len(cubes) <= MAX_CUBES:
-        try:
-            return cubes_to_guard(cubes, names)
-        except TooLargeError:
-            pass
-    first = cubes_to_guard(cubes[:1], names)
-    return f"{first} or {ELIDED} ({len(cubes) - 1} more cases)"
-
-
-def can_stay(edges: Iterable[Edge]) -> bool:
-    """Return whether some label takes none of the edges of a state, so that the machine stays where it is.
-
-    Example:
-        >>> can_stay([Edge(0b1, 0b1, 1)]), can_stay([Edge(0b1, 0b1, 1), Edge(0b1, 0b0, 0)])
-        (True, False)
-    """
-    bits = [edge.mask.bit_count() for edge in edges]
-    widest = max(bits, default=0)
-    # Disjoint cubes leave nothing over exactly when their shares of all labels add up to one.
-    return sum(1 << (widest - count) for count in bits) < 1 << widest
-
-
-def show_machine(machine: Machine, machines: Iterable[Machine] = (), outputs: bool = False) -> str:
-    """Return a machine as a table: a line per state and edge.
-
-    Args:
-        machine: The machine.
-        machines: All machines of the program, for the payments that read them.
-        outputs: Whether to number the edges' outputs.
-
-    Example:
-        >>> edges = (Edge(0b11, 0b01, 1, 1),), ()
-        >>> paid = ir.ZERO, ir.Const(0.1)
-        >>> machine = Machine("m", ("coffee", "broken"), ("want", "have"), 0, edges, paid, frozenset({1}))
-        >>> print(show_machine(machine))
-        want  (start)
-          -> have  when coffee and not broken  pays 0.1
-          stays otherwise
-        have  (terminal)
-    """
-    lines: list[str] = []
-    machines = (*machines, machine)
-    for state, name in enumerate(machine.states[:MAX_STATES]):
-        marks = [
-            word
-            for word, given in (
-                ("start", state == machine.start),
-                ("accepting", state in machine.accepting),
-                ("terminal", state in machine.terminal),
-            )
-            if given
-        ]
-        lines.append(show_name(name) + (f"  ({', '.join(marks)})" if marks else ""))
-        leaving = arrows(machine, state)
-        targets = [show_name(machine.states[arrow.target]) for arrow in leaving]
-        width = min(max((len(target) for target in targets), default=0), 24)
-        for arrow, target in zip(leaving, targets, strict=True):
-            text = f"  -> {target:{width}}  " + ("always" if arrow.guard == "true" else f"when {arrow.guard}")
-            paid = machine.payments[arrow.output]
-            if paid != ir.ZERO:
-                text += f"  pays {show_expr(paid, machines)}"
-            if outputs and arrow.output:
-                text += f"  (output {arrow.output})"
-            lines.append(text)
-        if state in machine.terminal:
-            continue
-        if not leaving:
-            lines.append("  stays")
-        elif can_stay(machine.edges[state]):
-            lines.append("  stays otherwise")
-    if len(machine.states) > MAX_STATES:
-        lines.append(f"{ELIDED} {len(machine.states) - MAX_STATES} more states")
-    return "\n".join(lines)
-
-
-# -- programs ------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Page:
-    """A text page of headings and indented lines."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def section(self, title: str, lines: Iterable[str]) -> None:
-        """Add a section, unless it has no lines."""
-        lines = [part for line in lines for part in line.split("\n")]
-        if lines:
-            self.lines += ["", title, *(f"  {line}" for line in lines)]
-
-
-def show_program(program: Program) -> str:
-    """Return a program as a readable page: what it reads, remembers, pays and ends on.
-
-    Example:
-        >>> from rewardspec.ir.program import Term
-        >>> effort = Term("effort", "markov", ir.Unary("neg", ir.Field("action")))
-        >>> print(show_program(Program("run", 0.9, (), (), (), (), (effort,), ())))
-        run
-          discount  0.9
-          digest    ...
-          scope     step
-          observe   auto
-        <BLANKLINE>
-        reward
-          effort (markov) = -action
-    """
-    page = _Page([program.name, *(f"  {line}" for line in _facts(program))])
-    machines = program.machines
-
-    def shown(expr: Expr) -> str:
-        return show_expr(expr, machines)
-
-    page.section("propositions", _aligned((p.name, f"= {shown(p.expr)}") for p in program.propositions))
-    numbered = _machines_read_by_output(program)
-    for machine in machines:
-        text = show_machine(machine, machines, machine.name in numbered)
-        page.section(f"machine {machine.name}", [text])
-    page.section("memory", (line for fold in program.folds for line in _show_fold(fold, machines)))
-    page.section("sets", (line for grown in program.sets for line in _show_set(grown, machines)))
-    page.section("parameters", _aligned((p.name, f"= {show_number(p.initial)}") for p in program.params))
-    page.section(
-        "known at the end of the episode",
-        _aligned((f"at_end({name})", f"= {shown(expr)}") for name, expr in program.futures),
-    )
-    page.section(
-        "learned", (line for learned in program.learned for line in _show_learned(learned, machines))
-    )
-    page.section("reward", _aligned(_show_term(term, machines) for term in program.terms))
-    page.section("ends", (f"{end.how} when {shown(end.when)}" for end in program.ends))
-    page.section(
-        "verdicts", (line for verdict in program.verdicts for line in _show_verdict(verdict, program))
-    )
-    page.section("how to read this", _legend(program))
-    return "\n".join(page.lines)
-
-
-def _facts(program: Program) -> Iterator[str]:
-    facts = {
-        "discount": None if program.discount is None else show_number(program.discount),
-        "digest": program.digest(),
-        "scope": program.scope,
-        "observe": program.observe,
-        "labels": program.labels,
-    }
-    return _aligned(((name, value) for name, value in facts.items() if value is not None), width=8)
-
-
-def _aligned(rows: Iterable[tuple[str, str]], width: int = 0) -> Iterator[str]:
-    """Yield rows of two columns; a first column beyond 24 characters does not push the others."""
-    rows = list(rows)
-    width = max([width, *(len(name) for name, _ in rows if len(name) <= 24)], default=0)
-    for name, value in rows:
-        yield f"{name:{width}}{' ' if value.startswith('=') else '  '}{value}"
-
-
-def _show_fold(fold: Fold, machines: Sequence[Machine]) -> Iterator[str]:
-    since = "episode" if fold.scope == "episode" else "run"
-    hidden = "" if fold.observed else ", not observed"
-    yield f"{fold.name}  = {show_number(fold.start)} at the start of the {since}{hidden}"
-    yield f"{fold.name}' = {show_expr(fold.update, machines)}"
-
-
-def _show_set(grown: SetMemory, machines: Sequence[Machine]) -> Iterator[str]:
-    hidden = "" if grown.observed else ", not observed"
-    function = grown.function
-    yield f"{grown.name}  a set under {type(function).__name__} of {function.size} items{hidden}"
-    yield f"  item = {show_expr(grown.item, machines)}"
-    if grown.first is not None:
-        yield f"  first = {show_expr(grown.first, machines)}"
-
-
-def _show_learned(learned: Learned, machines: Sequence[Machine]) -> Iterator[str]:
-    inputs = [show_expr(expr, machines) for expr in learned.inputs or ()]
-    yield f"learned({learned.name})  a model of kind {learned.kind}, of {_listed(inputs) or 'obs and action'}"
-    for name, expr in learned.measures:
-        yield f"  {name} = {show_expr(expr, machines)}"
-
-
-def _show_term(term: Term, machines: Sequence[Machine]) -> tuple[str, str]:
-    """Return a term's name and what it pays, a long sum on several lines."""
-    name = term.name if term.kind == term.name else f"{term.name} ({term.kind})"
-    text = show_expr(term.expr, machines)
-    if len(text) > WIDTH and isinstance(term.expr, ir.Combine) and term.expr.op == "sum":
-        text = "\n    + ".join(show_expr(arg, machines) for arg in term.expr.args)
-    return name, f"= {text}"
-
-
-def _show_verdict(verdict: Verdict, program: Program) -> Iterator[str]:
-    if len(verdict.machines) == 1:
-        yield f"{verdict.term}, by the state of {verdict.machines[0]}"
-    else:
-        joined = "all hold" if verdict.combine == "and" else "one holds"
-        yield f"{verdict.term} holds when {joined} of"
-    for name, table in zip(verdict.machines, verdict.tables, strict=True):
-        if len(verdict.machines) > 1:
-            yield f"  {name}"
-        for value in reversed(range(len(VERDICTS))):
-            flags = [entry == value for entry in table]
-            listed = [_quote(s) for s, flag in zip(program.machine(name).states, flags, strict=True) if flag]
-            if listed:
-                indent = "    " if len(verdict.machines) > 1 else "  "
-                word = "open" if verdict.infinite and value in (1, 2) else VERDICTS[value]
-                yield f"{indent}{word:18}  {_listed(listed)}"
-
-
-def _machines_read_by_output(program: Program) -> set[str]:
-    """Return the machines of which some expression asks which output they gave."""
-    return {
-        node.machine
-        for root in program.roots()
-        for node in ir.walk(root)
-        if isinstance(node, ir.OutputTable) and all(isinstance(value, bool) for value in node.values)
-    }
-
-
-def _legend(program: Program) -> Iterator[str]:
-    nodes = [node for root in program.roots() for node in ir.walk(root)]
-    if program.folds or any(isinstance(node, ir.StateTable) and node.after for node in nodes):
-        yield "x' is the value of x after the step, x the one before it."
-    if program.sets:
-        yield "gain(x) is what the step's item adds to the value of the set x; it is in the set from then on."
-    if any(isinstance(node, ir.OutputTable) for node in nodes):
-        yield "m.pays is what the edge that machine m took on this step pays."
-    if any(isinstance(node, ir.Ended) for node in nodes):
-        yield "step.terminated, step.truncated and step.last say that the episode is over,"
-        yield "by the environment's word or by the program's."
-    if any(isinstance(node, ir.Reduce) and node.axis == "B" for node in nodes):
-        yield "batch.sum and the like join the environments that step together."

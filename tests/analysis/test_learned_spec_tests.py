@@ -9,7 +9,7 @@ from rewardspec.analysis.draw import program_dot
 from rewardspec.analysis.spec_tests import run_tests, show_result
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import SpecError
-from rewardspec.ir.show import show_program
+from rewardspec.ir.show_program import show_program
 from rewardspec.vocabulary import loads
 
 SPEC = """\

@@ -12,17 +12,9 @@ from rewardspec.compiler import compile_spec
 from rewardspec.ir import expr as ir
 from rewardspec.ir.passes import simplify
 from rewardspec.ir.program import Edge, Machine, Program, Term
-from rewardspec.ir.show import (
-    ELIDED,
-    MAX_ENTRIES,
-    MAX_STATES,
-    arrows,
-    can_stay,
-    show_expr,
-    show_machine,
-    show_name,
-    show_program,
-)
+from rewardspec.ir.show import ELIDED, MAX_ENTRIES, show_expr, show_name
+from rewardspec.ir.show_machine import MAX_STATES, arrows, can_stay, show_machine
+from rewardspec.ir.show_program import show_program
 from rewardspec.ir.text import parse_expression
 from rewardspec.logic.guards import guard_holds, parse_guard
 from rewardspec.vocabulary import loads
