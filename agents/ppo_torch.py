@@ -35,7 +35,7 @@ from torch import Tensor
 from agents.device import Memory, Sight, Tasks, Trunk, Weights, adam, adam_memory, add_layers, layers
 from agents.device_run import Resident, returns_of, run_command, train_resident
 from rewardspec.errors import Problem, UnsupportedError
-from rewardspec.learning.learner import has_fitted
+from rewardspec.learning.refreshing import has_fitted
 
 
 @dataclass

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from rewardspec.errors import SpecError as SpecError
     from rewardspec.errors import UnsupportedError as UnsupportedError
     from rewardspec.ir.program import Program as Program
+    from rewardspec.learning.finished import wrap_learned as wrap_learned
     from rewardspec.learning.learner import RewardLearner as RewardLearner
-    from rewardspec.learning.learner import wrap_learned as wrap_learned
     from rewardspec.llm.judges import wrap_judged as wrap_judged
     from rewardspec.spec.model import Spec as Spec
     from rewardspec.transition import Outcome as Outcome
@@ -63,7 +63,7 @@ _PUBLIC = {
     "relabel": "rewardspec.wrappers.offline",
     "wrap": "rewardspec.wrappers.single",
     "wrap_judged": "rewardspec.llm.judges",
-    "wrap_learned": "rewardspec.learning.learner",
+    "wrap_learned": "rewardspec.learning.finished",
     "wrap_parallel": "rewardspec.wrappers.parallel",
     "wrap_tensor": "rewardspec.wrappers.tensor",
     "wrap_vector": "rewardspec.wrappers.vector",

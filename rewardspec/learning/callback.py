@@ -26,9 +26,10 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rewardspec.errors import Problem, UnsupportedError
-from rewardspec.learning.learner import has_fitted, no_value_target, settings_of
+from rewardspec.learning.aims import no_value_target, settings_of
 from rewardspec.learning.models import write_models
 from rewardspec.learning.playing import pack
+from rewardspec.learning.refreshing import has_fitted
 
 if TYPE_CHECKING:
     from rewardspec.learning.learner import RewardLearner

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -18,12 +18,11 @@ from rewardspec.kinds.feedback import Feedback
 from rewardspec.kinds.latent import Latent
 from rewardspec.kinds.preferences import Preferences
 from rewardspec.kinds.reward_model import Refreshing, Stored
-from rewardspec.learning.comparisons import ByPeople, Comparisons, Gains, comparisons_for
-from rewardspec.learning.decomposition import decompose, refuse_other_widths
-from rewardspec.learning.episodes import whole_episodes
+from rewardspec.learning.aims import no_value_target, settings_of, targets_value
+from rewardspec.learning.comparisons import ByPeople, Comparisons, comparisons_for
+from rewardspec.learning.decomposition import refuse_other_widths
 from rewardspec.learning.features import Columns, Split, split
 from rewardspec.learning.feedback import FeedbackSource
-from rewardspec.learning.fitting import fit, held_losses
 from rewardspec.learning.message_models import MessageModel
 from rewardspec.learning.messages import MessageReader, join
 from rewardspec.learning.models import (
@@ -36,9 +35,9 @@ from rewardspec.learning.models import (
     read_models,
     write_models,
 )
-from rewardspec.learning.trajectories import Segments, TrajectoryStore
-from rewardspec.learning.wrapper import LearnedRewardWrapper, learned_from
-from rewardspec.wrappers.refusals import refuse_other
+from rewardspec.learning.refreshing import Values, fit_pairs, fit_returns, gains_of
+from rewardspec.learning.trajectories import TrajectoryStore
+from rewardspec.learning.wrapper import LearnedRewardWrapper
 from rewardspec.wrappers.single import SpecLike, as_program
 
 if TYPE_CHECKING:
@@ -49,15 +48,6 @@ Floats = npt.NDArray[np.float32]
 
 STATE = "learner.npz"
 """Name of the file, in a checkpoint, of all that a learner needs besides its models."""
-
-TRIES = 3
-"""How often a refresh draws pairs until one is decided."""
-
-SETTLED_ON = 20_000
-"""Stored steps, the latest, over which outputs are standardised."""
-
-Values = Callable[[Floats], Floats]
-"""The agent's own values: `[N, O]` observations, flat -> `[N]`."""
 
 
 class RewardLearner:
@@ -116,7 +106,7 @@ class RewardLearner:
             message = f"nothing of the reward of '{self.program.name}' is learned"
             raise UnsupportedError(Problem("nothing-learned", message, hints=(hint,)))
         self.folder = None if folder is None else Path(folder)
-        self.targets_value = _targets_value(self.program)
+        self.targets_value = targets_value(self.program)
         if store_on_disk and self.folder is None:
             raise UnsupportedError(Problem("needs-folder", "a store on disk needs a folder"))
         self._on_disk = store_on_disk
@@ -365,78 +355,22 @@ class RewardLearner:
             if isinstance(settings, Feedback):
                 found.append(report | self._feedback[name].refresh())
             elif isinstance(settings, Latent):
-                found.append(report | self._fit_returns(columns, settings))
+                found.append(report | fit_returns(*self._stored(columns), settings, self.team, self._rng))
             else:
-                assert isinstance(settings, Refreshing)
-                found.append(report | self._fit_pairs(columns, settings, values))
+                assert isinstance(settings, Refreshing) and self.store is not None
+                gains = None
+                if values is not None and getattr(settings, "statistic", "") == "regret":
+                    gains = gains_of(self.store, self._ends, values)
+                source = self._sources[name]
+                found.append(report | fit_pairs(*self._stored(columns), settings, source, gains, self._rng))
         self.reports += found
         return found
 
-    def _fit_returns(self, columns: Columns, settings: Latent) -> dict[str, Any]:
-        """Fit a model to the returns of whole episodes; return what it came to."""
+    def _stored(self, columns: Columns) -> tuple[Ensemble, TrajectoryStore, Columns]:
+        """Return a learned part's model, the stored steps, and where its features are."""
         model = self.models[columns.learned.name]
         assert self.store is not None and isinstance(model, Ensemble)
-        episodes = whole_episodes(self.store, columns.inputs, columns.measures.start, self.team)
-        if not len(episodes):
-            return {"episodes": 0}
-        told, losses = decompose(model, episodes, settings, self._rng)
-        model.settle(self.store.latest(SETTLED_ON)[:, columns.inputs], losses)
-        return told.to_data()
-
-    def _fit_pairs(self, columns: Columns, settings: Refreshing, values: Values | None) -> dict[str, Any]:
-        """Fit a model to comparisons; return what it came to."""
-        model = self.models[columns.learned.name]
-        assert self.store is not None and isinstance(model, Ensemble)
-        gains = (
-            self._gains(values)
-            if getattr(settings, "statistic", "") == "regret" and values is not None
-            else None
-        )
-        source = self._sources[columns.learned.name]
-        for _ in range(TRIES):
-            drawn = source.draw(self.store, self._rng, gains)
-            if len(drawn.pairs) or not drawn.facts.get("drawn") or isinstance(source, ByPeople):
-                break
-        if not len(drawn.pairs):
-            if settings.when_tied == "stop" and not isinstance(source, ByPeople):
-                raise self._all_tied(columns, settings, drawn.facts)
-            return drawn.facts | {"pairs": 0}
-        if not model.is_fitted:
-            model.see(self.store.latest(SETTLED_ON)[:, columns.inputs])
-        told = fit(model, drawn.pairs, settings.fit, self._rng)
-        losses = held_losses(model, drawn.pairs, settings.fit.held_out)
-        model.settle(self.store.latest(SETTLED_ON)[:, columns.inputs], losses)
-        return drawn.facts | told.to_data()
-
-    def _all_tied(self, columns: Columns, settings: Refreshing, facts: Mapping[str, float]) -> LearningError:
-        hints: tuple[str, ...] = (
-            "Make a margin smaller, or add a factor that tells such segments apart.",
-            "`when_tied: keep` goes on with the last model.",
-        )
-        number = f"{facts.get('drawn', 0):.0f} pairs"
-        message = f"'{columns.learned.name}' drew {number} {TRIES} times, and all were tied: none can teach anything"
-        if not facts.get("drawn"):
-            message = (
-                f"'{columns.learned.name}' found no segment of {settings.segment} steps in what is stored"
-            )
-            hints = ("Episodes are shorter: say a shorter `segment`.",)
-        return LearningError(Problem("all-tied", message, columns.learned.place, hints))
-
-    def _gains(self, values: Values) -> Gains:
-        """Return how much value segments gained, by the agent's values of their ends."""
-        store, first = self.store, self._ends
-        assert store is not None
-        size = (store.features.shape[2] - first - 1) // 2
-
-        def gained(segments: Segments) -> Floats:
-            if not len(segments):
-                return np.zeros(0, np.float32)
-            start = store.features[segments.rows[:, 0], segments.envs, first : first + size]
-            last = store.features[segments.rows[:, -1], segments.envs]
-            after = values(last[:, first + size : first + 2 * size]) * (last[:, -1] == 0)
-            return np.asarray(after - values(start), np.float32)
-
-        return gained
+        return model, self.store, columns
 
     # -- paying ------------------------------------------------------------------------------------------
 
@@ -559,75 +493,6 @@ def read_state(folder: Path) -> dict[str, npt.NDArray[Any]]:
         raise LearningError(
             Problem("broken-checkpoint", f"{folder / STATE} cannot be read: {error}")
         ) from error
-
-
-def wrap_learned(
-    env: gym.Env[Any, Any], spec: SpecLike, place: str | Path, **options: Any
-) -> LearnedRewardWrapper:
-    """Return an environment that pays a spec with what a finished run has learned for it.
-
-    Args:
-        env: Any gymnasium environment that fits the spec.
-        spec: A spec with learned terms, a compiled program or the path of a YAML file.
-        place: The run folder, or the file of models (`learned.npz`).
-        options: `label`, `observe` and `detail`, as `rewardspec.wrap` takes them.
-
-    Raises:
-        UnsupportedError: `no-models`; `nothing-learned`.
-        LearningError: `broken-model` when the models are another spec's.
-    """
-    refuse_other(env)
-    file = learned_from(place)
-    learner = RewardLearner(spec)
-    wrapped = learner.wrap(env, **options)
-    learner.load_models(file)
-    return wrapped
-
-
-def settings_of(settings: object) -> Stored | Feedback:
-    """Return a learned part's options as what they are.
-
-    Raises:
-        UnsupportedError: `needs-learner` for a kind whose learner is an agent.
-    """
-    if not isinstance(settings, Stored | Feedback):
-        message = "a `barfi` term is learned together with the policy, by an agent of its own"
-        hints = (
-            "Train it: python -m agents.barfi --spec SPEC --folder RUN",
-            "Then any algorithm can use what was learned: rewardspec freeze RUN > frozen.yaml",
-        )
-        raise UnsupportedError(Problem("needs-learner", message, hints=hints))
-    return settings
-
-
-def no_value_target(who: str) -> UnsupportedError:
-    """Return the refusal of one whose critic cannot be given what models say."""
-    message = f"`goes_into: value_target` is for PPO and A2C of stable-baselines3, not for {who}"
-    hint = "Leave it out: the reward is then what the model says, as the paper describes it."
-    return UnsupportedError(Problem("value-target", message, hints=(hint,)))
-
-
-def _targets_value(program: Program) -> bool:
-    """Return whether what all models say is only what a critic is fitted to.
-
-    Raises:
-        UnsupportedError: `value-target` where it is so for some of them.
-    """
-    aims = [getattr(each.settings, "goes_into", "reward") == "value_target" for each in program.learned]
-    if any(aims) and not all(aims):
-        paid = program.learned[aims.index(False)].name
-        message = (
-            f"'{paid}' is paid, and another learned term is the critic's target: a critic has one target"
-        )
-        hint = "Say `goes_into: value_target` for every learned term, or for none."
-        place = program.learned[aims.index(True)].place
-        raise UnsupportedError(Problem("value-target", message, place, (hint,)))
-    return any(aims)
-
-
-def has_fitted(report: Mapping[str, Any]) -> bool:
-    """Return whether a model was fitted at a refresh, so that it pays otherwise now."""
-    return bool(report.get("pairs") or report.get("episodes") or report.get("labels"))
 
 
 def under(start: str, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
