@@ -7,7 +7,6 @@ names are variables of the source or entries of the tables in `functions.py`; wh
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -45,20 +44,19 @@ from rewardspec.encoder.functions import (
     product,
 )
 from rewardspec.encoder.refusal import EncoderError, misshapen, mixes, refuse, too_large
+from rewardspec.encoder.source import (
+    MODULES,
+    about,
+    imports_numpy,
+    is_text,
+    parameters,
+    parse,
+    refused_statement,
+)
 from rewardspec.errors import list_names, near_miss
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.spec.scalars import short
-
-NAME = "evaluation_func"
-"""Name of the one function of a source."""
-
-MAX_CHARACTERS = 20_000
-MAX_NODES = 4_000
-"""Nodes of the syntax tree."""
-
-MAX_DEPTH = 60
-"""Levels of the syntax tree."""
 
 MAX_FACTORS = 32
 """Factors that a source may return."""
@@ -71,11 +69,6 @@ MAX_ITEMS = 200
 
 MAX_WHOLE = 10**15
 """Greatest whole number."""
-
-MODULES = ("np", "numpy")
-
-ROWS = ("observation", "action")
-"""What the function's parameters are, in order."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +109,8 @@ def read_encoder(source: str, observation: int, action: int | None = None, phase
         >>> read_encoder(text, 4).factors
         (Unary(op='neg', x=Call(name='abs', args=(Field(root='obs', path=((2,),), default=None),))),)
     """
-    function = _parse(source)
-    given = _parameters(function, action)
+    function = parse(source)
+    given = parameters(function, action)
     roots: tuple[ir.Root, ir.Root] = ("next_obs" if phase == "next_state" else "obs", "action")
     widths = (observation, action or 0)
     variables: dict[str, Value] = {
@@ -130,112 +123,6 @@ def read_encoder(source: str, observation: int, action: int | None = None, phase
 def _row_of(root: ir.Root, width: int) -> Array:
     return of_cells([Cell(ir.Field(root, ((i,),))) for i in range(width)], (width,))
 
-
-def _parse(source: str) -> ast.FunctionDef:
-    """Return the one function of a source; bounded in length, nodes and depth before anything looks inside."""
-    if len(source) > MAX_CHARACTERS:
-        raise too_large(f"the source has {len(source)} characters; the limit is {MAX_CHARACTERS}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
-    except SyntaxError as error:
-        found = EncoderError("encoder-syntax", f"this is not Python: {error.msg}")
-        line = (
-            source.splitlines()[error.lineno - 1]
-            if error.lineno and error.lineno <= source.count("\n") + 1
-            else ""
-        )
-        raise found.in_line(error.lineno or 1, short(line.strip())) from None
-    except ValueError:
-        raise EncoderError("encoder-syntax", "the source holds a character that is none") from None
-    except (MemoryError, RecursionError):
-        raise too_large("the source is nested too deeply") from None
-    level: list[ast.AST] = [tree]
-    count = depth = 0
-    while level:
-        count, depth = count + len(level), depth + 1
-        if count > MAX_NODES or depth > MAX_DEPTH:
-            what = f"{MAX_NODES} parts" if count > MAX_NODES else f"{MAX_DEPTH} levels"
-            raise too_large(f"the source has more than {what}")
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
-    functions = []
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef):
-            functions.append(node)
-        elif not (_is_text(node) or _imports_numpy(node)):
-            raise _about(node, source.splitlines(), _refused_statement(node))
-    if len(functions) != 1 or functions[0].name != NAME:
-        has = list_names([function.name for function in functions])
-        raise EncoderError(
-            "encoder-syntax",
-            f"the source must hold one function, {NAME}, and holds {has}",
-            f"Write: def {NAME}(observation):",
-        )
-    return functions[0]
-
-
-def _parameters(function: ast.FunctionDef, action: int | None) -> list[str]:
-    args = function.args
-    names = [arg.arg for arg in args.args]
-    odd = (
-        args.posonlyargs
-        or args.kwonlyargs
-        or args.vararg
-        or args.kwarg
-        or args.defaults
-        or function.decorator_list
-    )
-    most = 1 if action is None else 2
-    if odd or not 1 <= len(names) <= most:
-        wanted = ", ".join(ROWS[:most])
-        hint = "The action is no array here, so the function cannot read it." if action is None else ""
-        raise EncoderError(
-            "encoder-syntax",
-            f"{NAME} takes ({wanted}), without defaults and decorators",
-            *([hint] if hint else []),
-        )
-    return names
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-def _imports_numpy(node: ast.stmt) -> bool:
-    """Say whether a statement is `import numpy as np`: models write it by habit, and it has no effect here."""
-    if not isinstance(node, ast.Import) or len(node.names) != 1:
-        return False
-    return node.names[0].name == "numpy" and node.names[0].asname in (None, *MODULES)
-
-
-def _about(node: ast.stmt | ast.expr, lines: Sequence[str], error: EncoderError) -> EncoderError:
-    text = lines[node.lineno - 1].strip() if 0 < node.lineno <= len(lines) else ""
-    return error.in_line(node.lineno, short(text))
-
-
-_STATEMENTS: dict[type[ast.stmt], tuple[str, str]] = {
-    ast.Import: ("an import", "Only NumPy is there, as np."),
-    ast.ImportFrom: ("an import", "Only NumPy is there, as np."),
-    ast.For: ("a loop", "Write the operation on whole arrays, with axis=1; reshape(-1, 6, 2) makes groups."),
-    ast.While: ("a loop", "Write the operation on whole arrays, with axis=1."),
-    ast.If: ("an if", "Use np.where(condition, a, b)."),
-    ast.FunctionDef: ("a function inside", "Write its lines out."),
-    ast.ClassDef: ("a class", ""),
-    ast.With: ("a with", ""),
-    ast.Try: ("a try", ""),
-    ast.Raise: ("a raise", ""),
-    ast.Assert: ("an assert", ""),
-    ast.Delete: ("a del", ""),
-    ast.Global: ("a global", ""),
-    ast.Nonlocal: ("a nonlocal", ""),
-    ast.Match: ("a match", "Use np.where(condition, a, b)."),
-    ast.Pass: ("a pass", ""),
-}
 
 _EXPRESSIONS: dict[type[ast.expr], tuple[str, str]] = {
     ast.Lambda: ("a lambda", ""),
@@ -276,13 +163,6 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Cell, Cell], Cell]] = {
 }
 
 
-def _refused_statement(node: ast.stmt) -> EncoderError:
-    what, hint = _STATEMENTS.get(
-        type(node), ("this statement", "There are assignments to names, and a return.")
-    )
-    return refuse(f"{what} is not allowed", *([hint] if hint else []))
-
-
 class _Reader:
     """Walks the statements and expressions of one function.
 
@@ -304,14 +184,14 @@ class _Reader:
                     return self.read(node.value)
                 self.statement(node)
             except EncoderError as error:
-                raise _about(node, self.lines, error) from None
+                raise about(node, self.lines, error) from None
         raise misshapen("the function returns nothing", "End it with: return [first, second].")
 
     # -- statements --------------------------------------------------------------------------------------
 
     def statement(self, node: ast.stmt) -> None:
         """Run one statement: an assignment to names, or `factors.append(x)`."""
-        if _is_text(node) or _imports_numpy(node):
+        if is_text(node) or imports_numpy(node):
             return
         match node:
             case ast.Assign(targets=[target], value=value):
@@ -332,7 +212,7 @@ class _Reader:
             ):
                 self.append(name, item)
             case _:
-                raise _refused_statement(node)
+                raise refused_statement(node)
 
     def assign(self, target: ast.expr, value: Value) -> None:
         """Give names a value; nothing but names can be assigned to."""

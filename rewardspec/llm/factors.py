@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rewardspec.encoder.functions import FUNCTIONS
-from rewardspec.encoder.language import NAME
 from rewardspec.encoder.refusal import EncoderError
+from rewardspec.encoder.source import NAME
 from rewardspec.errors import LanguageModelError, Problem
 from rewardspec.llm.prompts import load_prompt
 from rewardspec.llm.provider import Answer, Message, Provider, Request

@@ -19,7 +19,8 @@ from gymnasium import spaces
 
 from rewardspec.backends.array import compile_array
 from rewardspec.encoder.canonical import digest
-from rewardspec.encoder.language import NAME, Encoder, read_encoder
+from rewardspec.encoder.language import Encoder, read_encoder
+from rewardspec.encoder.source import NAME
 from rewardspec.errors import LanguageModelError, Problem
 from rewardspec.ir.layout import bind
 from rewardspec.ir.program import Program, Term
