@@ -8,17 +8,9 @@ from typing import Any
 
 import pytest
 
-from rewardspec.analysis import draw
-from rewardspec.analysis.draw import (
-    MAX_EDGES,
-    MAX_MACHINES,
-    MAX_STATES,
-    Lit,
-    draw_png,
-    draw_svg,
-    machine_dot,
-    program_dot,
-)
+from rewardspec.analysis import dot, graphviz
+from rewardspec.analysis.dot import MAX_EDGES, MAX_MACHINES, MAX_STATES, Lit
+from rewardspec.analysis.draw import draw_png, draw_svg, machine_dot, program_dot
 from rewardspec.compiler import compile_spec
 from rewardspec.errors import MissingExtraError, UnsupportedError
 from rewardspec.ir import expr as ir
@@ -96,13 +88,13 @@ def test_terminal_and_accepting_states_look_different() -> None:
     accepting = next(iter(machine.accepting))
     group = found[f"m{number['ltl']}-u{accepting}"]
     assert len(list(group.iter(f"{SVG}ellipse"))) == 2, "an accepting state is a double circle"
-    assert next(group.iter(f"{SVG}ellipse")).get("fill") == draw._GREEN, "satisfied for good"
+    assert next(group.iter(f"{SVG}ellipse")).get("fill") == dot.GREEN, "satisfied for good"
     plain = found[f"m{number['ltl']}-u{machine.start}"]
     assert len(list(plain.iter(f"{SVG}ellipse"))) == 1
     terminal = groups(draw_svg(DOOR))["m0-u2"]
-    assert next(terminal.iter(f"{SVG}path")).get("fill") == draw._GREY
+    assert next(terminal.iter(f"{SVG}path")).get("fill") == dot.GREY
     assert "terminal" in str(terminal.get("class")).split()
-    assert draw._RED in svg, "`G !c` can be violated for good"
+    assert dot.RED in svg, "`G !c` can be violated for good"
 
 
 def test_all_machines_of_a_program_are_on_one_picture_with_their_names() -> None:
@@ -122,7 +114,7 @@ def test_a_state_and_the_edge_to_it_can_be_lit() -> None:
     found = groups(draw_svg(DOOR, Lit(1, before=0)))
     lit = {name for name, group in found.items() if "lit" in str(group.get("class")).split()}
     assert lit == {"m0-u1", "m0-u0-u1"}
-    assert next(found["m0-u1"].iter(f"{SVG}path")).get("fill") == draw._LIT
+    assert next(found["m0-u1"].iter(f"{SVG}path")).get("fill") == dot.LIT
     assert "step lit" not in machine_dot(DOOR, Lit(1)), "no edge, where it is not known which was taken"
     assert machine_dot(DOOR, 1) == machine_dot(DOOR, "ajar") == machine_dot(DOOR, Lit(1))
     program = Program("p", None, (), (DOOR,), (), (), (), ())
@@ -186,7 +178,7 @@ def test_a_long_guard_is_wrapped_and_keeps_its_payment() -> None:
     assert lines[0] == "some_long_proposition_0"
     assert lines[1] == "or some_long_proposition_1"
     assert lines[-2:] == ["...", "/ +2.5"]
-    assert len(lines) <= draw.MAX_LINES and max(map(len, lines)) <= draw.LINE
+    assert len(lines) <= dot.MAX_LINES and max(map(len, lines)) <= dot.LINE
 
 
 def test_two_payments_between_the_same_states_are_two_lines_of_one_arrow() -> None:
@@ -254,8 +246,8 @@ def test_a_picture_is_the_same_each_time() -> None:
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draw.Path, "is_file", lambda self: False)
-    monkeypatch.setattr(draw.shutil, "which", lambda name: None)
+    monkeypatch.setattr(graphviz.Path, "is_file", lambda self: False)
+    monkeypatch.setattr(graphviz.shutil, "which", lambda name: None)
     assert machine_dot(DOOR), "DOT text needs no package"
     with pytest.raises(MissingExtraError, match=r"graphviz-pure(.|\n)*rewardspec\[report\]"):
         draw_svg(DOOR)
@@ -263,10 +255,10 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
 
 def test_a_layout_that_does_not_end_is_an_error_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(command: list[str], **settings: Any) -> None:
-        assert settings["timeout"] <= draw.SECONDS
+        assert settings["timeout"] <= graphviz.SECONDS
         raise subprocess.TimeoutExpired(command, settings["timeout"])
 
-    monkeypatch.setattr(draw.subprocess, "run", never)
+    monkeypatch.setattr(graphviz.subprocess, "run", never)
     with pytest.raises(UnsupportedError, match="drawing-too-large") as caught:
         draw_svg(chain(60))
     assert "rewardspec show" in str(caught.value)
@@ -281,7 +273,7 @@ def test_where_one_layout_fails_a_simpler_one_is_tried(monkeypatch: pytest.Monke
         done.returncode = 1 if len(tried) < 3 else 0
         return done
 
-    monkeypatch.setattr(draw.subprocess, "run", fail_twice)
+    monkeypatch.setattr(graphviz.subprocess, "run", fail_twice)
     found = groups(draw_svg(chain(40)))
     assert 'constraint="false"' in tried[0] and 'constraint="false"' not in tried[1]
-    assert f"m0-u{draw.FEW_STATES - 1}" in found and f"m0-u{draw.FEW_STATES}" not in found
+    assert f"m0-u{dot.FEW_STATES - 1}" in found and f"m0-u{dot.FEW_STATES}" not in found
