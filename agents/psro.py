@@ -57,7 +57,7 @@ from rewardspec.games.game import Game, Profile, Solving
 from rewardspec.games.nash import find_nash, logit_limit
 from rewardspec.games.risk import MEASURES, Measure, Risk, measure_risk
 from rewardspec.games.solve import Solution, describe, refuse_gamma, solve
-from rewardspec.spec.model import RiskSpec
+from rewardspec.spec.agents import RiskSpec
 from rewardspec.training import unchanged
 from rewardspec.training.folder import RunFolder
 from rewardspec.training.loop import versions

@@ -28,24 +28,13 @@ from rewardspec.ir.text import ROOTS
 from rewardspec.kinds import KINDS
 from rewardspec.labels import LABELLERS, load_labeller
 from rewardspec.operators import OPERATORS
+from rewardspec.spec.declarations import EndSpec, EnvSpec, SignalSpec, TestSpec
 from rewardspec.spec.examples import EXAMPLES
-from rewardspec.spec.model import (
-    EndSpec,
-    EnvSpec,
-    Exponential,
-    Kind,
-    Linear,
-    Performance,
-    Schedule,
-    SignalSpec,
-    Spec,
-    Term,
-    TestSpec,
-    number_to_text,
-    one_or_many,
-)
+from rewardspec.spec.model import Spec
 from rewardspec.spec.schema import json_schema
+from rewardspec.spec.terms import Exponential, Kind, Linear, Performance, Schedule, Term
 from rewardspec.spec.unions import first_key, models_in
+from rewardspec.spec.values import number_to_text, one_or_many
 from rewardspec.spec.writing import takes
 from rewardspec.vocabulary import VOCABULARY
 

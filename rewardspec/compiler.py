@@ -15,7 +15,8 @@ from rewardspec.kinds.potential import Potential
 from rewardspec.labels import load_labeller
 from rewardspec.lowering import Draft, Scope
 from rewardspec.operators import ending
-from rewardspec.spec.model import Kind, Spec, Term
+from rewardspec.spec.model import Spec
+from rewardspec.spec.terms import Kind, Term
 from rewardspec.vocabulary import VOCABULARY
 
 MAX_PROPOSITIONS = 4096

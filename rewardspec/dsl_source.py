@@ -12,16 +12,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from rewardspec.kinds.reward_machine import RewardMachine
-from rewardspec.spec.model import (
-    AgentSpec,
-    EndSpec,
-    JointSpec,
-    Schedule,
-    ShareSpec,
-    SignalSpec,
-    Spec,
-    Term,
-)
+from rewardspec.spec.agents import AgentSpec, JointSpec, ShareSpec
+from rewardspec.spec.declarations import EndSpec, SignalSpec
+from rewardspec.spec.model import Spec
+from rewardspec.spec.terms import Schedule, Term
 from rewardspec.spec.writing import given_fields, main_field, write_field, write_model
 from rewardspec.vocabulary import VOCABULARY
 

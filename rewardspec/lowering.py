@@ -22,7 +22,8 @@ from rewardspec.ir.program import (
     Verdict,
 )
 from rewardspec.ir.text import ROOTS, parse_expression, size_exceeds
-from rewardspec.spec.model import Exponential, Kind, Linear, Performance, Schedule, Spec, Term, Weight
+from rewardspec.spec.model import Spec
+from rewardspec.spec.terms import Exponential, Kind, Linear, Performance, Schedule, Term, Weight
 
 if TYPE_CHECKING:
     from rewardspec.sets.family import SetFunction

@@ -8,8 +8,9 @@ from typing import Any
 from rewardspec.errors import Problem, SpecError
 from rewardspec.kinds import KINDS
 from rewardspec.operators import OPERATORS
-from rewardspec.spec.model import Kind, Spec
+from rewardspec.spec.model import Spec
 from rewardspec.spec.reader import read_spec
+from rewardspec.spec.terms import Kind
 from rewardspec.spec.text import read_file, read_text
 
 VOCABULARY: dict[str, Kind] = {**KINDS, **OPERATORS}

@@ -15,20 +15,10 @@ from rewardspec.kinds.latent import Decomposing, EncoderSource
 from rewardspec.kinds.preferences import Answers, Ranking, Teacher
 from rewardspec.kinds.reward_machine import EdgeSpec
 from rewardspec.kinds.reward_model import Fitting, Networks, NominalWorst, RewardModel, Uwo
-from rewardspec.spec.model import (
-    AgentSpec,
-    EnvSpec,
-    Exponential,
-    Inequity,
-    JointSpec,
-    Linear,
-    Performance,
-    RiskSpec,
-    ShareSpec,
-    SignalSpec,
-    Spec,
-    TestSpec,
-)
+from rewardspec.spec.agents import AgentSpec, Inequity, JointSpec, RiskSpec, ShareSpec
+from rewardspec.spec.declarations import EnvSpec, SignalSpec, TestSpec
+from rewardspec.spec.model import Spec
+from rewardspec.spec.terms import Exponential, Linear, Performance
 from rewardspec.vocabulary import VOCABULARY, loads
 
 A, B, C = rs.markov("a"), rs.markov("b"), rs.markov("c")

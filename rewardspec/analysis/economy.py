@@ -18,7 +18,8 @@ from rewardspec.kinds.markov import Markov
 from rewardspec.kinds.reward_machine import RewardMachine
 from rewardspec.lowering import Path
 from rewardspec.operators.combine import Sum
-from rewardspec.spec.model import EndSpec, Term
+from rewardspec.spec.declarations import EndSpec
+from rewardspec.spec.terms import Term
 
 BOUNDED = frozenset({"potential", "reward_machine", "ltl", "once", "diff", "discount_by_count", "end"})
 """Words whose payments do not grow with the number of steps, or are looked at on their own."""

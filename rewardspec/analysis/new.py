@@ -27,7 +27,7 @@ from rewardspec.environments import make_environment
 from rewardspec.ir import expr as ir
 from rewardspec.ir.show import show_field
 from rewardspec.labels import load_labeller
-from rewardspec.spec.model import RESERVED
+from rewardspec.spec.values import RESERVED
 
 JOINTS = {0: ("x", "y", "z", "qw", "qx", "qy", "qz"), 1: ("qw", "qx", "qy", "qz")}
 """What MuJoCo keeps of the position of a free joint and of a ball joint, which have more than one number."""

@@ -16,7 +16,8 @@ from rewardspec.environments import make_environment
 from rewardspec.errors import MismatchError, Problem, RewardSpecError, SpecError
 from rewardspec.kinds.markov import Markov
 from rewardspec.lowering import Path
-from rewardspec.spec.model import Schedule, Spec, Term
+from rewardspec.spec.model import Spec
+from rewardspec.spec.terms import Schedule, Term
 from rewardspec.wrappers.labelling import Label
 from rewardspec.wrappers.single import wrap
 

@@ -17,7 +17,8 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.layout import bind_to_values
 from rewardspec.ir.program import VERDICTS, Program
 from rewardspec.ir.show import show_name
-from rewardspec.spec.model import Spec, TestSpec
+from rewardspec.spec.declarations import TestSpec
+from rewardspec.spec.model import Spec
 from rewardspec.transition import Outcome, Transition
 
 TOLERANCE = 1e-6

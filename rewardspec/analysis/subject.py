@@ -18,7 +18,8 @@ from rewardspec.ir.passes import fold_constants, simplify
 from rewardspec.ir.program import Machine, Program
 from rewardspec.kinds.potential import at_next_observation
 from rewardspec.lowering import Draft, Path, Scope
-from rewardspec.spec.model import Kind, Schedule, Spec, Term
+from rewardspec.spec.model import Spec
+from rewardspec.spec.terms import Kind, Schedule, Term
 from rewardspec.vocabulary import VOCABULARY
 
 Body = TypeVar("Body", bound=BaseModel)

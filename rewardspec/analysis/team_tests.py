@@ -13,7 +13,8 @@ from rewardspec.analysis.recorded import KEYS, RecordedError, transition_of
 from rewardspec.analysis.spec_tests import TOLERANCE, Row, TestResult, run_tests
 from rewardspec.errors import Problem, SpecError, list_names, near_miss
 from rewardspec.ir.layout import space_of
-from rewardspec.spec.model import Spec, TestSpec
+from rewardspec.spec.declarations import TestSpec
+from rewardspec.spec.model import Spec
 from rewardspec.spec.parts import parts
 from rewardspec.team.compile import TeamProgram, compile_team
 from rewardspec.transition import Transition

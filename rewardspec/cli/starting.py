@@ -13,7 +13,8 @@ from rewardspec.cli.printing import say, write
 from rewardspec.errors import Place, Problem, SpecError, list_names, near_miss
 
 if TYPE_CHECKING:
-    from rewardspec.spec.model import Spec, Term
+    from rewardspec.spec.model import Spec
+    from rewardspec.spec.terms import Term
 
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it; stdout without.")

@@ -17,7 +17,7 @@ from rewardspec.kinds import (
     subgoals,
     submodular,
 )
-from rewardspec.spec.model import Kind
+from rewardspec.spec.terms import Kind
 
 KINDS: dict[str, Kind] = {
     "markov": markov.KIND,

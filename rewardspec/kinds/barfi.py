@@ -11,7 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import ExpressionText, Kind, Model, Name, Number
+from rewardspec.spec.terms import Kind
+from rewardspec.spec.values import ExpressionText, Model, Name, Number
 
 FEATURES = {"fourier": 1, "tiles": 2, "random": 1, "raw": 0, "constant": 0}
 """Name of features -> how many whole numbers they take."""

@@ -10,7 +10,8 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.show import show_field
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import ExpressionText, Kind, Model
+from rewardspec.spec.terms import Kind
+from rewardspec.spec.values import ExpressionText, Model
 
 
 class Difference(Model):

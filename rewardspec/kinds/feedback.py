@@ -17,7 +17,8 @@ from rewardspec.ir.text import parse_expression
 from rewardspec.kinds.reward_model import Positive, Scheduled
 from rewardspec.kinds.subgoals import Note
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import ExpressionText, Kind, Model, ModelError, Number, Truth, Whole
+from rewardspec.spec.terms import Kind
+from rewardspec.spec.values import ExpressionText, Model, Number, Truth, Whole, check_line
 
 SHORTEST = 123
 """Bytes that six convolutions and three poolings leave one number of: no network reads fewer."""
@@ -55,7 +56,7 @@ class Annotator(Model):
     @field_validator("note")
     @classmethod
     def _check_note(cls, note: str) -> str:
-        _check_line(note, "note")
+        check_line(note, "note")
         return note
 
 
@@ -183,7 +184,7 @@ class Feedback(Scheduled):
     @field_validator("task")
     @classmethod
     def _check_task(cls, task: str) -> str:
-        _check_line(task, "task")
+        check_line(task, "task")
         return task
 
     @model_validator(mode="after")
@@ -193,12 +194,6 @@ class Feedback(Scheduled):
         if self.cutoff is not None and self.model == "ranking" and self.as_released:
             raise ValueError("the released code applies no cutoff to a ranking: leave 'cutoff' out")
         return self
-
-
-def _check_line(text: str, what: str) -> None:
-    """Raise where a text that a model will read is more than a line."""
-    if not text.isprintable():
-        raise ModelError("not-one-line", f"the {what} holds a line break or a control character")
 
 
 def lower(term: Feedback, scope: Scope) -> Expr:

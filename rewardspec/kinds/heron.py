@@ -10,7 +10,8 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.kinds.reward_model import Refreshing, lower_inputs, warn_ensemble
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import ExpressionText, Kind, Model, Name, Number
+from rewardspec.spec.terms import Kind
+from rewardspec.spec.values import ExpressionText, Model, Name, Number
 
 MAX_FACTORS = 64
 """Factors of one ranking."""

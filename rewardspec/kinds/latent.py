@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 from rewardspec.ir.expr import Expr, Root
 from rewardspec.kinds.reward_model import Networks, Positive, Stored
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import ExpressionText, Kind, Model, Name, Number, Whole
+from rewardspec.spec.terms import Kind
+from rewardspec.spec.values import ExpressionText, Model, Name, Number, Whole
 
 if TYPE_CHECKING:
     from rewardspec.encoder.language import Encoder

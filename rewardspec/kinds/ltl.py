@@ -15,7 +15,8 @@ from rewardspec.logic import automaton as automata
 from rewardspec.logic.finite import compile_finite
 from rewardspec.logic.formula import Formula, parse_formula
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import Kind, Model, Number
+from rewardspec.spec.terms import Kind
+from rewardspec.spec.values import Model, Number
 
 Scheme = Literal["frontier", "every_visit", "parity"]
 

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from rewardspec.ir.expr import Expr
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import ExpressionText, Kind, Model
+from rewardspec.spec.terms import Kind
+from rewardspec.spec.values import ExpressionText, Model
 
 
 class Markov(Model):

@@ -18,7 +18,7 @@ from rewardspec.sets.arrays import Array, Arrays
 from rewardspec.sets.check import find_counterexample
 from rewardspec.sets.family import State, Tables
 from rewardspec.sets.ground import Grid
-from rewardspec.spec.model import ExpressionText, Model, Name, Number
+from rewardspec.spec.values import ExpressionText, Model, Name, Number
 
 AXES = ("i", "j", "k")
 CENTRES = ("x", "y", "z")

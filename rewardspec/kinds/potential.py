@@ -14,7 +14,8 @@ from rewardspec.ir.machine import distances_to, value_iteration
 from rewardspec.ir.program import Machine
 from rewardspec.logic.automaton import distance_to
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import ExpressionText, Kind, Model, Number
+from rewardspec.spec.terms import Kind
+from rewardspec.spec.values import ExpressionText, Model, Number
 
 STATE_ROOTS = ("obs",)
 

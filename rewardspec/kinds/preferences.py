@@ -10,7 +10,8 @@ from rewardspec.ir.expr import Expr
 from rewardspec.kinds.heron import Factor, lower_factors
 from rewardspec.kinds.reward_model import Refreshing, Share, lower_inputs, warn_ensemble
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import ExpressionText, Kind, Model, Number, Whole
+from rewardspec.spec.terms import Kind
+from rewardspec.spec.values import ExpressionText, Model, Number, Whole
 
 
 class Ranking(Model):

@@ -26,10 +26,10 @@ from rewardspec.logic.guards import (
 )
 from rewardspec.logic.syntax import FALSE, Node
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import (
+from rewardspec.spec.terms import Kind
+from rewardspec.spec.values import (
     ExpressionText,
     GuardText,
-    Kind,
     Model,
     ModelError,
     Name,

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from rewardspec.ir.expr import Expr
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import ExpressionText, Model, Number, Truth, Whole
+from rewardspec.spec.values import ExpressionText, Model, Number, Truth, Whole
 
 Positive = Annotated[Number, Field(gt=0)]
 Share = Annotated[Number, Field(ge=0, le=1)]

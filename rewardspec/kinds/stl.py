@@ -15,7 +15,8 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.syntax_errors import MAX_DEPTH, SPLIT_HINT
 from rewardspec.lowering import DUMMY, Scope
-from rewardspec.spec.model import Kind, Model
+from rewardspec.spec.terms import Kind
+from rewardspec.spec.values import Model
 
 MAX_MEMORY = 256
 """Numbers that the windows of one formula may remember."""

@@ -10,7 +10,8 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.kinds.potential import shaped
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import ExpressionText, Kind, Model, ModelError, Number, Truth
+from rewardspec.spec.terms import Kind
+from rewardspec.spec.values import ExpressionText, Model, ModelError, Number, Truth, check_line
 
 MAX_SUBGOALS = 16
 """Subgoals of one term: a model is asked about all of them at once."""
@@ -55,7 +56,7 @@ class LanguageModelJudge(Model):
     @classmethod
     def _check_lines(cls, given: str | tuple[str, ...]) -> str | tuple[str, ...]:
         for text in (given,) if isinstance(given, str) else given:
-            _check_line(text, "text for the judge")
+            check_line(text, "text for the judge")
         return given
 
 
@@ -115,7 +116,7 @@ class Subgoals(Model):
     @field_validator("task")
     @classmethod
     def _check_task(cls, task: str) -> str:
-        _check_line(task, "task")
+        check_line(task, "task")
         return task
 
     @field_validator("subgoals")
@@ -126,7 +127,7 @@ class Subgoals(Model):
         if not 1 <= len(subgoals) <= MAX_SUBGOALS:
             raise ValueError(f"there are 1 to {MAX_SUBGOALS} subgoals, or the word 'discover'")
         for subgoal in subgoals:
-            _check_line(subgoal, "subgoal")
+            check_line(subgoal, "subgoal")
         if len({s.casefold() for s in subgoals}) < len(subgoals):
             raise ModelError("duplicate-name", "a subgoal is listed twice")
         return subgoals
@@ -136,12 +137,6 @@ class Subgoals(Model):
         if self.shaping == "potential" and self.repeat == "always":
             raise ValueError("a potential counts each subgoal once: leave 'repeat' out")
         return self
-
-
-def _check_line(text: str, what: str) -> None:
-    """Raise where a text that a model will read is more than a line: it stands in a list of the prompt."""
-    if not text.isprintable():
-        raise ModelError("not-one-line", f"the {what} holds a line break or a control character")
 
 
 def lower(term: Subgoals, scope: Scope) -> Expr:

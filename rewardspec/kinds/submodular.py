@@ -22,7 +22,8 @@ from rewardspec.sets.information import LogDet, diversity, entropy, information
 from rewardspec.sets.modular import Modular
 from rewardspec.sets.processes import Kernel, covariance, posterior, sample
 from rewardspec.sets.saturating import SaturatedSum, collection
-from rewardspec.spec.model import ExpressionText, Kind, Model, Number, Truth, Whole
+from rewardspec.spec.terms import Kind
+from rewardspec.spec.values import ExpressionText, Model, Number, Truth, Whole
 
 Positive = Annotated[Number, Field(gt=0)]
 Count = Annotated[Whole, Field(ge=1)]

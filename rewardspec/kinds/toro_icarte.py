@@ -49,8 +49,8 @@ from rewardspec.logic.guards import (
     union_of,
 )
 from rewardspec.logic.syntax import FALSE, Node
-from rewardspec.spec.model import Term
 from rewardspec.spec.scalars import short
+from rewardspec.spec.terms import Term
 
 CONSTANT = "ConstantRewardFunction"
 

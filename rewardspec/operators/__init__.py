@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rewardspec.operators import combine, count, ending, gate, history, maps, normalise
-from rewardspec.spec.model import Kind
+from rewardspec.spec.terms import Kind
 
 OPERATORS: dict[str, Kind] = {
     "sum": combine.SUM,

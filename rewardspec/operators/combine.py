@@ -11,7 +11,8 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.tolerance import clip
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import Kind, Model, Range, Term, Whole
+from rewardspec.spec.terms import Kind, Term
+from rewardspec.spec.values import Model, Range, Whole
 
 
 class Terms(Model):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import EndSpec, Kind
+from rewardspec.spec.declarations import EndSpec
+from rewardspec.spec.terms import Kind
 
 
 def lower(term: EndSpec, scope: Scope) -> Expr:

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import ExpressionText, Kind, Model, Number, Term
+from rewardspec.spec.terms import Kind, Term
+from rewardspec.spec.values import ExpressionText, Model, Number
 
 
 class Gate(Model):

@@ -7,7 +7,8 @@ from pydantic import Field
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import Kind, Model, Number, Term, Truth
+from rewardspec.spec.terms import Kind, Term
+from rewardspec.spec.values import Model, Number, Truth
 
 
 class Diff(Model):

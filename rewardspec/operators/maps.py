@@ -11,7 +11,8 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.tolerance import clip
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import Kind, Model, Number, Term
+from rewardspec.spec.terms import Kind, Term
+from rewardspec.spec.values import Model, Number
 
 Slope = Annotated[Number, Field(gt=0)]
 

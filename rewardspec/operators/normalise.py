@@ -10,7 +10,8 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.program import Fold
 from rewardspec.lowering import Scope
-from rewardspec.spec.model import Kind, Model, Number, Term, Truth, Whole
+from rewardspec.spec.terms import Kind, Term
+from rewardspec.spec.values import Model, Number, Truth, Whole
 
 
 class Normalise(Model):

@@ -10,7 +10,8 @@ from typing import Any
 
 from rewardspec.compiler import term_names
 from rewardspec.ir.show import show_number
-from rewardspec.spec.model import Schedule, Spec
+from rewardspec.spec.model import Spec
+from rewardspec.spec.terms import Schedule
 from rewardspec.spec.writing import write_model, write_term
 
 LONGEST = 160

@@ -30,7 +30,8 @@ import numpy as np
 from rewardspec.compiler import term_names
 from rewardspec.search.admission import Proposal
 from rewardspec.search.feedback import Standing
-from rewardspec.spec.model import Schedule, Spec
+from rewardspec.spec.model import Spec
+from rewardspec.spec.terms import Schedule
 from rewardspec.spec.writing import write_term
 
 MOST = 200

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from rewardspec.spec.model import Model, ModelError, Number, TermName, Whole
+from rewardspec.spec.values import Model, ModelError, Number, TermName, Whole
 
 MAX_PLAYERS = 8
 MAX_ACTIONS = 1000

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from rewardspec.spec.agents import AgentSpec, JointSpec
 from rewardspec.spec.document import Path, path_text
-from rewardspec.spec.model import AgentSpec, JointSpec, Spec
+from rewardspec.spec.model import Spec
 from rewardspec.spec.places import Places
 
 DEFAULT = "default"

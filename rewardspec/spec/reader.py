@@ -10,9 +10,10 @@ from pydantic import BaseModel, ValidationError
 from rewardspec.errors import Problem, SpecError, list_names, near_miss
 from rewardspec.spec.document import Document, Path
 from rewardspec.spec.dump import MAX_DEPTH
-from rewardspec.spec.model import Kind, Spec, Term
+from rewardspec.spec.model import Spec
 from rewardspec.spec.places import Places
 from rewardspec.spec.scalars import short
+from rewardspec.spec.terms import Kind, Term
 from rewardspec.spec.wording import kind_of, word_findings
 
 TERM_OPTIONS = ("name", "weight")

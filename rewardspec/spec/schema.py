@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from rewardspec.spec.examples import EXAMPLES
-from rewardspec.spec.model import Kind, Spec
+from rewardspec.spec.model import Spec
+from rewardspec.spec.terms import Kind
 from rewardspec.spec.text import read_text
 
 Schema = dict[str, Any]

@@ -11,8 +11,10 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from rewardspec.errors import FormulaError
-from rewardspec.spec.model import Spec, Term, number_to_text, one_or_many
+from rewardspec.spec.model import Spec
 from rewardspec.spec.scalars import resolve
+from rewardspec.spec.terms import Term
+from rewardspec.spec.values import number_to_text, one_or_many
 
 
 def write_spec(spec: Spec) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.passes import drop_unread_propositions
 from rewardspec.ir.program import Observe, Program, Term
 from rewardspec.ir.show import show_field
-from rewardspec.spec.model import RiskSpec, ShareSpec, Spec
+from rewardspec.spec.agents import RiskSpec, ShareSpec
+from rewardspec.spec.model import Spec
 from rewardspec.spec.parts import EVERYBODY, agent_parts, joint_part
 from rewardspec.team.projection import project
 from rewardspec.team.resolve import find_not_reduced

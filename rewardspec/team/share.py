@@ -6,7 +6,7 @@ from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.passes import fold_constants
 from rewardspec.ir.program import Fold, ParamValue, Program, Term
-from rewardspec.spec.model import Inequity, ShareSpec
+from rewardspec.spec.agents import Inequity, ShareSpec
 from rewardspec.team.roster import Roster
 
 WEIGHT = "share.team"

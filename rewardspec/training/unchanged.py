@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from rewardspec.errors import Problem, UnsupportedError
-from rewardspec.spec.model import ObjectiveSpec, Spec
+from rewardspec.spec.declarations import ObjectiveSpec
+from rewardspec.spec.model import Spec
 from rewardspec.training.folder import RunFolder
 
 

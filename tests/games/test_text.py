@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rewardspec.errors import SpecError
 from rewardspec.games.game import Game, symmetric
 from rewardspec.games.text import game_from_data, load_game, loads_game
-from rewardspec.spec.model import RiskSpec
+from rewardspec.spec.agents import RiskSpec
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "games").glob("*.yaml"))
 HEAD = "game: duel\nplayers: {row: [up, down], column: [left, right]}\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from rewardspec.spec.model import RESERVED
+from rewardspec.spec.values import RESERVED
 from rewardspec.vocabulary import VOCABULARY
 
 NAMES = st.sampled_from(

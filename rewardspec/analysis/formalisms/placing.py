@@ -16,7 +16,7 @@ from rewardspec.analysis.formalisms.preorder import (
     path_up,
 )
 from rewardspec.ir.program import Program
-from rewardspec.spec.model import ObjectiveSpec
+from rewardspec.spec.declarations import ObjectiveSpec
 
 COSTS: dict[str, str] = {
     "MR": "any algorithm; exactly, by dynamic programming, in polynomial time",

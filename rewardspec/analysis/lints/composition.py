@@ -20,7 +20,7 @@ from rewardspec.operators.gate import Gate
 from rewardspec.operators.history import Diff
 from rewardspec.operators.maps import Affine
 from rewardspec.operators.normalise import Normalise
-from rewardspec.spec.model import Term
+from rewardspec.spec.terms import Term
 
 BREAKS_SUMS = ("clip", "normalise", "tanh", "sigmoid", "log_sigmoid", "threshold")
 """Operators that change step payments unevenly, so that differences no longer add up to end minus start."""
