@@ -194,6 +194,10 @@ def test_a_checkpoint_of_another_spec_is_refused(tmp_path: Path) -> None:
     train(args(tmp_path, spec=lake(tmp_path, 15), steps=512))
     with pytest.raises(UnsupportedError, match=r"\[spec-changed\]"):
         train(args(tmp_path, spec=lake(tmp_path, 13), steps=512, resume=tmp_path / "run"))
+    copy = tmp_path / "run/spec.yaml"
+    copy.write_text(f"{copy.read_text()}\nobjective: limit_average\n")
+    with pytest.raises(UnsupportedError, match=r"\[unfit-objective\]"):
+        train(args(tmp_path, steps=512, resume=tmp_path / "run"))
 
 
 # -- what is refused -----------------------------------------------------------------------------------------

@@ -232,6 +232,9 @@ def test_a_checkpoint_of_another_spec_or_other_arguments_is_refused(tmp_path: Pa
     copy.write_text(COFFEE.replace("reward: 1", "reward: 2"))
     with pytest.raises(UnsupportedError, match="trained on another spec"):
         main(read_arguments(["--resume", str(tmp_path / "run")]))
+    copy.write_text(COFFEE + "\nobjective: limit_average\n")  # the program and its digest are the same
+    with pytest.raises(UnsupportedError, match="unfit-objective"):
+        main(read_arguments(["--resume", str(tmp_path / "run")]))
     copy.write_text(COFFEE)
     next((tmp_path / "run/checkpoints").glob("*/arrays.npz")).write_bytes(b"torn")
     with pytest.raises(LearningError, match="cannot be read"):
