@@ -50,7 +50,7 @@ from agents.command import placed, read_arguments, run
 from agents.population import Cell, Floats, Policy, Population
 from agents.population_nets import Learning, Make, Nets, learn, simulate
 from rewardspec import Spec
-from rewardspec.analysis.check import check_objective
+from rewardspec.analysis.optimisers import check_objective
 from rewardspec.errors import MismatchError, Problem, UnsupportedError
 from rewardspec.games.alpha_rank import alpha_rank
 from rewardspec.games.game import Game, Profile, Solving
@@ -60,7 +60,7 @@ from rewardspec.games.solve import Solution, describe, refuse_gamma, solve
 from rewardspec.spec.agents import RiskSpec
 from rewardspec.training import unchanged
 from rewardspec.training.folder import RunFolder
-from rewardspec.training.loop import versions
+from rewardspec.training.versions import versions
 
 Meta = Literal["rae", "nash", "alpha_rank", "uniform", "last"]
 
