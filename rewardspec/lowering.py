@@ -115,13 +115,24 @@ class Scope:
         try:
             found = parse_expression(text, self.names if names is None else names, place, roots=roots)
         except FormulaError as error:
-            self.formula_problem(error, *path)
+            self.formula_problem(self._declared_later(error, text) if names is None else error, *path)
             return DUMMY
         self.draft.parts += sum(1 for _ in ir.walk(found))
         if self.draft.parts > MAX_PARTS:
             message = f"up to here the expressions have more than {MAX_PARTS} parts, names written out"
             self.problem("expression-too-large", message, *path)
         return found
+
+    def _declared_later(self, error: FormulaError, text: str) -> FormulaError:
+        """Return an error with another hint, where an unknown name is declared further down."""
+        name = text[error.offset : error.offset + error.length]
+        if error.code != "unknown-name" or name not in {*self.spec.signals, *self.spec.propositions}:
+            return error
+        hint = (
+            f"'{name}' is declared further down. An expression reads what stands above it, "
+            "and signals stand above propositions: move it up."
+        )
+        return FormulaError(error.code, error.message, error.offset, error.length, (hint,))
 
     def condition(self, text: str, *path: str | int, names: Mapping[str, Expr] | None = None) -> Expr:
         """Return the IR of a truth-valued expression; a bare field counts as true when it is not 0."""

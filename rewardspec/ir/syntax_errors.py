@@ -51,6 +51,12 @@ _WORD = re.compile(r"\w+|.", re.DOTALL)
 
 def explain_syntax(text: str, error: SyntaxError, indent: int) -> tuple[str, int, int, tuple[str, ...]]:
     """Return message, offset, length and hints for text that Python's grammar refuses."""
+    if found := re.match(r"[A-Za-z_]+:(?=\S)", text):
+        word = found[0]
+        hint = f"In YAML a space follows the colon: `{word} {short(text[found.end() :])}`."
+        return f"'{word}' is no part of an expression", indent, len(word), (hint,)
+    if "?" in text and ":" in text:
+        return "'?' cannot stand here", text.index("?") + indent, 1, ("Write: a if condition else b.",)
     for symbol, word in (("&&", "and"), ("||", "or"), ("!", "not"), ("<>", "!=")):
         at = text.find(symbol)
         if at >= 0 and text[at : at + 2] != "!=":

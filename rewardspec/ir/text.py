@@ -18,6 +18,9 @@ from rewardspec.errors import FormulaError, Place, list_names, near_miss
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
 from rewardspec.ir.functions import CALLS, FUNCTION_NAMES, SHAPES
+from rewardspec.ir.said_elsewhere import FUNCTIONS as SAID_FUNCTIONS
+from rewardspec.ir.said_elsewhere import NAMES as SAID_NAMES
+from rewardspec.ir.said_elsewhere import is_module, member_hint, method_hint
 from rewardspec.ir.syntax_errors import MAX_DEPTH, SPLIT_HINT, check_brackets, explain_syntax
 from rewardspec.spec.scalars import short
 
@@ -80,7 +83,6 @@ _WHOLE = ("reward", "terminated", "truncated")
 """Roots that are single values."""
 
 _CONSTANTS = {"pi": math.pi, "true": True, "false": False}
-_MODULES = ("np", "numpy", "math", "torch", "jnp")
 
 NOWHERE = Place()
 
@@ -258,7 +260,8 @@ class _Reader:
                 node,
                 "expression-syntax",
                 "text has no value in an expression",
-                "Only keys may be text: info['key'].",
+                "Only keys may be text: info['key']. What a text says is told by a labelling function, "
+                "wrap(env, spec, label=fn).",
             )
         raise self.fail(
             node, "expression-syntax", f"'{short(self.source(node))}' is not a finite real number"
@@ -297,13 +300,14 @@ class _Reader:
         declared = (
             f"declared here: {list_names(self.names)}." if self.names else "no names are declared here."
         )
-        raise self.fail(
-            node,
-            "unknown-name",
-            f"unknown name '{short(name)}'",
-            declared + near_miss(name, [*self.names, *self.roots, *AGENTS]),
+        meant = SAID_NAMES.get(name)
+        near = "" if meant else near_miss(name, [*self.names, *self.roots, *AGENTS])
+        hints = (
+            declared + near,
             f"A transition has: {list_names(self.roots)}.",
+            *((meant,) if meant else ()),
         )
+        raise self.fail(node, "unknown-name", f"unknown name '{short(name)}'", *hints)
 
     def subscript(self, node: ast.Attribute | ast.Subscript, level: int) -> Expr:
         who = self.agents(node.value)
@@ -447,12 +451,11 @@ class _Reader:
         for op, a, b in zip(node.ops, operands, operands[1:], strict=False):
             name = _COMPARE.get(type(op))
             if name is None:
-                raise self.fail(
-                    node,
-                    "expression-syntax",
-                    "'in' and 'is' are not allowed in an expression",
-                    "Compare with ==.",
-                )
+                last, hint = node.comparators[-1], "Compare with ==."
+                if isinstance(op, ast.In) and isinstance(last, ast.List | ast.Tuple):
+                    hint = member_hint(self.source(node.left), [self.source(item) for item in last.elts])
+                message = "'in' and 'is' are not allowed in an expression"
+                raise self.fail(node, "expression-syntax", message, hint)
             parts.append(ir.Compare(name, a, b, self.here(node)))  # type: ignore[arg-type]
         return ir.conjunction(tuple(parts))
 
@@ -470,15 +473,25 @@ class _Reader:
             "Compare it, as in (x > 0).",
         )
 
+    def method_hint(self, node: ast.Call) -> str:
+        """Return what to write for a call of a method, or of a module's function."""
+        func, given = node.func, [self.source(arg) for arg in node.args]
+        if not isinstance(func, ast.Attribute):
+            return f"They are: {list_names(FUNCTION_NAMES, 40)}."
+        on = self.source(func.value)
+        if hint := method_hint(func, given, on):
+            return hint
+        if not is_module(func.value):  # x.clip(0, 1); np.abs(x) names a module
+            given.insert(0, on)
+        if func.attr in FUNCTION_NAMES:
+            return f"Write {func.attr}({short(', '.join(given))})."
+        return f"They are: {list_names(FUNCTION_NAMES, 40)}.{_meant(func.attr)}"
+
     def call(self, node: ast.Call, level: int) -> Expr:
         if not isinstance(node.func, ast.Name):
-            hint = f"They are: {list_names(FUNCTION_NAMES, 40)}."
-            if isinstance(node.func, ast.Attribute) and node.func.attr in FUNCTION_NAMES:
-                given = [node.func.value, *node.args]  # x.clip(0, 1); but np.abs(x) names a module
-                if isinstance(given[0], ast.Name) and given[0].id in _MODULES:
-                    del given[0]
-                hint = f"Write {node.func.attr}({short(', '.join(map(self.source, given)))})."
-            raise self.fail(node, "unknown-function", "only the named functions can be called", hint)
+            raise self.fail(
+                node, "unknown-function", "only the named functions can be called", self.method_hint(node)
+            )
         name = node.func.id
         builder = CALLS.get(name)
         if builder is None:
@@ -486,7 +499,7 @@ class _Reader:
                 node.func,
                 "unknown-function",
                 f"unknown function '{short(name)}'",
-                f"They are: {list_names(FUNCTION_NAMES, 40)}.{near_miss(name, FUNCTION_NAMES)}",
+                f"They are: {list_names(FUNCTION_NAMES, 40)}.{_meant(name)}",
             )
         low, high, build = builder
         if any(isinstance(arg, ast.Starred) for arg in node.args) or any(
@@ -513,6 +526,11 @@ class _Reader:
         ):  # norm, distance and tolerance write their argument out several times
             raise self.too_large()
         return found
+
+
+def _meant(name: str) -> str:
+    """Return what is meant by a function that is unknown, with a space before it."""
+    return f" {SAID_FUNCTIONS[name]}" if name in SAID_FUNCTIONS else near_miss(name, FUNCTION_NAMES)
 
 
 def _describe(node: ast.expr) -> str:

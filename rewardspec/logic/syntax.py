@@ -141,6 +141,15 @@ SPOKEN: Final = {
 }
 """How an operator may be called by somebody who does not know how it is written here."""
 
+OF_TRANSITIONS: Final = frozenset(
+    {"obs", "next_obs", "action", "reward", "terminated", "truncated", "info", "label"}
+)
+"""What expressions read; guards and formulas read it through propositions."""
+
+DECLARE: Final = (
+    "Give the expression a name, and write the name here: propositions: {name: 'next_obs[0] > 0.5'}"
+)
+
 PREFIX: Final = frozenset({"not", "F", "G", "X", "WX"})
 SERE_ARROWS: Final = frozenset({"[]->", "[]=>", "<>->", "<>=>"})
 PRECEDENCE: Final = {
@@ -544,7 +553,10 @@ class _Parser:
             hint += f" Did you mean '{' '.join(run[0])} {name[run.end() :]}'?"
         else:
             hint += near_miss(name, self.declared)
-        raise FormulaError("unknown-proposition", f"unknown proposition '{name}'", position, length, (hint,))
+        hints = (hint,)
+        if name in OF_TRANSITIONS:  # `when: next_obs[0] > 0.5`
+            hints = (f"A {self.grammar.kind} combines propositions. {DECLARE}", hint)
+        raise FormulaError("unknown-proposition", f"unknown proposition '{name}'", position, length, hints)
 
     def _fail_on_character(self, position: int) -> NoReturn:
         character = self.text[position]

@@ -192,7 +192,11 @@ class SpecReader:
         for i, name in enumerate(names):
             path: Path = ("propositions", i)
             if not isinstance(name, str):
-                self.fail("wrong-type", f"a proposition's name must be text, not {kind_of(name)}", path)
+                hint = "Names with expressions stand without dashes: propositions: {name: expression, ...}"
+                hints = (hint,) if isinstance(name, dict) else ()
+                self.fail(
+                    "wrong-type", f"a proposition's name must be text, not {kind_of(name)}", path, *hints
+                )
             elif name in found:
                 self.fail("duplicate-name", f"the proposition '{short(name)}' is listed twice", path)
             else:
@@ -324,6 +328,9 @@ class SpecReader:
         listed = f"A term is one of: {list_names(self.vocabulary, 60)}."
         if words:
             hint = "Write each as a term of its own, or one inside the other where it is an operator."
+            outer = [word for word in words if word not in ("min", "max")]
+            if len(outer) == 1 and "low" in self.vocabulary[outer[0]].model.model_fields:  # clip: ..., max: 1
+                hint = f"The bounds of '{outer[0]}' are called `low` and `high`."
             message = f"a term has one kind; this one has {len(words)}: {list_names(words)}"
             self.fail("several-kinds", message, path, hint)
             return

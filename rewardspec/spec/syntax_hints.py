@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 SYNTAX_HINTS = (
+    ("tab character", "indent with spaces, not with tabs"),
     ("mapping values are not allowed", "a text that holds ': ' needs quotes, as in name: 'a: b'"),
     ("cannot start any token", "indent with spaces; a text that begins with @, %, ` or a tab needs quotes"),
     ("escape", "in double quotes a backslash begins an escape: use single quotes, or write it twice"),

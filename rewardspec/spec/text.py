@@ -44,6 +44,9 @@ __all__ = [
 
 MAX_BYTES = 8 * 2**20
 MAX_NODES = 2_000_000
+LOOK_BACK = 1000
+"""Characters before a syntax error in which its cause is looked for."""
+
 MAX_PROBLEMS = 50
 """Reading stops when so many problems were collected."""
 
@@ -53,6 +56,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HEAD = re.compile(r"(?:[ \t]*+(?:#[^\n]*+)?\n)*+")
 _BLOCK_HEAD = re.compile(r"[^\n]*+\n(?: *+\n)*+ *+")
 _TAG = re.compile(r"![^\s,\[\]{}]*")
+_CUT = re.compile(r"(?:([A-Za-z_]\w*):[ ]+)?([A-Za-z_(-][^\[\]{},:#'\"\n]*)(?<=[\w)])[\[{]")
 _PROPERTIES = re.compile(r"(?:[&!]\S*+\s*+)*+")
 _TAIL = re.compile(r"(?:\.\.\.)?(?:[ \t]*+(?:#[^\n]*+)?(?:\n|\Z))*+")
 
@@ -351,24 +355,30 @@ class _Reader:
         """Return what is wrong with `{value: -abs(obs[2])}`, where YAML ends the text at its bracket."""
         mark, node = getattr(error, "problem_mark", None), len(self.nodes.index) - 1
         frame = self.frames[-1] if self.frames else None
-        if (
-            mark is None
-            or frame is None
-            or not frame.flow
-            or self.text[mark.index : mark.index + 1] not in ("[", "{")
-        ):
+        if mark is None or frame is None:
             return None
-        start = self.nodes.index[node]
-        if node == frame.node or start + self.nodes.length[node] != mark.index:
-            return None
-        piece, whole = self.text[start : mark.index], whole_text(self.text, start)
-        path, key = self.path(), ""
-        if isinstance(frame.value, list):
-            path = (*path[:-1], len(frame.value) - 1)
-        elif frame.key is None and frame.value:
-            key = list(frame.value)[-1]
-            path, key = (*path, key), f"{key}: "
-        place = self.nodes.place(node, self.text, self.file, path_text(path))
+        start, length, path, key = self.nodes.index[node], self.nodes.length[node], self.path(), ""
+        if frame.flow and self.text[mark.index : mark.index + 1] in (
+            "[",
+            "{",
+        ):  # the parser stops at the bracket
+            if node == frame.node or start + length != mark.index:
+                return None
+            if isinstance(frame.value, list):
+                path = (*path[:-1], len(frame.value) - 1)
+            elif frame.key is None and frame.value:
+                key = list(frame.value)[-1]
+                path = (*path, key)
+        else:  # `obs[2] > 0`: the scanner does not like what follows the bracket, and has told nothing of the text yet
+            told = max(start + (1 if node == frame.node else length), mark.index - LOOK_BACK)
+            found = _CUT.search(self.text, told, mark.index)
+            if found is None or not (frame.flow or {"[", "{"} & set(self.text[told : found.start()])):
+                return None
+            key, start, length = found[1] or "", found.start(2), len(found[2])
+            path = (*path, found[1]) if found[1] else path
+        piece, whole = self.text[start : start + length], whole_text(self.text, start)
+        line = self.text.count("\n", 0, start)
+        place = place_at(self.text, self.file, start, line, path_text(path), length)
         while (
             self.problems
             and self.problems[-1].code == "cut-by-comma"
@@ -376,7 +386,8 @@ class _Reader:
         ):
             self.problems.pop()  # a piece of the same text
         written = None if whole is None or key[:1] == "\0" else quoted(whole)
-        hints = (f"quote the whole text: {key}{written}" if written else "quote the whole text",)
+        said = f"{key}: " if key else ""
+        hints = (f"quote the whole text: {said}{written}" if written else "quote the whole text",)
         message = (
             f"'{short(piece)}' is cut off: inside [...] and {{...}} a bracket ends a text without quotes"
         )
@@ -470,6 +481,8 @@ class _Reader:
         if mark is not None:
             place = place_at(self.text, self.file, mark.index, mark.line, path_text(self.path()), 1)
         hints = tuple(hint for sign, hint in SYNTAX_HINTS if sign in reason)[:1]
+        if place.excerpt.lstrip().startswith("```"):
+            hints = ("leave out the lines with ```: the file holds the YAML alone",)
         return Problem("yaml-syntax", f"this is not YAML: {reason}", place, hints)
 
 

@@ -38,14 +38,35 @@ _WANTED = {
 """Type of pydantic's finding -> what the value must be."""
 
 _SAID_ELSEWHERE = {
-    "gamma": "discount",
-    "guard": "when",
-    "condition": "when",
-    "source": "from",
-    "target": "to",
-    "initial": "start",
+    "gamma": ("discount",),
+    "rewards": ("reward",),
+    "guard": ("when",),
+    "condition": ("when",),
+    "on": ("when",),
+    "label": ("when",),
+    "source": ("from",),
+    "src": ("from",),
+    "target": ("to",),
+    "dst": ("to",),
+    "initial": ("start",),
+    "initial_state": ("start",),
+    "u0": ("start",),
+    "final": ("terminal",),
+    "accepting": ("terminal",),
+    "goal": ("terminal",),
+    "transitions": ("edges",),
+    "reward": ("value", "accept"),
+    "bonus": ("value", "accept"),
+    "min": ("low",),
+    "max": ("high",),
+    "max_steps": ("horizon",),
+    "max_episode_steps": ("horizon",),
+    "env_id": ("id",),
 }
-"""What other tools call a key -> what it is called here."""
+"""What other tools call a key -> what it is called here, by what is spoken of."""
+
+_TRUTHS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+"""What YAML 1.1 takes for a truth value, and this reader for a text -> how it is written."""
 
 _BOUNDS = {
     "greater_than": ("gt", "above"),
@@ -142,7 +163,7 @@ def _is_misspelt(key: str, owner: Path, grouped: Mapping[Path, list[ErrorDetails
         for location, found in grouped.items()
         if location[:-1] == owner and any(detail["type"] == "extra_forbidden" for detail in found)
     )
-    return any(near_miss(name, [key]) or _SAID_ELSEWHERE.get(name) == key for name in unknown)
+    return any(near_miss(name, [key]) or key in _SAID_ELSEWHERE.get(name, ()) for name in unknown)
 
 
 def _is_consequence(detail: ErrorDetails) -> bool:
@@ -223,12 +244,17 @@ def _word_group(found: list[ErrorDetails], field: _Field) -> Finding:
     hints: tuple[str, ...] = ()
     if mappings:
         hints = (f"A mapping here has the key {_or(mappings)}.",)
-    if "text" in wanted and isinstance(value, int | float) and not isinstance(value, bool):
+    if {"text", "a list"} & set(wanted) and isinstance(value, int | float) and not isinstance(value, bool):
         hints = (f"Quote it if it is meant as text: '{_number(value)}'.",)
+    elif "true or false" in wanted and isinstance(value, str) and value.lower() in _TRUTHS:
+        hints = (f"Write {_TRUTHS[value.lower()]}.",)
     elif "text" in wanted and isinstance(value, list | dict):
         hints = ("A text that begins with '[' or '{' needs quotes.",)
     elif wanted == ["a list"] and isinstance(value, str | dict):
         hints = ("Begin each item with '- ', or write the items in square brackets.",)
+        if items := _models_at(field.model, (*field.location, "item"), field.chosen):
+            key = next((part for part in reversed(field.path) if isinstance(part, str)), "")
+            hints = (f"A list of mappings stands here: {key}: [{{{first_key(items[0])}: ...}}]",)
     message = f"{field.name} must be {' or '.join(wanted)}, not {kind_of(value)}"
     return Finding("wrong-type", message, field.path, hints)
 
@@ -282,8 +308,8 @@ def _word_unknown_key(field: _Field) -> Finding:
     if len(field.location) == 1:
         known += field.options
     name = short(str(field.path[-1]))
-    meant = _SAID_ELSEWHERE.get(name)
-    guess = f" Did you mean '{meant}'?" if meant in known else near_miss(name, known)
+    meant = next((key for key in _SAID_ELSEWHERE.get(name, ()) if key in known), "")
+    guess = f" Did you mean '{meant}'?" if meant else near_miss(name, known)
     if not guess and (around := _holder_of(name, owners)):
         guess = f" '{name}' is a key of '{around}'."
     hints = (f"Keys here: {list_names(known, 30)}.{guess}",) if known else ()

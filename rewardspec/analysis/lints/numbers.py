@@ -47,7 +47,8 @@ def _hazards(subject: Subject, expr: Expr, assumed: Assumed) -> Iterator[tuple[s
         divisor = subject.ranges.of(expr.b, assumed)
         differs = ir.Compare("ne", expr.b, ir.ZERO) in assumed
         if divisor.is_bounded and divisor.low <= 0 <= divisor.high and not differs:
-            yield f"a divisor lies in {divisor} and may be 0", expr.place
+            always = divisor.low == divisor.high
+            yield "a divisor is 0" if always else f"a divisor lies in {divisor} and may be 0", expr.place
             return
     elif isinstance(expr, ir.Call):
         x = subject.ranges.of(expr.args[0], assumed)
