@@ -23,6 +23,7 @@ from agents.machine_code import inner
 from rewardspec.analysis.optimisers import check_discount, check_objective
 from rewardspec.backends.native import NativeProgram
 from rewardspec.compiler import compile_spec
+from rewardspec.environments import choose_environment
 from rewardspec.errors import MismatchError, Problem, UnsupportedError
 from rewardspec.ir.layout import Layout, bind
 from rewardspec.lowering import STRIDE
@@ -158,7 +159,7 @@ class CompiledTask:
             MismatchError: `no-environment`, `not-tabular`, or the world lacks what the spec reads.
             UnsupportedError: `discount-mismatch`; `no-environment` when nothing names one.
         """
-        env_id = env_id or (spec.env.id if spec.env is not None else None)
+        env_id, given = choose_environment(env_id, spec.env)
         if env_id is None:
             hint = "Name one in the spec, as in `env: {id: CartPole-v1}`, or say `--env ID`."
             raise UnsupportedError(Problem("no-environment", "the spec names no environment", hints=(hint,)))
@@ -167,8 +168,6 @@ class CompiledTask:
         problems = check_discount(spec, gamma) + check_objective(spec, "this agent")
         if problems:
             raise UnsupportedError(problems)
-        is_own = spec.env is not None and spec.env.id == env_id
-        given = dict(spec.env.kwargs) if is_own and spec.env is not None else {}
         self.gamma = gamma
         self.world = compiled_world(env_id, given, spec.env.horizon if spec.env is not None else None)
         space = self.world.observation_space

@@ -36,7 +36,7 @@ from agents.recording import recording
 from agents.tabular_tasks import Shaping, Tables, Task, make_task, tabled
 from rewardspec import Program, compile_spec, load
 from rewardspec.analysis.optimisers import check_discount, check_objective
-from rewardspec.environments import make_environment
+from rewardspec.environments import choose_environment, make_environment
 from rewardspec.errors import Problem, UnsupportedError
 from rewardspec.tabular.world import TabularWorld, tabulate
 from rewardspec.training.folder import RunFolder
@@ -461,12 +461,11 @@ def prepare(args: Args) -> tuple[list[Task], float]:
     if problems:
         raise UnsupportedError(problems)
     named = specs[0].env
-    env_id = args.env or (named.id if named is not None else None)
+    env_id, arguments = choose_environment(args.env, named)
     if env_id is None:
         raise UnsupportedError(
             Problem("no-environment", "the spec names no environment", hints=("Name one with --env.",))
         )
-    arguments = dict(named.kwargs) if named is not None and named.id == env_id else {}
     world = tabulate(make_environment(env_id, **arguments))
     return [task_of(compile_spec(spec), world, args, gamma) for spec in specs], gamma
 

@@ -27,7 +27,7 @@ from agents.bounds import refuse_numbers
 from agents.command import run_whole
 from rewardspec import compile_spec, load
 from rewardspec.analysis.optimisers import check_discount
-from rewardspec.environments import make_environment
+from rewardspec.environments import choose_environment, make_environment
 from rewardspec.errors import Problem, UnsupportedError
 from rewardspec.tabular.objectives import optimise_objective
 from rewardspec.tabular.product import take_product
@@ -90,11 +90,10 @@ def read_world(args: Args) -> TabularWorld:
         MismatchError: `not-tabular`, `no-environment`.
     """
     named = load(args.spec).env
-    env_id = args.env or (named.id if named is not None else None)
+    env_id, arguments = choose_environment(args.env, named)
     if env_id is None:
         hint = "Name one with --env."
         raise UnsupportedError(Problem("no-environment", "the spec names no environment", hints=(hint,)))
-    arguments = dict(named.kwargs) if named is not None and named.id == env_id else {}
     return tabulate(make_environment(env_id, **arguments))
 
 

@@ -7,11 +7,14 @@ import importlib.util
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
 from rewardspec.errors import MismatchError, Problem, list_names, missing_extra, near_miss
+
+if TYPE_CHECKING:
+    from rewardspec.spec.model import EnvSpec
 
 PACKAGES: dict[str, tuple[str, str]] = {
     "MiniGrid-": ("minigrid", "minigrid"),
@@ -68,6 +71,65 @@ def make_environment(env_id: str, **arguments: Any) -> gym.Env[Any, Any]:
         env = SteadyNLE(env)
         return env if keys is None else NetHackViews(env, keys)
     return env
+
+
+def choose_environment(env_id: str | None, named: EnvSpec | None) -> tuple[str | None, dict[str, Any]]:
+    r"""Return id and arguments of the environment to make: the one that whoever runs this asks for, or the spec's.
+
+    A spec may come from anywhere. So the environment that it names imports no module of its author's choosing, and gets
+    no path to read or to write; whoever trusts it names the environment again.
+
+    Args:
+        env_id: What whoever runs this asks for; None, or empty, for the spec's own.
+        named: The environment that the spec names.
+
+    Returns:
+        The id, None where nobody names one; and the spec's arguments where it is the spec's environment.
+
+    Raises:
+        MismatchError: `no-environment`: the spec's environment names a module, or its arguments hold a path.
+
+    Example:
+        >>> from rewardspec.vocabulary import loads
+        >>> sly = loads("env: {id: MiniHack-River-v0, kwargs: {savedir: /tmp}}\nreward: reward")
+        >>> choose_environment(None, sly.env)
+        Traceback (most recent call last):
+        ...
+        rewardspec.errors.MismatchError: the spec gives its environment a path, kwargs.savedir: '/tmp' [no-env...
+        >>> choose_environment("MiniHack-River-v0", sly.env)
+        ('MiniHack-River-v0', {'savedir': '/tmp'})
+    """
+    own = named.id if named is not None else None
+    arguments = dict(named.kwargs) if named is not None and env_id in (None, "", own) else {}
+    if env_id or own is None:
+        return env_id or None, arguments
+    hint = f"If you trust it, name the environment yourself: --env {own} (env_id={own!r} in Python)."
+    if ":" in own:
+        message = f"the spec's environment '{own}' names a module"
+        raise MismatchError(Problem("no-environment", message, hints=(hint,)))
+    found = _first_path(arguments)
+    if found is not None:
+        key, text = found
+        shown = text if len(text) <= 60 else text[:57] + "..."
+        message = f"the spec gives its environment a path, kwargs.{key}: '{shown}'"
+        raise MismatchError(Problem("no-environment", message, hints=(hint,)))
+    return own, arguments
+
+
+def _first_path(arguments: dict[str, Any]) -> tuple[str, str] | None:
+    """Return the first argument that may name a file or a folder, with its key; None where there is none."""
+    opened: list[tuple[str, Any]] = list(reversed(arguments.items()))
+    while opened:
+        key, value = opened.pop()
+        if isinstance(value, dict):
+            opened += [(f"{key}.{inner}", item) for inner, item in value.items()]
+        elif isinstance(value, list | tuple):
+            opened += [(key, item) for item in value]
+        elif isinstance(value, str) and "\n" not in value:
+            is_place = key.lower().endswith(("dir", "path", "folder"))
+            if is_place or value.startswith((".", "~")) or "/" in value or "\\" in value:
+                return key, value
+    return None
 
 
 def _lies_here(env_id: str, error: Exception) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from rewardspec.analysis.lints.learned import rankings
 from rewardspec.analysis.subject import Subject, inspect, is_judged, is_learned
 from rewardspec.compiler import compile_spec
-from rewardspec.environments import make_environment
+from rewardspec.environments import choose_environment, make_environment
 from rewardspec.errors import MismatchError, Problem, RewardSpecError, SpecError
 from rewardspec.kinds.markov import Markov
 from rewardspec.lowering import Path
@@ -138,11 +138,10 @@ def make_env(spec: Spec, env: str | None) -> gym.Env[Any, Any]:
     Raises:
         MismatchError: There is none of that id, or none is named.
     """
-    name = env or (spec.env.id if spec.env else None)
+    name, arguments = choose_environment(env, spec.env)
     if name is None:
         hint = "Name one, or add `env: {id: ...}` to the spec."
         raise MismatchError(Problem("no-environment", "no environment was named", hints=(hint,)))
-    arguments = spec.env.kwargs if spec.env and (env is None or env == spec.env.id) else {}
     return make_environment(name, **arguments)
 
 

@@ -66,20 +66,15 @@ def open_environment(spec: Spec | None, env_id: str) -> Iterator[gym.Env[Any, An
     Raises:
         MismatchError: No environment is named, or it cannot be made.
     """
-    from rewardspec.environments import make_environment
+    from rewardspec.environments import choose_environment, make_environment
 
-    env_id = "" if env_id == "spec" else env_id
-    own = spec.env if spec is not None else None
-    name = env_id or (own.id if own else None)
+    name, arguments = choose_environment(
+        "" if env_id == "spec" else env_id, spec.env if spec is not None else None
+    )
     if name is None:
         hint = "Give one with --env ID, or add `env: {id: ...}` to the spec."
         raise MismatchError(Problem("no-environment", "no environment was named", hints=(hint,)))
-    if not env_id and ":" in name:  # it would import a module that whoever wrote the spec has chosen
-        hint = f"If you trust it, say so: --env {name}"
-        raise MismatchError(
-            Problem("no-environment", f"the spec's environment '{name}' names a module", hints=(hint,))
-        )
-    env = make_environment(name, **(own.kwargs if own is not None and own.id == name else {}))
+    env = make_environment(name, **arguments)
     try:
         yield env
     finally:

@@ -187,6 +187,7 @@ def _audit_by_episodes(
     from rewardspec.analysis.audit.sampled import audit_by_samples
     from rewardspec.analysis.compare import choose_discount
     from rewardspec.compiler import compile_spec
+    from rewardspec.environments import choose_environment
     from rewardspec.training.paid_twice import play_paid
     from rewardspec.vocabulary import loads
 
@@ -196,10 +197,9 @@ def _audit_by_episodes(
     programs = (compile_spec(true_spec), compile_spec(proxy_spec))
     rate = choose_discount(programs, gamma)
     named = next((one.env for one in (proxy_spec, true_spec) if one.env is not None and one.env.id), None)
-    env_id = env or (named.id if named is not None else None)
+    env_id, kwargs = choose_environment(env, named)
     if env_id is None:
         raise typer.BadParameter("name an environment: neither spec does", param_hint="--env")
-    kwargs = named.kwargs if named is not None and named.id == env_id else {}
     horizon = named.horizon if named is not None else None
     played = [
         play_paid(

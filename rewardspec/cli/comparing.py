@@ -194,11 +194,10 @@ def _table(env: gym.Env[Any, Any], exact: bool) -> Any:
 
 
 def _maker(specs: tuple[Spec, Spec], env_id: str) -> Any:
-    from rewardspec.environments import make_environment
+    from rewardspec.environments import choose_environment, make_environment
 
     own = next((s.env for s in specs if s.env is not None and (not env_id or s.env.id == env_id)), None)
-    name = env_id or (own.id if own is not None else None)
-    arguments = dict(own.kwargs) if own is not None and own.id == name else {}
+    name, arguments = choose_environment(env_id, own)
     return lambda: make_environment(str(name), **arguments)
 
 

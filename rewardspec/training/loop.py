@@ -91,7 +91,7 @@ def train(
     program = compile_spec(spec)
     run = RunFolder(folder)
     model, envs, learner = build(spec, settings, run.path)  # what cannot be built leaves no folder
-    text = spec.to_yaml() if file is None else file.read_text()
+    text = spec.to_yaml() if file is None else file.read_text(encoding="utf-8")
     facts = {
         "settings": settings.to_data(),
         **unchanged.facts_of(spec, program.digest()),

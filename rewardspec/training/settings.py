@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from rewardspec.analysis.optimisers import check_discount, check_objective
+from rewardspec.environments import choose_environment
 from rewardspec.errors import Problem, UnsupportedError, list_names, near_miss
 from rewardspec.spec.model import Spec
 from rewardspec.training.bounds import wrong
@@ -108,6 +109,7 @@ def choose(
         crm: Ratio of counterfactual experience; None for none.
 
     Raises:
+        MismatchError: `no-environment`: the spec's names a module, or is given a path, and nobody else names it.
         UnsupportedError: `unknown-algorithm`, `no-environment`, `wrong-setting`, or
             `discount-mismatch` when `agent` holds a `gamma` that is not the spec's discount.
 
@@ -120,8 +122,7 @@ def choose(
     if algo not in ALGOS:
         hint = f"There are: {list_names(ALGOS)}.{near_miss(algo, ALGOS)}"
         raise UnsupportedError(Problem("unknown-algorithm", f"unknown algorithm '{algo}'", hints=(hint,)))
-    in_spec = spec.env.id if spec.env is not None else None
-    chosen = env_id or in_spec
+    chosen, kwargs = choose_environment(env_id, spec.env)
     if chosen is None:
         hint = (
             "Name one in the spec, as in `env: {id: CartPole-v1}`, or say `rewardspec train SPEC --env ID`."
@@ -140,7 +141,6 @@ def choose(
             raise UnsupportedError(Problem("wrong-setting", f"{word} is {number}; the least is {least}"))
     if crm is not None:
         _refuse_counterfactuals(algo, crm)
-    kwargs = dict(spec.env.kwargs) if spec.env is not None and chosen == in_spec else {}
     return Settings(chosen, algo, steps, seed, sides, kwargs, _arguments(spec, algo, sides, given), crm)
 
 

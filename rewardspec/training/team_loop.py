@@ -127,7 +127,7 @@ def train_team(
     team = compile_team(spec)
     built = _Team(team, settings, trusted=env_id is not None)
     run = RunFolder(folder)
-    text = spec.to_yaml() if file is None else file.read_text()
+    text = spec.to_yaml() if file is None else file.read_text(encoding="utf-8")
     facts = {
         "settings": dataclasses.asdict(settings),
         **unchanged.facts_of(spec, team.digest()),

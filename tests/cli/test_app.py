@@ -104,6 +104,31 @@ def test_a_spec_cannot_choose_a_module_to_import(run: Run, tmp_path: Path) -> No
     assert "this" not in sys.modules
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("train", "sly.yaml", "--steps", "1"), ("compare", "sly.yaml", "sly.yaml"), ("explain", "sly.yaml")],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize(
+    ("sly", "why"),
+    [
+        ("env: {id: 'this:Zen-v0'}", "names a module"),
+        ("env: {id: CartPole-v1, kwargs: {deep: {savedir: here}}}", "a path, kwargs.deep.savedir: 'here'"),
+        ("env: {id: CartPole-v1, kwargs: {xml_file: [ant.xml, ../../ant.xml]}}", "'../../ant.xml'"),
+    ],
+    ids=["module", "folder", "file"],
+)
+def test_no_command_takes_a_module_or_a_path_from_a_spec(
+    run: Run, tmp_path: Path, words: tuple[str, ...], sly: str, why: str
+) -> None:
+    (tmp_path / "sly.yaml").write_text(f"{sly}\nreward: 1\ndiscount: 0.9\n")
+    result = run(*words)
+    assert result.exit_code == (2 if words[0] == "compare" else 1)
+    assert why in result.output
+    assert "If you trust it, name the environment yourself: --env" in result.output
+    assert "this" not in sys.modules
+
+
 def test_missing_extra_names_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "minigrid", None)
     result = run("new", "MiniGrid-Empty-5x5-v0")
