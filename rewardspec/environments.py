@@ -183,6 +183,12 @@ def _unknown(env_id: str, error: Exception) -> Problem:
             "The worlds 'rewardspec/...' are in the repository's folder 'envs', not in the installed package."
         )
         return Problem("no-environment", f"there is no environment '{env_id}'", hints=(hint,))
+    if _names_several(env_id):
+        hints = (
+            "It is an environment of several agents: `rewardspec check` and `train` take it, for a spec with `agents:`.",
+            "`rewardspec new` and `wrap` are for one agent; docs/multiagent.md has a spec for several to begin with.",
+        )
+        return Problem("no-environment", f"'{env_id}' is no environment of one agent", hints=hints)
     known = list(_known_ids())
     name = env_id.rpartition("-v")[0] or env_id
     versions = [other for other in known if other.rpartition("-v")[0] == name]
@@ -197,6 +203,13 @@ def _unknown(env_id: str, error: Exception) -> Problem:
             else str(error).splitlines()[0]
         )
     return Problem("no-environment", f"there is no environment '{env_id}'", hints=(hint,))
+
+
+def _names_several(env_id: str) -> bool:
+    """Return whether a name is that of an environment of several agents."""
+    from rewardspec.parallel_environments import is_parallel_id
+
+    return is_parallel_id(env_id) or env_id.rpartition(":")[2] == "parallel_env"
 
 
 def _known_ids() -> Iterator[str]:

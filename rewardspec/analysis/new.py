@@ -90,7 +90,11 @@ PLAYED = 300
 LINES = 12
 """Labels that the comment on a labeller shows."""
 
-DISCOUNT = 0.99
+DISCOUNTS = (0.99, 0.999, 0.9999)
+"""The least that is written; the others where more steps are to be looked ahead."""
+
+WORTH = 0.001
+"""What a payment at the horizon is worth by the discount, at the least."""
 
 
 class _Draft:
@@ -119,10 +123,13 @@ class _Draft:
         yield "#   rewardspec check FILE   looks for mistakes"
         yield "#   rewardspec test FILE    runs the tests below"
         yield "#   rewardspec show FILE    prints what it means"
-        yield "#   rewardspec train FILE   trains an agent on it"
+        said = f" --env {self.env_id}" if ":" in self.env_id else ""  # a spec alone imports no module
+        yield f"#   rewardspec train FILE{said}   trains an agent on it"
         yield "rewardspec: 1"
         yield f"name: {self.name.lower()}"
-        yield f"discount: {DISCOUNT}   # train with the same"
+        steps = (_horizon(self.env) or 0) if self.labels else 0  # a goal that is paid once, maybe at the end
+        discount = next((rate for rate in DISCOUNTS if rate**steps >= WORTH), DISCOUNTS[-1])
+        yield f"discount: {discount}   # train with the same"
         yield ""
         yield from self.env_lines()
         yield ""
@@ -150,7 +157,8 @@ class _Draft:
             yield "  # horizon: 1000   # it states no time limit; give one if there is one"
         else:
             yield f"  horizon: {horizon}"
-        low, high = self._known(BASE_REWARD) or (self.played.low, self.played.high)
+        seen = (self.played.low, self.played.high, *_stated_rewards(self.env))
+        low, high = self._known(BASE_REWARD) or (min(seen), max(seen))
         note = "of the environment's own reward"
         if self._known(BASE_REWARD) is None:
             note += f" in {self.played.steps} random steps; widen it where you know better"
@@ -268,6 +276,12 @@ def _play(env: gym.Env[Any, Any]) -> _Played:
         if terminated or truncated:
             env.reset()
     return played
+
+
+def _stated_rewards(env: gym.Env[Any, Any]) -> list[float]:
+    """Return what a MiniHack environment says it pays for success and failure, which random steps seldom meet."""
+    stated = [getattr(env.unwrapped, name, None) for name in ("reward_win", "reward_lose")]
+    return [float(paid) for paid in stated if isinstance(paid, int | float)]
 
 
 def _horizon(env: gym.Env[Any, Any]) -> int | None:

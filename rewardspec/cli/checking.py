@@ -109,6 +109,7 @@ def _check_one(
     from rewardspec.analysis.optimisers import check_discount
 
     report = None
+    found: list[Problem] = []
     try:
         spec = read_spec(path)
         found = list(check_spec(spec))
@@ -119,7 +120,7 @@ def _check_one(
             report = _play(spec, env, episodes, seed, record)
             found += report.findings
     except RewardSpecError as error:
-        return list(error.problems), None
+        return [*found, *error.problems], None
     return found, report
 
 

@@ -31,7 +31,7 @@ ENVIRONMENTS = (
     "rewardspec/KeyDoorChest-v0",
 )
 
-MORE = ("HalfCheetah-v5", "Ant-v5", "Reacher-v5", "MiniHack-Room-5x5-v0")
+MORE = ("HalfCheetah-v5", "Ant-v5", "Reacher-v5", "MiniHack-Room-5x5-v0", "MiniHack-Corridor-R2-v0")
 
 
 @pytest.mark.parametrize("env_id", ENVIRONMENTS)
@@ -138,6 +138,10 @@ def test_new_for_an_environment_nobody_knows(run: Run) -> None:
             "# next_obs.text: Text, which has no numbers",
         ):
             assert line in result.stdout.split("\n")
+        by_module = run(
+            "new", "math:Odd-v0"
+        ).stdout  # a spec alone imports no module: the command has to name it
+        assert "#   rewardspec train FILE --env math:Odd-v0   trains an agent on it" in by_module.split("\n")
     finally:
         del gym.registry["Odd-v0"]
 
@@ -149,6 +153,8 @@ def test_new_for_an_environment_nobody_knows(run: Run) -> None:
         ("CartPole-v9", "There are: CartPole-v0, CartPole-v1."),
         ("MiniGrid-DorKey-8x8-v0", "Did you mean 'MiniGrid-DoorKey-8x8-v0'?"),
         ("../x", "cannot be made"),
+        ("mpe2/simple_spread_v3", "It is an environment of several agents"),
+        ("json:parallel_env", "'json:parallel_env' is no environment of one agent"),
         ("no_such_package:Name-v0", "cannot be made"),
     ],
 )
