@@ -185,8 +185,8 @@ def _unknown(env_id: str, error: Exception) -> Problem:
         return Problem("no-environment", f"there is no environment '{env_id}'", hints=(hint,))
     if _names_several(env_id):
         hints = (
-            "It is an environment of several agents: `rewardspec check` and `train` take it, for a spec with `agents:`.",
-            "`rewardspec new` and `wrap` are for one agent; docs/multiagent.md has a spec for several to begin with.",
+            "It is an environment of several agents: `rewardspec check` and `train` take it, with a spec for several.",
+            "`rewardspec new` and `wrap` are for one agent; docs/multiagent.md has a spec to begin with.",
         )
         return Problem("no-environment", f"'{env_id}' is no environment of one agent", hints=hints)
     known = list(_known_ids())

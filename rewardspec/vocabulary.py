@@ -57,5 +57,7 @@ def from_data(data: dict[str, Any]) -> Spec:
         SpecError: With every problem found; places are paths only.
     """
     if not isinstance(data, dict):
-        raise SpecError(Problem("not-a-mapping", "a spec is a mapping of names to values"))
+        hint = "`rewardspec.loads` takes YAML text, `rewardspec.load` the path of a file."
+        message = f"`from_data` takes a mapping, and this is a {type(data).__name__}"
+        raise SpecError(Problem("not-a-mapping", message, hints=(hint,)))
     return read_spec(data, VOCABULARY)

@@ -26,7 +26,7 @@ from rewardspec.cli import (
     starting,
     training,
 )
-from rewardspec.cli.printing import say_error
+from rewardspec.cli.printing import STYLES, disk_trouble, say, say_error
 from rewardspec.errors import RewardSpecError
 
 
@@ -39,6 +39,12 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except RewardSpecError as error:
             say_error(error)
+            raise typer.Exit(1) from None
+        except Exception as error:
+            trouble = disk_trouble(error)
+            if trouble is None:
+                raise
+            say(("error", STYLES["error"]), f": {trouble}", err=True)
             raise typer.Exit(1) from None
 
 

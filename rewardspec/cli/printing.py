@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 from collections.abc import Iterable
@@ -52,6 +53,40 @@ def say_problem(problem: Problem, *, err: bool = False, with_severity: bool = Tr
 def say_error(error: RewardSpecError) -> None:
     """Write an error of the library to stderr."""
     say(("error", STYLES["error"]), ": ", str(error), err=True)
+
+
+_DISK = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOTDIR,
+        errno.EEXIST,
+        errno.EIO,
+    }
+)
+"""What a folder or a disk can have against being written to, which is no fault of a program."""
+
+
+def disk_trouble(error: BaseException | None) -> str | None:
+    """Return what a folder or a disk has against being written to; None where an error has another reason.
+
+    Args:
+        error: An error, which may have been raised on the way out from another: torch's own hides a full disk.
+
+    Example:
+        >>> disk_trouble(OSError(errno.ENOSPC, "No space left on device", "runs/a/model.zip"))
+        "no space left on device: 'runs/a/model.zip'"
+        >>> disk_trouble(ValueError("the seed"))
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            reason = (error.strerror or str(error)).lower()
+            return reason if error.filename is None else f"{reason}: '{error.filename}'"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def problem_data(problem: Problem) -> dict[str, Any]:

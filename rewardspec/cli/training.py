@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rewardspec.cli.arguments import is_for_several, read_spec
-from rewardspec.cli.printing import make_folder, say, say_problem
+from rewardspec.cli.printing import disk_trouble, make_folder, say, say_problem
 from rewardspec.cli.training_options import (
     Algo,
     AlgoOption,
@@ -92,7 +92,9 @@ def train(
     from rewardspec.training.loop import train as begin
     from rewardspec.training.team_loop import is_team_run, resume_team, train_team
 
-    folder = out or (spec if resume and spec.is_dir() else Path("runs") / f"{spec.stem}-{algo}-{seed}")
+    folder = out or (
+        spec if resume and (spec.is_dir() or not spec.suffix) else Path("runs") / f"{spec.stem}-{algo}-{seed}"
+    )
     try:
         if resume:
             go: Any = resume_team if is_team_run(RunFolder(folder)) else go_on
@@ -129,6 +131,10 @@ def train(
     except KeyboardInterrupt:
         say(RunFolder(folder).stopped(), err=True)
         raise typer.Exit(130) from None
+    except Exception as error:
+        if disk_trouble(error) is not None and RunFolder(folder).is_run:
+            say(RunFolder(folder).stopped(), err=True)
+        raise
     _say_result(run)
 
 

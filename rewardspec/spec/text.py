@@ -446,7 +446,10 @@ class _Reader:
         if value is None and not self.text[self.nodes.index[node] :].startswith(("~", "n", "N")):
             self.stop(Problem("empty-document", "the document is empty", Place(self.file), _FIRST_LINES))
         message = f"a spec is a mapping of names to values; this is {_sort_of(value)}"
-        self.stop(Problem("not-a-mapping", message, place, _FIRST_LINES))
+        hints = _FIRST_LINES
+        if isinstance(value, str) and value.endswith((".yaml", ".yml")):
+            hints = ("This looks like the path of a file: `rewardspec.load(path)` reads one.",)
+        self.stop(Problem("not-a-mapping", message, place, hints))
 
     def refuse_directives(self) -> None:
         head = _HEAD.match(self.text)
@@ -486,7 +489,7 @@ class _Reader:
         return Problem("yaml-syntax", f"this is not YAML: {reason}", place, hints)
 
 
-_FIRST_LINES = ("the least that a spec holds: 'rewardspec: 1', 'name: ...' and 'reward: [...]'",)
+_FIRST_LINES = ("the least that a spec holds is its reward, as in 'reward: 1 - abs(next_obs[0])'",)
 
 
 def _decode(data: str | bytes, file: str) -> str:

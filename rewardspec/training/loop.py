@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import gymnasium as gym
 
 from rewardspec.compiler import compile_spec
-from rewardspec.errors import Problem, UnsupportedError, missing_extra
+from rewardspec.errors import Problem, UnsupportedError, missing_extra, near_miss
 from rewardspec.ir.program import Program
 from rewardspec.lowering import STRIDE
 from rewardspec.spec.model import Spec
@@ -243,8 +244,11 @@ def _agent(settings: Settings, envs: list[Episodes]) -> BaseAlgorithm:
             encoded.policy, vector, seed=settings.seed, device="cpu", **arguments
         )
     except (TypeError, ValueError, AssertionError) as error:
+        known = inspect.signature(algorithm).parameters
+        unknown = [name for name in arguments if name not in known]
+        hints = tuple(f"{name}:{near_miss(name, known)}" for name in unknown if near_miss(name, known))
         raise UnsupportedError(
-            Problem("wrong-setting", f"{settings.algo.upper()} refuses: {error}")
+            Problem("wrong-setting", f"{settings.algo.upper()} refuses: {error}", hints=hints)
         ) from error
     return model
 

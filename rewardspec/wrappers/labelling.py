@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -23,6 +24,7 @@ class _UserLabels:
     """Calls a user's labelling function and puts its answer in the program's order."""
 
     def __init__(self, env: gym.Env[Any, Any], names: tuple[str, ...], label: Label) -> None:
+        refuse_other_function(label)
         self.env, self.names, self.label = env, names, label
         self._heard = set(names)
 
@@ -48,6 +50,25 @@ class _UserLabels:
             if hint := near_miss(name, self.names):
                 text = f"the labelling function says '{name}', which the spec does not declare.{hint}"
                 warnings.warn(text, stacklevel=2)
+
+
+def refuse_other_function(label: Any) -> None:
+    """Raise when what is given cannot be called as a labelling function.
+
+    Raises:
+        MismatchError: `missing-label-function`.
+
+    Example:
+        >>> refuse_other_function(lambda env, step: [])
+    """
+    try:
+        inspect.signature(label).bind(None, None)
+    except ValueError:  # a function of C that tells nothing of itself
+        return
+    except TypeError as error:
+        message = f"the labelling function cannot be called as label(env, transition): {error}"
+        hint = "def label(env, step): return ['at_goal'] if step.next_obs[0] > 0.5 else []"
+        raise MismatchError(Problem("missing-label-function", message, hints=(hint,))) from None
 
 
 def ordered_labels(said: Mapping[str, bool] | Iterable[str], names: tuple[str, ...]) -> tuple[bool, ...]:

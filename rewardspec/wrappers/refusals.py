@@ -23,6 +23,13 @@ def refuse_other(env: Any) -> None:
     hint = "Give an environment, as gymnasium.make('CartPole-v1') makes one."
     if isinstance(env, gym.vector.VectorEnv):
         hint = "It is a vector of environments: `wrap_vector` goes over those."
+    elif is_sb3_vector(env):
+        hint = (
+            "It is a vector of stable-baselines3, which a reward goes under: venv = rewardspec.make_vec(id, spec), "
+            "and over that VecNormalize(venv, norm_reward=False) and the like."
+        )
+    elif isinstance(env, str):
+        hint = f"Make it first: gymnasium.make({env!r})."
     elif hasattr(env, "possible_agents"):
         hint = "It is a PettingZoo environment of several agents: `wrap_parallel` goes over those."
     raise UnsupportedError(
@@ -30,6 +37,11 @@ def refuse_other(env: Any) -> None:
             "not-an-environment", f"a {type(env).__name__} is no single gymnasium environment", hints=(hint,)
         )
     )
+
+
+def is_sb3_vector(env: Any) -> bool:
+    """Return whether something is a vector of stable-baselines3, without importing it."""
+    return any(base.__name__ == "VecEnv" for base in type(env).__mro__)
 
 
 def refuse_backend(backend: str, known: tuple[str, ...]) -> None:

@@ -17,6 +17,7 @@ from rewardspec.backends.arithmetic import NotFiniteError
 from rewardspec.backends.native_step import can_append, can_step, fuse_native
 from rewardspec.backends.scalar import FusedStep, State, compile_scalar, fuse
 from rewardspec.compiler import compile_spec
+from rewardspec.errors import Problem, SpecError
 from rewardspec.ir.layout import Layout, bind
 from rewardspec.ir.program import Observe, Program
 from rewardspec.spec.model import Spec
@@ -47,6 +48,10 @@ def as_program(spec: SpecLike) -> Program:
         return spec
     if isinstance(spec, Mapping):
         return compile_spec(from_data(dict(spec)))
+    if not isinstance(spec, Spec | str | Path):
+        hint = "A spec is what `rewardspec.loads` or `rewardspec.load` returns, the path of a file, or a mapping."
+        message = f"a {type(spec).__name__} is no spec"
+        raise SpecError(Problem("not-a-mapping", message, hints=(hint,)))
     return compile_spec(spec if isinstance(spec, Spec) else load(spec))
 
 

@@ -81,6 +81,10 @@ def make_vec(
         raise UnsupportedError(
             Problem("too-few-environments", f"n_envs must be at least 1, and this is {n_envs}")
         )
+    if not (isinstance(env, str) or callable(env)):
+        hint = "Give an id, or a function that makes an environment: make_vec(lambda: gymnasium.make(...), spec)."
+        message = f"`make_vec` makes the environments itself, and a {type(env).__name__} is one already"
+        raise UnsupportedError(Problem("not-an-environment", message, hints=(hint,)))
     program = as_program(spec)
     keywords = (*(f"return/{term.name}" for term in program.terms), TASK_RETURN)
     folder = None if monitor_dir is None else Path(monitor_dir)

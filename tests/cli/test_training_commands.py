@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def test_train_writes_a_run_folder_and_resume_goes_on(run: Run, cartpole: Path, 
         (["--algo", "pp"], 2, "'ppo', 'dqn', 'sac', 'td3'"),
         (["--steps", "0"], 2, "--steps"),
         (["--set", "learning_rate"], 2, "is not NAME=VALUE"),
-        (["--set", "learning_rat=1"], 1, "learning_rat"),
+        (["--set", "learning_rat=1"], 1, "learning_rat: Did you mean 'learning_rate'?"),
+        (["--out", "cartpole.yaml/run"], 1, "error: not a directory: 'cartpole.yaml/run'"),
         (["--algo", "sac"], 1, "[unfit-algorithm]"),
         (["--env", "CartPol-v1"], 1, "Did you mean 'CartPole-v1'?"),
         (["--out", "nowhere", "--resume"], 1, "[not-a-run-folder]"),
@@ -71,6 +73,23 @@ def test_an_interrupt_says_how_to_go_on(run: Run, cartpole: Path, monkeypatch: p
     monkeypatch.setattr("rewardspec.training.loop.build", interrupted)
     result = run("train", cartpole, "--out", "b", *SHORT)
     assert (result.exit_code, result.stderr) == (130, "stopped; nothing was written\n")
+
+
+def test_a_full_disk_says_how_to_go_on(run: Run, cartpole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rewardspec.training.folder import RunFolder
+
+    def fill(folder: RunFolder, steps: int, write: object) -> None:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        finally:
+            raise RuntimeError("unexpected pos 26368 vs 26320")  # what torch makes of it
+
+    monkeypatch.setattr(RunFolder, "save_checkpoint", fill)
+    result = run("train", cartpole, *SHORT)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "stopped; go on with: rewardspec train --resume runs/cartpole-ppo-0\nerror: no space left on device\n"
+    )
 
 
 def test_train_needs_an_environment(run: Run, office: Path) -> None:

@@ -179,7 +179,7 @@ REFUSED = {
         "# nothing but a comment\n",
         """\
         bad.yaml: the document is empty [empty-document]
-           the least that a spec holds: 'rewardspec: 1', 'name: ...' and 'reward: [...]'""",
+           the least that a spec holds is its reward, as in 'reward: 1 - abs(next_obs[0])'""",
     ),
     "merge-key": (
         "a: &x {b: 1}\nc: {<<: *x}\n",
@@ -211,7 +211,7 @@ REFUSED = {
         bad.yaml:1:1: a spec is a mapping of names to values; this is a list [not-a-mapping]
            1 | - markov: x
              | ^
-           the least that a spec holds: 'rewardspec: 1', 'name: ...' and 'reward: [...]'""",
+           the least that a spec holds is its reward, as in 'reward: 1 - abs(next_obs[0])'""",
     ),
     "not-utf8": (
         b"a: 1\nb: caf\xe9\n",

@@ -17,6 +17,7 @@ from gymnasium.wrappers import FilterObservation, RecordEpisodeStatistics
 from rewardspec import (
     MismatchError,
     NonFiniteRewardError,
+    SpecError,
     Transition,
     UnsupportedError,
     compile_spec,
@@ -514,6 +515,35 @@ def test_what_is_no_environment_is_refused_with_what_would_be_one() -> None:
         wrap("CartPole-v1", spec)  # type: ignore[arg-type]
     with pytest.raises(UnsupportedError, match="`wrap_vector` goes over those"):
         wrap(gym.make_vec("CartPole-v1", 2), spec)  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError, match=r"Make it first: gymnasium.make\('CartPole-v1'\)"):
+        wrap("CartPole-v1", spec)  # type: ignore[arg-type]
+
+
+def test_a_vector_of_stable_baselines3_goes_over_the_reward_and_not_under_it() -> None:
+    vec_env = pytest.importorskip("stable_baselines3.common.vec_env")
+    from rewardspec import make_vec
+
+    venv = vec_env.DummyVecEnv([lambda: gym.make("CartPole-v1")])
+    with pytest.raises(UnsupportedError, match=r"rewardspec.make_vec\(id, spec\)"):
+        wrap(vec_env.VecNormalize(venv), loads("reward: 1"))  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError, match="a DummyVecEnv is one already"):
+        make_vec(venv, loads("reward: 1"))
+
+
+@pytest.mark.parametrize("spec", [None, 3, ["reward"]])
+def test_what_is_no_spec_is_refused(spec: object) -> None:
+    with pytest.raises(SpecError, match=r"is no spec \[not-a-mapping\]"):
+        wrap(gym.make("CartPole-v1"), spec)  # type: ignore[arg-type]
+
+
+def test_a_labelling_function_that_cannot_be_called_is_refused_when_wrapping() -> None:
+    spec = loads("propositions: [high]\nreward: [{ltl: F high}]")
+    for label, said in (
+        (lambda step: [], "too many positional arguments"),
+        (3, "3 is not a callable object"),
+    ):
+        with pytest.raises(MismatchError, match=f"called as label\\(env, transition\\): {said}"):
+            wrap(gym.make("CartPole-v1"), spec, label=label)  # type: ignore[arg-type]
 
 
 def test_plain_data_is_a_spec_too() -> None:
