@@ -14,7 +14,7 @@ import gymnasium as gym
 from rewardspec.errors import MismatchError, Problem, list_names, missing_extra, near_miss
 
 if TYPE_CHECKING:
-    from rewardspec.spec.model import EnvSpec
+    from rewardspec.spec.declarations import EnvSpec
 
 PACKAGES: dict[str, tuple[str, str]] = {
     "MiniGrid-": ("minigrid", "minigrid"),

@@ -56,8 +56,9 @@ def from_data(data: dict[str, Any]) -> Spec:
     Raises:
         SpecError: With every problem found; places are paths only.
     """
-    if not isinstance(data, dict):
+    given: object = data
+    if not isinstance(given, dict):
         hint = "`rewardspec.loads` takes YAML text, `rewardspec.load` the path of a file."
-        message = f"`from_data` takes a mapping, and this is a {type(data).__name__}"
+        message = f"`from_data` takes a mapping, and this is a {type(given).__name__}"
         raise SpecError(Problem("not-a-mapping", message, hints=(hint,)))
     return read_spec(data, VOCABULARY)

@@ -553,7 +553,7 @@ class _Parser:
             hint += f" Did you mean '{' '.join(run[0])} {name[run.end() :]}'?"
         else:
             hint += near_miss(name, self.declared)
-        hints = (hint,)
+        hints: tuple[str, ...] = (hint,)
         if name in OF_TRANSITIONS:  # `when: next_obs[0] > 0.5`
             hints = (f"A {self.grammar.kind} combines propositions. {DECLARE}", hint)
         raise FormulaError("unknown-proposition", f"unknown proposition '{name}'", position, length, hints)

@@ -48,9 +48,10 @@ def as_program(spec: SpecLike) -> Program:
         return spec
     if isinstance(spec, Mapping):
         return compile_spec(from_data(dict(spec)))
-    if not isinstance(spec, Spec | str | Path):
+    given: object = spec
+    if not isinstance(given, Spec | str | Path):
         hint = "A spec is what `rewardspec.loads` or `rewardspec.load` returns, the path of a file, or a mapping."
-        message = f"a {type(spec).__name__} is no spec"
+        message = f"a {type(given).__name__} is no spec"
         raise SpecError(Problem("not-a-mapping", message, hints=(hint,)))
     return compile_spec(spec if isinstance(spec, Spec) else load(spec))
 

@@ -81,9 +81,10 @@ def make_vec(
         raise UnsupportedError(
             Problem("too-few-environments", f"n_envs must be at least 1, and this is {n_envs}")
         )
-    if not (isinstance(env, str) or callable(env)):
+    given: object = env
+    if not (isinstance(given, str) or callable(given)):
         hint = "Give an id, or a function that makes an environment: make_vec(lambda: gymnasium.make(...), spec)."
-        message = f"`make_vec` makes the environments itself, and a {type(env).__name__} is one already"
+        message = f"`make_vec` makes the environments itself, and a {type(given).__name__} is one already"
         raise UnsupportedError(Problem("not-an-environment", message, hints=(hint,)))
     program = as_program(spec)
     keywords = (*(f"return/{term.name}" for term in program.terms), TASK_RETURN)
