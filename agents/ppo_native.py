@@ -2,7 +2,7 @@
 
     python -m agents.ppo_native --spec examples/specs/cartpole_centred.yaml --env CartPole-v1 --steps 200000 --seed 0
 
-It is CleanRL's `ppo.py` and stable-baselines3's `PPO` with discrete actions, written for numba: 48 to
+It is CleanRL's `ppo.py` and stable-baselines3's `PPO` with discrete actions, written for numba: 45 to
 80 times as fast on one core (`python -m benchmarks speed --only training`). It trains in CartPole and in finite worlds;
 `ppo_sb3.py` and `ppo_torch.py` are for all others.
 
