@@ -38,9 +38,8 @@ def check(spec: Spec) -> tuple[Problem, ...]:
         return sort_findings(error.problems)
     if spec.is_for_agents and spec.tests:
         found = [[p for p in part if p.code != "no-tests"] for part in found]
-    findings = [
-        p for part in found for p in part if p.code not in SHARED or all(p in other for other in found)
-    ]
+    everywhere = set.intersection(*map(set, found))
+    findings = [p for part in found for p in part if p.code not in SHARED or p in everywhere]
     return sort_findings(dict.fromkeys([*findings, *_wrong_tests(spec)]))
 
 

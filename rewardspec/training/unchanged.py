@@ -1,6 +1,7 @@
 """What a run notes of the spec that it was begun with, and the refusal to go on with another.
 
-The program's digest tells what is paid. What is maximised is told beside it: no program knows its spec's objective.
+The program's digest tells what is paid. What is maximised, and how long episodes may be, are told beside it: no program
+knows its spec's objective or horizon.
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ def facts_of(spec: Spec, digest: str) -> dict[str, Any]:
     Example:
         >>> from rewardspec.vocabulary import loads
         >>> facts_of(loads("objective: {kind: regularised, weight: 0.1}\nreward: 1"), "0a1b")
-        {'digest': '0a1b', 'objective': {'kind': 'regularised', 'weight': 0.1}}
+        {'digest': '0a1b', 'objective': {'kind': 'regularised', 'weight': 0.1}, 'horizon': None}
     """
-    return {"digest": digest, "objective": spec.objective.model_dump(exclude_none=True)}
+    return {
+        "digest": digest,
+        "objective": spec.objective.model_dump(exclude_none=True),
+        "horizon": spec.env.horizon if spec.env is not None else None,
+    }
 
 
 def refuse_other(run: RunFolder, spec: Spec, digest: str) -> None:
-    """Raise when a spec is not what a run was begun with. A run that noted no objective is not asked for it.
+    """Raise when a spec is not what a run was begun with; what an earlier version did not note is not compared.
 
     Raises:
         UnsupportedError: `not-a-run-folder`; `spec-changed`.
@@ -42,10 +47,19 @@ def refuse_other(run: RunFolder, spec: Spec, digest: str) -> None:
         text = (
             f"{which} maximises {spec.objective.words}; this run was trained for {_words(begun['objective'])}"
         )
+    elif begun.get("horizon", now["horizon"]) != now["horizon"]:
+        text = (
+            f"{which} ends episodes {_after(now['horizon'])}; in this run they end {_after(begun['horizon'])}"
+        )
     else:
         return
     hint = "Train on the changed spec in a new folder: rewardspec train SPEC."
     raise UnsupportedError(Problem("spec-changed", text, hints=(hint,)))
+
+
+def _after(horizon: Any) -> str:
+    """Return in words when episodes end."""
+    return "where the environment does" if horizon is None else f"after {horizon} steps"
 
 
 def _words(objective: Any) -> str:

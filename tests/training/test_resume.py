@@ -22,7 +22,7 @@ from rewardspec.training import checkpoint
 from rewardspec.training.environments import Episodes, make_env
 from rewardspec.training.folder import RunFolder
 from rewardspec.training.loop import build, load_agent, read_run, resume, train
-from rewardspec.training.unchanged import refuse_other
+from rewardspec.training.unchanged import facts_of, refuse_other
 from rewardspec.vocabulary import loads
 
 BALANCE = """
@@ -253,6 +253,17 @@ def test_a_run_that_noted_no_objective_still_goes_on(tmp_path: Path) -> None:
     run.facts.write_text(json.dumps({"digest": "0a", "objective": [7]}))
     with pytest.raises(UnsupportedError, match="trained for another objective"):
         refuse_other(run, spec, "0a")
+
+
+def test_a_changed_horizon_is_refused(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    begun, now = (loads(f"env: {{id: Taxi-v3, horizon: {steps}}}\nreward: 1") for steps in (50, 60))
+    run.create(begun.to_yaml(), facts_of(begun, "0a"))
+    refuse_other(run, begun, "0a")
+    with pytest.raises(UnsupportedError, match=r"after 60 steps; in this run they end after 50 steps"):
+        refuse_other(run, now, "0a")
+    with pytest.raises(UnsupportedError, match="ends episodes where the environment does"):
+        refuse_other(run, loads("reward: 1"), "0a")
 
 
 def test_a_broken_checkpoint_is_an_error_of_ours(tmp_path: Path) -> None:

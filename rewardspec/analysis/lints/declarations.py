@@ -15,6 +15,9 @@ from rewardspec.logic.formula import parse_formula
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+_MANY = 200
+"""Names in a section from which on none is compared with all others for a likeness."""
+
 
 def lint_unread(subject: Subject) -> Iterator[Problem]:
     """Yield signals and propositions that nothing reads."""
@@ -47,8 +50,8 @@ def lint_unread(subject: Subject) -> Iterator[Problem]:
 
 
 def _suggest(subject: Subject, name: str, section: str) -> str:
-    others = [other for other in getattr(subject.spec, section) if other != name]
-    return near_miss(name, others).strip()
+    names = getattr(subject.spec, section)
+    return near_miss(name, [n for n in names if n != name]).strip() if len(names) <= _MANY else ""
 
 
 def _words(value: Any) -> Iterator[str]:
