@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         default="html",
         help="a page, and one in Markdown for each experiment; or one table; or all scores",
     )
-    report.add_argument("--to", type=Path, help="where to (default: OUT/report.html; a table is printed)")
+    report.add_argument("--to", type=Path, help="where to (default: report.html in OUT, or in runs)")
 
     compare = parts["compare"]
     compare.add_argument("a", type=Path, metavar="RUN_A", help="folder of a run")
