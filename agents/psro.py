@@ -49,6 +49,7 @@ import numpy as np
 from agents.command import placed, read_arguments, run
 from agents.population import Cell, Floats, Policy, Population
 from agents.population_nets import Learning, Make, Nets, learn, simulate
+from agents.recording import refuse_other_settings
 from rewardspec import Spec
 from rewardspec.analysis.optimisers import check_objective
 from rewardspec.errors import MismatchError, Problem, UnsupportedError
@@ -526,18 +527,21 @@ def train(args: Args) -> str:
     refuse_gamma(gamma)
     refuse_risk(risk)
     engine = make_engine(args)
+    said = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in dataclasses.asdict(args).items()
+        if name not in ("folder", "resume", "quiet")
+    }
     facts = {
         "agent": "psro",
-        "settings": {
-            name: str(value) if isinstance(value, Path) else value
-            for name, value in dataclasses.asdict(args).items()
-            if name not in ("folder", "resume", "quiet")
-        },
+        "settings": said,
         **({"digest": None} if team is None else unchanged.facts_of(team.spec, team.digest)),
         "versions": versions(),
     }
     if args.resume is not None:
         folder = RunFolder(args.resume)
+        decisive = {name: value for name, value in said.items() if name != "iterations"}  # it may grow on
+        refuse_other_settings(folder, "psro", decisive)
         if team is not None:
             unchanged.refuse_other(folder, team.spec, team.digest)
     else:

@@ -214,8 +214,18 @@ def _refuse_other(folder: RunFolder, facts: Row) -> None:
         raise UnsupportedError(
             Problem("spec-changed", f"the run in {folder.path} was trained on another spec", hints=(hint,))
         )
+    refuse_other_settings(folder, facts["agent"], facts["settings"])
+
+
+def refuse_other_settings(folder: RunFolder, agent: str, settings: Row) -> None:
+    """Raise when the run in a folder was begun by another agent, or with other arguments than these.
+
+    Raises:
+        UnsupportedError: `not-a-run-folder`, `settings-changed`.
+    """
+    begun = folder.read_facts()
     other = {"agent": begun.get("agent"), **begun.get("settings", {})}
-    asked = {"agent": facts["agent"], **json.loads(json.dumps(facts["settings"]))}
+    asked = {"agent": agent, **json.loads(json.dumps(settings))}
     changed = [name for name in asked if asked[name] != other.get(name)]
     if changed:
         said = ", ".join(f"{name} is {other.get(name)!r} there and {asked[name]!r} here" for name in changed)

@@ -249,7 +249,8 @@ def test_a_crowd_does_in_each_lane_what_its_policy_does(which: list[int]) -> Non
     nets = Nets(5, 3, (8, 8))
     policies = torch.stack([nets.init(seed) for seed in range(3)])
     policies[:, -27:-3] *= 1e5  # weights of the last layer
-    obs, generator = torch.randn(len(which), 5), torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(1)
+    obs = torch.randn(len(which), 5, generator=generator)
     actions = nets.crowd(policies, torch.tensor(which)).act(obs, generator)
     alone = [int(nets.logits(policies[k], row[None]).argmax()) for k, row in zip(which, obs, strict=True)]
     assert actions.tolist() == alone and len(set(alone)) > 1
@@ -362,6 +363,12 @@ def test_a_run_leaves_a_folder_and_is_gone_on_with(
     place.write_bytes(data[:-40])
     assert run_command(["--resume", str(folder)]) == 0
     assert "lost: " in capsys.readouterr().err and place.read_bytes() == data
+    assert run_command(["--resume", str(folder), "--gamma", "0.3", "--seed", "1"]) == 1
+    refused = capsys.readouterr().err
+    assert "gamma is 0.2 there and 0.3 here, seed is 0 there and 1 here [settings-changed]" in refused
+    assert place.read_bytes() == data
+    assert run_command(["--resume", str(folder), "--iterations", "3"]) == 0, "it may grow on"
+    assert place.read_bytes().startswith(data[:100])
 
 
 @pytest.mark.parametrize(
