@@ -40,6 +40,8 @@ class _Commands(TyperGroup):
         except RewardSpecError as error:
             say_error(error)
             raise typer.Exit(1) from None
+        except (typer.BadParameter, typer.Exit, typer.Abort):  # said by the command itself
+            raise
         except Exception as error:
             trouble = disk_trouble(error)
             if trouble is None:
