@@ -86,9 +86,8 @@ def run(
                 made = progress.ended - progress.failed
                 if plan is not None:
                     session = {"seconds": round(progress.seconds), "workers": workers, "made": made}
-                    with contextlib.suppress(
-                        OSError
-                    ):  # how long it took is not worth a run; a full disk ends it above
+                    # How long it took is not worth a run; a full disk ends it above.
+                    with contextlib.suppress(OSError):
                         store.note_session(number, session)
     return Outcome(made, progress.failed, progress.seconds, progress.busy)
 
