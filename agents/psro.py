@@ -47,6 +47,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from agents.command import placed, read_arguments, run
+from agents.kept_game import refuse_other_game
 from agents.population import Cell, Floats, Policy, Population
 from agents.population_nets import Learning, Make, Nets, learn, simulate
 from agents.recording import refuse_other_settings
@@ -58,6 +59,7 @@ from rewardspec.games.game import Game, Profile, Solving
 from rewardspec.games.nash import find_nash, logit_limit
 from rewardspec.games.risk import MEASURES, Measure, Risk, measure_risk
 from rewardspec.games.solve import Solution, describe, refuse_gamma, solve
+from rewardspec.games.text import is_game_file
 from rewardspec.spec.agents import RiskSpec
 from rewardspec.training import unchanged
 from rewardspec.training.folder import RunFolder
@@ -544,9 +546,12 @@ def train(args: Args) -> str:
         refuse_other_settings(folder, "psro", decisive)
         if team is not None:
             unchanged.refuse_other(folder, team.spec, team.digest)
+        else:
+            refuse_other_game(folder, args.game)
     else:
         folder = RunFolder(args.folder or "runs/psro")
-        folder.create("", facts)
+        written = args.spec or (Path(args.game) if is_game_file(args.game) else None)
+        folder.create("" if written is None else written.read_text(encoding="utf-8"), facts)
     settings = Settings(args.meta, gamma, risk, args.temperature, args.iterations, args.initial, args.seed)
 
     def say(row: dict[str, Any]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gymnasium import spaces
 
 from rewardspec.errors import MismatchError, Problem, list_names, near_miss
+from rewardspec.games.text import is_game_file, load_game
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,9 +100,7 @@ def parallel_game(name: str, **arguments: Any) -> Any:
 
 
 def _made(name: str, which: int, **arguments: Any) -> Any:
-    if Path(name).suffix in (".yaml", ".yml"):
-        from rewardspec.games.text import load_game
-
+    if is_game_file(name):
         entry, arguments = ("envs.matrix_game", "MatrixGame", "MatrixGameBatch"), dict(arguments)
         arguments["game"] = load_game(name)
     elif name in GAMES:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from pathlib import Path
 from typing import Any
 
 from rewardspec.errors import MismatchError, Problem
+from rewardspec.games.text import is_game_file, load_game
 
 Move = Callable[[Any, tuple[int, int]], tuple[Any, tuple[float, float], bool]]
 
@@ -23,9 +23,7 @@ def small_game(name: str, **arguments: Any) -> tuple[tuple[str, ...], Hashable, 
         SpecError: When the game file is wrong.
     """
     try:
-        if Path(name).suffix in (".yaml", ".yml"):
-            from rewardspec.games.text import load_game
-
+        if is_game_file(name):
             return _repeated(load_game(name), **arguments)
         if name == "stag_hunt":
             from envs import stag_hunt

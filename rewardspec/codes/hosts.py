@@ -220,8 +220,8 @@ TRAINING: dict[str, Explanation] = {
         "$ rewardspec train pendulum.yaml --algo sac",
     ),
     "spec-changed": Explanation(
-        "The run was begun with another spec, or with another `objective:` in it. Going on with this one would join "
-        "two curves that mean different things.",
+        "The run was begun with another spec (or game file), or with another `objective:` or horizon in it. Going on "
+        "with this one would join two curves that mean different things.",
         "$ rewardspec train --resume runs/first  # after spec.yaml was edited",
         "Train the new spec in a folder of its own.",
     ),

@@ -28,6 +28,16 @@ SHOWN = 20
 """Problems of one game that are collected."""
 
 
+def is_game_file(name: str) -> bool:
+    """Return whether a game is named by its file, and not by its name.
+
+    Example:
+        >>> is_game_file("examples/games/chicken.yaml"), is_game_file("stag_hunt")
+        (True, False)
+    """
+    return os.path.splitext(name)[1] in (".yaml", ".yml")
+
+
 def load_game(path: str | os.PathLike[str]) -> Game:
     """Read a game from a file.
 

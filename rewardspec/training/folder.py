@@ -1,6 +1,6 @@
 """The run folder: everything that a run writes, and nothing outside it.
 
-- `spec.yaml`: the spec, as it was given
+- `spec.yaml`: the spec, or the game file, as it was given
 - `run.json`: settings, versions, digest of the program
 - `progress.jsonl`: one row per rollout, on disk before the next one begins
 - `checkpoints/N/`: all that is needed to go on from step N

@@ -435,6 +435,39 @@ def test_a_population_of_another_spec_is_not_gone_on_with(
         assert f"[{code}]" in capsys.readouterr().err
 
 
+GAME = """\
+game: chicken
+players: {row: [swerve, dare], column: [swerve, dare]}
+payoffs: {row: [[0, -1], [1, -10]], column: [[0, 1], [-1, -10]]}
+"""
+
+
+def test_a_population_of_another_game_is_not_gone_on_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, folder = tmp_path / "chicken.yaml", tmp_path / "run"
+    place.write_text(GAME)
+    words = ["--game", str(place), "--oracle", "exact", "--iterations", "1", "--quiet"]
+    assert run_command([*words, "--folder", str(folder)]) == 0
+    place.write_text(f"# played and paid as before\n{GAME}description: two cars\nsolve: {{temperature: 2}}\n")
+    assert run_command(["--resume", str(folder)]) == 0
+    before = (folder / "population.jsonl").read_bytes()
+    for old, new, said in (
+        ("[-1, -10]]}", "[-1, -11]]}", "'column' gets -11 at row dare, column dare; it was -10"),
+        (
+            "row: [swerve, dare]",
+            "row: [swerve, go]",
+            "actions of 'row' are swerve, go; they were swerve, dare",
+        ),
+        ("column:", "other:", "its players are row, other; they were row, column"),
+    ):
+        place.write_text(GAME.replace(old, new))
+        assert run_command(["--resume", str(folder), "--iterations", "2"]) == 1
+        refused = capsys.readouterr().err
+        assert said in refused and "[spec-changed]" in refused
+    assert (folder / "population.jsonl").read_bytes() == before
+
+
 def test_no_wrapper_pays_a_dislike_of_risk() -> None:
     from rewardspec import loads, wrap_parallel
     from rewardspec.parallel_environments import make_parallel_environment
