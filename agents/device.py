@@ -25,6 +25,7 @@ from agents.command import held_specs, joined
 from envs.batches import batch, refuse_device
 from rewardspec import Program, Spec, compile_spec, load
 from rewardspec.analysis.optimisers import check_discount, check_objective
+from rewardspec.environments import choose_environment
 from rewardspec.errors import MismatchError, Problem, UnsupportedError, list_names
 from rewardspec.learning.learner import RewardLearner
 from rewardspec.training.folder import RunFolder
@@ -82,7 +83,8 @@ def read_tasks(
 
     Raises:
         SpecError: When a spec is wrong, or there is none.
-        UnsupportedError: `discount-mismatch` when `gamma` is not a spec's discount; `no-environment`; `wrong-setting`.
+        MismatchError: `no-environment`: none is named, or the specs' may not be made unasked (`choose_environment`).
+        UnsupportedError: `discount-mismatch` when `gamma` is not a spec's discount; `wrong-setting`.
     """
     if (spec is None) == (specs is None):
         text = "say what to learn: either --spec with a file, or --specs with a folder of them, or a pattern in quotes"
@@ -107,11 +109,10 @@ def read_tasks(
     if problems:
         raise UnsupportedError(problems)
     named = [one.env for one in read.values() if one.env is not None and one.env.id is not None]
-    its_id = env_id or next((env.id for env in named), None)
+    its_id, arguments = choose_environment(env_id, named[0] if named else None)
     if its_id is None:
         hint = "Write `env: {id: CartPole-v1}` in the spec, or pass --env."
         raise MismatchError(Problem("no-environment", "no spec names an environment", hints=(hint,)))
-    arguments = named[0].kwargs if named and named[0].id == its_id else {}
     return Tasks(
         read, {name: compile_spec(one) for name, one in read.items()}, chosen, text, its_id, arguments
     )

@@ -53,7 +53,7 @@ from agents.population_nets import Learning, Make, Nets, learn, simulate
 from agents.recording import refuse_other_settings
 from rewardspec import Spec
 from rewardspec.analysis.optimisers import check_objective
-from rewardspec.errors import MismatchError, Problem, UnsupportedError
+from rewardspec.errors import Problem, UnsupportedError
 from rewardspec.games.alpha_rank import alpha_rank
 from rewardspec.games.game import Game, Profile, Solving
 from rewardspec.games.nash import find_nash, logit_limit
@@ -76,6 +76,8 @@ class Args:
     """stag_hunt, overtaking, or a game file (.yaml)."""
     spec: Path | None = None
     """Spec with `agents:`, in place of a game: its environment, its rewards and its `risk:`."""
+    env: str | None = None
+    """With a spec: PettingZoo environment, as in mpe2/simple_spread_v3 or package.module; the spec's own without."""
     horizon: int = 100
     """Steps after which an episode of a spec's environment is truncated."""
     set: tuple[str, ...] = ()
@@ -434,16 +436,20 @@ class Team(NamedTuple):
     """The risk that its agents dislike."""
 
 
-def read_team(path: Path) -> Team:
+def read_team(path: Path, env_id: str | None = None) -> Team:
     """Return what a spec comes to.
+
+    Args:
+        path: The spec.
+        env_id: The environment; the one that the spec names without.
 
     Raises:
         SpecError: When the spec is wrong.
-        MismatchError: `no-environment`.
+        MismatchError: `no-environment`, as `make_named_environment`, when one is made.
         UnsupportedError: `unserved-risk` when its agents dislike different risks; `unfit-objective`.
     """
     from rewardspec import load
-    from rewardspec.parallel_environments import make_parallel_environment
+    from rewardspec.parallel_environments import make_named_environment
     from rewardspec.team.compile import compile_team
     from rewardspec.wrappers.parallel import wrap_parallel
 
@@ -452,16 +458,13 @@ def read_team(path: Path) -> Team:
     problems = check_objective(spec, "this agent")
     if problems:
         raise UnsupportedError(problems)
-    if spec.env is None or spec.env.id is None:
-        hint = "Write `env: {id: mpe2/simple_spread_v3}` in the spec."
-        raise MismatchError(Problem("no-environment", f"{path} names no environment", hints=(hint,)))
     risks = {entry.risk.model_dump_json() if entry.risk else "" for entry in team.entries.values()}
     if len(risks) > 1:
         text = f"the agents of {path} dislike different risks, and a population here has one for all"
         raise UnsupportedError(Problem("unserved-risk", text, team.place))
-    env_id, arguments, plain = spec.env.id, spec.env.kwargs, team.without_risk()
+    plain = team.without_risk()
     risk = next(iter(team.entries.values())).risk
-    make = lambda: wrap_parallel(make_parallel_environment(env_id, **arguments), plain)  # noqa: E731
+    make = lambda: wrap_parallel(make_named_environment(spec, env_id), plain)  # noqa: E731
     return Team(spec, team.digest(), make, risk)
 
 
@@ -492,7 +495,7 @@ def make_engine(args: Args) -> Engine:
     if args.spec is not None:
         from envs.parallel_batch import ParallelBatch
 
-        one = read_team(args.spec).make
+        one = read_team(args.spec, args.env).make
         make = lambda n, seed: ParallelBatch(one, n, seed, horizon=args.horizon)  # noqa: E731
     return NetEngine(make, learning, args.episodes, warm=args.meta == "last")
 
@@ -522,7 +525,7 @@ def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
 def train(args: Args) -> str:
     """Grow the population that the arguments describe; return what is said in the end."""
     risk, gamma = Risk(args.measure, args.level, args.target), args.gamma
-    team = read_team(args.spec) if args.spec is not None else None
+    team = read_team(args.spec, args.env) if args.spec is not None else None
     if team is not None and team.risk is not None:
         wanted = team.risk
         risk, gamma = Risk(wanted.measure, wanted.level, wanted.target), wanted.gamma

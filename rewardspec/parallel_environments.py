@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from rewardspec.environments import OURS, has_our_worlds
+from rewardspec.environments import OURS, choose_environment, has_our_worlds
 from rewardspec.errors import MismatchError, Problem, list_names, missing_extra, near_miss
 
 if TYPE_CHECKING:
@@ -44,23 +44,31 @@ def known_ids() -> tuple[str, ...]:
     return (*ours, *(f"{package}/{name}" for package, names in FAMILIES.items() for name in names))
 
 
-def make_named_environment(spec: Spec, env_id: str = "") -> Any:
-    """Make the environment of that name, or the one that the spec names, with the spec's arguments where it is that.
+def make_named_environment(spec: Spec, env_id: str | None = None) -> Any:
+    r"""Make the environment of that name, or the one that the spec names, with the spec's arguments where it is that.
 
     Args:
-        spec: The spec.
-        env_id: Name of the environment, trusted; the spec's own without.
+        spec: The spec; what its environment may not do is said at `choose_environment`.
+        env_id: Name of the environment, trusted; the spec's own where it is None or empty.
 
     Raises:
-        MismatchError: `no-environment` where none is named, or it cannot be made.
+        MismatchError: `no-environment` where none is named, the spec's names a module or is given a path, or it cannot
+            be made.
+        MissingExtraError: A package is not installed.
+
+    Example:
+        >>> from rewardspec.vocabulary import loads
+        >>> sly = loads("env: {id: mpe2/simple_spread_v3, kwargs: {N: 2, log_dir: here}}\nreward: reward")
+        >>> make_named_environment(sly)
+        Traceback (most recent call last):
+        ...
+        rewardspec.errors.MismatchError: the spec gives its environment a path, kwargs.log_dir: 'here' [no-env...
     """
-    own = spec.env
-    name = env_id or (own.id if own is not None else None)
-    if not name:
+    name, arguments = choose_environment(env_id, spec.env)
+    if name is None:
         hint = "Give one with --env ID, or add `env: {id: ...}` to the spec."
         raise MismatchError(Problem("no-environment", "no environment was named", hints=(hint,)))
-    kwargs = own.kwargs if own is not None and own.id == name else {}
-    return make_parallel_environment(name, trusted=bool(env_id), **kwargs)
+    return make_parallel_environment(name, trusted=bool(env_id), **arguments)
 
 
 def make_parallel_environment(env_id: str, *, trusted: bool = False, **arguments: Any) -> Any:

@@ -21,7 +21,7 @@ from agents.device import read_tasks, refuse_moving
 from agents.device_run import run_command, train_resident
 from agents.ppo_torch import PPO, Args, train
 from envs import batches
-from rewardspec import UnsupportedError
+from rewardspec import MismatchError, UnsupportedError
 from tests.agents.device_worlds import Spot, Throw, corridor, corridor_specs, lake
 from tests.wrappers.test_tensor import NoLook
 
@@ -231,6 +231,21 @@ def test_compiling_without_a_compiler_is_refused_before_training(
     assert problem.code == "needs-compiler"
     assert "leave --compile out" in problem.hints[0]
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("env", "why"),
+    [
+        ("{id: 'this:Zen-v0'}", "names a module"),
+        ("{id: FrozenLake-v1, kwargs: {map: ./a}}", "a path, kwargs.map"),
+    ],
+)
+def test_a_spec_chooses_no_module_and_no_path(tmp_path: Path, env: str, why: str) -> None:
+    sly = tmp_path / "sly.yaml"
+    sly.write_text(f"env: {env}\nreward: reward\n")
+    with pytest.raises(MismatchError, match=why):
+        read_tasks(sly, None)
+    assert read_tasks(sly, None, "FrozenLake-v1").env_id == "FrozenLake-v1"
 
 
 def test_a_minibatch_without_a_size_is_an_eighth_of_a_rollout(tmp_path: Path) -> None:

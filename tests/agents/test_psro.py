@@ -406,6 +406,17 @@ def test_a_specs_agents_play_by_its_rewards_and_its_risk(tmp_path: Path) -> None
     assert json.loads((folder / "result.json").read_text())["sizes"] == [2, 2]
 
 
+def test_a_specs_arguments_hold_no_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "team.yaml").write_text(SPEC.replace("N: 2", "N: 2, log_dir: here"))
+    words = ["--spec", str(tmp_path / "team.yaml"), "--folder", str(tmp_path / "run"), "--iterations", "0"]
+    assert run_command(words) == 1
+    assert "the spec gives its environment a path, kwargs.log_dir: 'here'" in capsys.readouterr().err
+    assert run_command([*words, "--env", "mpe2/simple_spread_v3"]) == 1
+    assert "unexpected keyword argument 'log_dir'" in capsys.readouterr().err, (
+        "trusted: it reached the environment"
+    )
+
+
 def test_a_population_of_another_spec_is_not_gone_on_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -63,6 +63,46 @@ def test_options_of_the_other_sort_are_refused(words: tuple[str, ...], tmp_path:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("check", "--env", "spec"), ("explain",), ("train", "--steps", "1")],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize(
+    ("env", "why"),
+    [
+        ("{id: 'envs.two_buttons:TwoButtons'}", "'envs.two_buttons:TwoButtons' names a module"),
+        ("{id: envs.two_buttons}", "no environment of several agents 'envs.two_buttons'"),
+        (
+            "{id: rewardspec/TwoButtons-v0, kwargs: {deep: {savedir: here}}}",
+            "a path, kwargs.deep.savedir: 'here'",
+        ),
+        ("{id: rewardspec/TwoButtons-v0, kwargs: {map: [a, ../../b]}}", "a path, kwargs.map: '../../b'"),
+    ],
+    ids=["module and name", "module", "folder", "file"],
+)
+def test_a_spec_for_several_chooses_no_module_and_no_path(
+    tmp_path: Path, words: tuple[str, ...], env: str, why: str
+) -> None:
+    sly = tmp_path / "sly.yaml"
+    sly.write_text(f"env: {env}\ndiscount: 0.9\nagents: {{default: {{reward: reward}}}}\n")
+    code, said = run(words[0], str(sly), *words[1:])
+    assert code == 1
+    assert why in said and "--env" in said
+
+
+def test_who_names_the_environment_trusts_its_arguments(tmp_path: Path) -> None:
+    from rewardspec import load
+    from rewardspec.parallel_environments import make_named_environment
+
+    place = tmp_path / "team.yaml"
+    place.write_text("env: {id: 'envs.two_buttons:TwoButtons', kwargs: {steps: 3}}\nreward: reward\n")
+    assert make_named_environment(load(place), "envs.two_buttons:TwoButtons").steps == 3
+    assert make_named_environment(load(place), "rewardspec/TwoButtons-v0").steps != 3, (
+        "arguments are its own's"
+    )
+
+
 def test_explain_tells_each_agent_why() -> None:
     spec = "examples/teams/simple_tag.yaml"
     code, page = run("explain", spec, "--agent", "adversary_1", "--step", "3")
