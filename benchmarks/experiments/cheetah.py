@@ -17,10 +17,9 @@ from typing import Any
 from benchmarks.experiment import Figure
 from benchmarks.experiments.water import RATIOS, binned, late, spread
 from benchmarks.plots import Band, curves
-from benchmarks.records import ROOT, Cell, Row, Setting, provenance, scratch
+from benchmarks.records import ROOT, Cell, Row, Setting, provenance
+from benchmarks.training import trained
 from rewardspec import Spec, from_data, load
-from rewardspec.training.folder import RunFolder
-from rewardspec.training.loop import resume, train
 
 TAGS = ("crm", "sac", "continuous", "mujoco")
 STEPS = 120_000
@@ -68,21 +67,9 @@ def scaled(mark: float | None = None, horizon: int | None = None) -> Spec:
 
 def run(setting: Setting, seed: int) -> list[Row]:
     """Train one agent; a cell that was killed goes on from its checkpoint."""
-    folder = RunFolder(scratch("cheetah", setting, seed))
-    if folder.is_run:
-        resume(folder.path, show=False)
-    else:
-        train(
-            scaled(setting.get("mark"), setting.get("horizon")),
-            folder.path,
-            algo="sac",
-            steps=setting["steps"],
-            seed=seed,
-            n_envs=1,
-            agent=AGENT,
-            crm=RATIOS[setting["arm"]],
-            show=False,
-        )
+    spec = scaled(setting.get("mark"), setting.get("horizon"))
+    crm = RATIOS[setting["arm"]]
+    folder = trained("cheetah", setting, seed, spec, algo="sac", n_envs=1, agent=AGENT, crm=crm)
     rows = binned(folder.rows(), BIN)
     return [
         {

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.plots import Band, curves
-from benchmarks.records import ROOT, Cell, Row, Setting, provenance, scratch
+from benchmarks.records import ROOT, Cell, Row, Setting, provenance
+from benchmarks.training import trained
 from rewardspec import Spec, from_data, load
-from rewardspec.training.folder import RunFolder
-from rewardspec.training.team_loop import play_team, resume_team, train_team
+from rewardspec.training.team_loop import play_team
 
 TAGS = ("agents", "ppo")
 STEPS = 30_000
@@ -60,21 +60,16 @@ def specs(setting: Setting) -> list[Spec]:
 
 def run(setting: Setting, seed: int) -> list[Row]:
     """Train one team; a cell that was killed goes on from its checkpoint."""
-    folder = RunFolder(scratch("multiagent", setting, seed))
-    if folder.is_run:
-        resume_team(folder.path, show=False)
-    else:
-        train_team(
-            spec_of(setting),
-            folder.path,
-            policies=setting["policies"],
-            steps=setting["steps"],
-            seed=seed,
-            n_envs=setting["n_envs"],
-            agent={"n_steps": max(4, min(128, setting["steps"] // setting["n_envs"])), **setting["agent"]},
-            checkpoint_seconds=60,
-            show=False,
-        )
+    folder = trained(
+        "multiagent",
+        setting,
+        seed,
+        spec_of(setting),
+        policies=setting["policies"],
+        n_envs=setting["n_envs"],
+        agent={"n_steps": max(4, min(128, setting["steps"] // setting["n_envs"])), **setting["agent"]},
+        checkpoint_seconds=60,
+    )
     rows: list[Row] = [
         {
             "steps": row["steps"],

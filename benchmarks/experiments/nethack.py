@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.records import ROOT, Cell, Row, Setting, provenance, scratch
+from benchmarks.records import ROOT, Cell, Row, Setting, provenance
+from benchmarks.training import trained
 from rewardspec import Spec, from_data, load
-from rewardspec.training.folder import RunFolder
-from rewardspec.training.loop import resume, train
 
 TAGS = ("language models", "ppo", "sparse")
 STEPS = 100_000
@@ -53,18 +52,7 @@ def specs(setting: Setting) -> list[Spec]:
 
 def run(setting: Setting, seed: int) -> list[Row]:
     """Train one agent; a cell that was killed goes on from its checkpoint."""
-    folder = RunFolder(scratch("nethack", setting, seed))
-    if folder.is_run:
-        resume(folder.path, show=False)
-    else:
-        train(
-            spec_of(setting),
-            folder.path,
-            steps=setting["steps"],
-            seed=seed,
-            n_envs=ENVIRONMENTS,
-            show=False,
-        )
+    folder = trained("nethack", setting, seed, spec_of(setting), n_envs=ENVIRONMENTS)
     rows: list[Row] = [
         {"steps": row["steps"], "points": row["recent"]["task_return"], "length": row["recent"]["length"]}
         for row in folder.rows()

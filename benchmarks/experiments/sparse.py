@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.plots import Band, curves
-from benchmarks.records import ROOT, Cell, Row, Setting, provenance, scratch
+from benchmarks.records import ROOT, Cell, Row, Setting, provenance
+from benchmarks.training import trained
 from rewardspec import Spec, from_data, load
 from rewardspec.report.comparison import FEWEST, LEVEL, time_to_success
-from rewardspec.training.folder import RunFolder
-from rewardspec.training.loop import resume, train
 
 TAGS = ("sparse", "ppo")
 STEPS = 300_000
@@ -64,19 +63,9 @@ def spec_of(setting: Setting) -> Spec:
 
 def run(setting: Setting, seed: int) -> list[Row]:
     """Train one agent; a cell that was killed goes on from its checkpoint."""
-    folder = RunFolder(scratch("sparse", setting, seed))
-    if folder.is_run:
-        resume(folder.path, show=False)
-    else:
-        train(
-            spec_of(setting),
-            folder.path,
-            steps=setting["steps"],
-            seed=seed,
-            n_envs=setting["n_envs"],
-            agent=setting.get("agent"),
-            show=False,
-        )
+    folder = trained(
+        "sparse", setting, seed, spec_of(setting), n_envs=setting["n_envs"], agent=setting.get("agent")
+    )
     kept = ("count", "success", "task_return", "length")
     return [
         {"steps": row["steps"], "recent": {name: row["recent"][name] for name in kept}}

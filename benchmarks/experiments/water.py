@@ -22,9 +22,9 @@ from rich.console import Console
 
 from benchmarks.plots import Band, curves
 from benchmarks.records import ROOT, Cell, Row, Setting, provenance, scratch
+from benchmarks.training import trained
 from rewardspec import Spec, from_data, load
 from rewardspec.training.folder import RunFolder
-from rewardspec.training.loop import resume, train
 
 TAGS = ("crm", "dqn", "continuous")
 STEPS = 60_000
@@ -86,21 +86,8 @@ def run(setting: Setting, seed: int) -> list[Row]:
     """Train one agent; a cell that was killed goes on from its checkpoint."""
     if setting.get("agent") == "dqn_torch":
         return run_torch(setting, seed)
-    folder = RunFolder(scratch("water", setting, seed))
-    if folder.is_run:
-        resume(folder.path, show=False)
-    else:
-        train(
-            spec_of(setting["task"]),
-            folder.path,
-            algo="dqn",
-            steps=setting["steps"],
-            seed=seed,
-            n_envs=1,
-            agent=AGENT,
-            crm=RATIOS[setting["arm"]],
-            show=False,
-        )
+    spec, crm = spec_of(setting["task"]), RATIOS[setting["arm"]]
+    folder = trained("water", setting, seed, spec, algo="dqn", n_envs=1, agent=AGENT, crm=crm)
     return binned(folder.rows())
 
 
