@@ -53,6 +53,12 @@ SUCCESS = 0.5
 LONGEST = 8
 """Situations of a loop that are shown."""
 
+AGENT = "the agent"
+"""What an agent is called where there is one."""
+
+JOINT = "joint/"
+"""How the names of terms begin by which an agent of several is paid for what all together do."""
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -90,19 +96,25 @@ class Played:
     success: bool | None = None
 
 
-def find_farming(spec: Spec, episodes: Sequence[Played]) -> list[Problem]:
+def find_farming(
+    spec: Spec, episodes: Sequence[Played], who: str = AGENT, joint: Spec | None = None
+) -> list[Problem]:
     """Return what episodes of a trained agent show, as warnings; a loop says what its situations would.
 
     Args:
         spec: The spec that paid.
-        episodes: Episodes of the agent, whole or begun.
+        episodes: Episodes of the agent, whole or begun. What steps were paid by names that are no terms of the spec
+            belongs to all that the agent was paid, but is not suspected here.
+        who: What the agent is called.
+        joint: What pays the agent beside the spec, by `JOINT` and the term's name.
     """
     if not episodes or has_succeeded(episodes):
         return []
     subject = inspect(spec)
-    found = find_loop(subject, episodes)
-    repeated = [] if found else find_repeated(subject, episodes)
-    return [*found, *repeated, *find_concentrated(subject, episodes)]
+    found = find_loop(subject, episodes, who)
+    repeated = [] if found else find_repeated(subject, episodes, who)
+    beside = None if joint is None else inspect(joint)
+    return [*found, *repeated, *find_concentrated(subject, episodes, who, beside)]
 
 
 def has_succeeded(episodes: Iterable[Played]) -> bool:
@@ -127,14 +139,15 @@ class _Loop:
         return sum(self.paid.values())
 
 
-def find_loop(subject: Subject, episodes: Sequence[Played]) -> list[Problem]:
+def find_loop(subject: Subject, episodes: Sequence[Played], who: str = AGENT) -> list[Problem]:
     """Return a warning where most of the reward is paid for going round: back to the same situation, memory included.
 
     Two kinds of loops are looked for: those of one machine's states, wherever the world is meanwhile, and those of the
     world and all memory together. A loop counts where one round of it is paid more than 0 in sum.
     """
     counted = _counted(subject)
-    gained = sum(max(0.0, _sum(step, counted)) for episode in episodes for step in episode.steps)
+    everything = counted | _elsewhere(subject, episodes)
+    gained = sum(max(0.0, _sum(step, everything)) for episode in episodes for step in episode.steps)
     if gained <= 0:
         return []
     best: tuple[float, list[Problem]] = (0.0, [])
@@ -142,9 +155,9 @@ def find_loop(subject: Subject, episodes: Sequence[Played]) -> list[Problem]:
         if owner not in counted or any(machine not in step.moves for step in episodes[0].steps[:1]):
             continue
         loops = _machine_loops(episodes, machine, owner)
-        best = max(best, _told_loops(subject, loops, episodes, gained, machine), key=lambda one: one[0])
+        best = max(best, _told_loops(subject, loops, episodes, gained, machine, who), key=lambda one: one[0])
     if not best[1]:
-        best = _told_loops(subject, _loops(episodes, counted), episodes, gained, None)
+        best = _told_loops(subject, _loops(episodes, counted), episodes, gained, None, who)
     return best[1]
 
 
@@ -154,6 +167,7 @@ def _told_loops(
     episodes: Sequence[Played],
     gained: float,
     machine: str | None,
+    who: str,
 ) -> tuple[float, list[Problem]]:
     """Return the loops' share of all that was gained, and the warning where that is too much."""
     paying = [loop for loop in loops.values() if loop.total > 1e-9]
@@ -167,7 +181,7 @@ def _told_loops(
     each = loop.total / loop.rounds
     way = _way(loop, machine)
     text = (
-        f"the agent goes round in a loop that pays {each:+.4g} a round, {rounds:.3g} rounds an episode: "
+        f"{who} goes round in a loop that pays {each:+.4g} a round, {rounds:.3g} rounds an episode: "
         f"{min(share, 1.0):.0%} of all it is paid"
     )
     hints = (
@@ -300,13 +314,14 @@ def edge_of(subject: Subject, machine: str, step: Taken) -> Path | None:
 # -- repeated situations -----------------------------------------------------------------------------------------------
 
 
-def find_repeated(subject: Subject, episodes: Sequence[Played]) -> list[Problem]:
+def find_repeated(subject: Subject, episodes: Sequence[Played], who: str = AGENT) -> list[Problem]:
     """Return a warning where most of the reward is paid for coming back to places, whatever the spec remembers.
 
     What is summed is what was paid, above 0, on arriving in a state of the world in which the episode had been before;
     from it goes what was taken off on such arrivals.
     """
     counted = _counted(subject)
+    everything = counted | _elsewhere(subject, episodes)
     gained = again = 0.0
     visits: Counter[Hashable] = Counter()
     by_world: dict[Hashable, dict[str, float]] = defaultdict(lambda: defaultdict(float))
@@ -315,7 +330,7 @@ def find_repeated(subject: Subject, episodes: Sequence[Played]) -> list[Problem]
         seen = {episode.world}
         for step in episode.steps:
             paid = _sum(step, counted)
-            gained += max(0.0, paid)
+            gained += max(0.0, _sum(step, everything))
             if step.world in seen:
                 again += paid
                 visits[step.world] += 1
@@ -334,7 +349,7 @@ def find_repeated(subject: Subject, episodes: Sequence[Played]) -> list[Problem]
     term = max(paid_by, key=lambda name: paid_by[name])
     each = sum(paid_by.values()) / visits[world]
     place, _ = _source(subject, term, [examples[world]], None)
-    text = f"{again / gained:.0%} of all that the agent is paid is for coming back to where it was in the episode"
+    text = f"{again / gained:.0%} of all that {who} is paid is for coming back to where it was in the episode"
     hints = (
         f"Most of it in one place ({show_world(world)}): {often:.3g} times an episode, {each:+.4g} each time, "
         f"by '{term}'.",
@@ -347,32 +362,48 @@ def find_repeated(subject: Subject, episodes: Sequence[Played]) -> list[Problem]
 # -- one term alone ----------------------------------------------------------------------------------------------------
 
 
-def find_concentrated(subject: Subject, episodes: Sequence[Played]) -> list[Problem]:
-    """Return a warning where one term earns everything, and another that could pay has paid nothing at all."""
-    counted = _counted(subject)
-    could = [name for name in counted if _range(subject, name).high > 0]
+def find_concentrated(
+    subject: Subject, episodes: Sequence[Played], who: str = AGENT, joint: Subject | None = None
+) -> list[Problem]:
+    """Return a warning where one term earns everything, and another that could pay has paid nothing at all.
+
+    One of them, at least, is a term of `subject`; joint terms among themselves are looked at with all together.
+    """
+    could = _could(subject)
+    own = {name for name, _ in could}
+    if joint is not None:
+        could += [(JOINT + name, place) for name, place in _could(joint)]
+    elsewhere = _elsewhere(subject, episodes) - {name for name, _ in could}
     earned = {
         name: sum(max(0.0, step.paid.get(name, 0.0)) for episode in episodes for step in episode.steps)
-        for name in could
+        for name in [*(name for name, _ in could), *elsewhere]
     }
     whole = sum(earned.values())
     if len(could) < 2 or whole <= 0:
         return []
-    first = max(earned, key=lambda name: earned[name])
-    silent = [name for name in subject.names if name in earned and earned[name] == 0]
-    if earned[first] < ALONE * whole or not silent:
+    first, place = max(could, key=lambda one: earned[one[0]])
+    silent = [name for name, _ in could if earned[name] == 0]
+    if earned[first] < ALONE * whole or own.isdisjoint({first, *silent}) or not silent:
         return []
     others = ", ".join(f"'{name}'" for name in silent)
-    text = (
-        f"{earned[first] / whole:.0%} of what the terms earn is earned by '{first}', and nothing by {others}"
-    )
+    what = "the terms earn" if who == AGENT else f"{who} earns"
+    text = f"{earned[first] / whole:.0%} of what {what} is earned by '{first}', and nothing by {others}"
     hints = (
         f"In {len(episodes)} episodes of the trained agent; left out are potentials and terms that can only take.",
         f"Perhaps '{first}' pays enough by itself for the agent to leave the rest. Lower its weight, gate it, or "
         "pay it as a potential; or train longer where the rest is only hard to find.",
     )
-    place = subject.spec.place(("reward", subject.names.index(first)))
     return [Problem("concentrated-reward", text, place, hints, "warning")]
+
+
+def _could(subject: Subject) -> list[tuple[str, Place]]:
+    """Return the terms that can pay more than nothing, and where they stand; potentials are left out."""
+    counted = _counted(subject)
+    return [
+        (name, subject.spec.place(("reward", i)))
+        for i, name in enumerate(subject.names)
+        if name in counted and _range(subject, name).high > 0
+    ]
 
 
 def _range(subject: Subject, name: str) -> Interval:
@@ -439,6 +470,13 @@ def _counted(subject: Subject) -> frozenset[str]:
         for name, term in zip(subject.names, subject.spec.reward, strict=True)
         if term.kind != "potential"
     )
+
+
+def _elsewhere(subject: Subject, episodes: Sequence[Played]) -> frozenset[str]:
+    """Return the names by which steps were paid that are no terms of the spec: joint terms, and what is shared."""
+    return frozenset(
+        {name for episode in episodes for step in episode.steps for name in step.paid}
+    ).difference(subject.names)
 
 
 def _sum(step: Taken, counted: frozenset[str]) -> float:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rewardspec.cli.printing import say, write
+
+if TYPE_CHECKING:
+    from rewardspec.training.folder import RunFolder
 
 
 def freeze(
@@ -37,21 +40,29 @@ def is_run(word: str) -> bool:
     return (Path(word) / "run.json").is_file()
 
 
-def _of_training(place: Path) -> bool:
-    """Say how a run of `rewardspec train` ended; return whether it is one and has ended."""
+def _of_training(run: RunFolder) -> bool:
+    """Say how a run of `rewardspec train` ended, or how far it is; return whether it is one."""
     from rewardspec.training.display import summary
     from rewardspec.training.farming import describe
-    from rewardspec.training.folder import RunFolder
 
-    run = RunFolder(place)
     found = describe(run)
-    if found is None:
+    if found is None and run.agent is not None:
         return False
     rows = run.rows()
     if rows:
         say(summary(rows[-1]))
+    if found is None:
+        over = "the run is over, and was before signs of farming were looked for"
+        found = over if run.is_finished else f"the run is not over; go on with it: {run.go_on()}"
     say(found)
     return True
+
+
+def _is_of_several(run: RunFolder) -> bool:
+    """Return whether several agents learned in a run: nothing that they are paid is learned."""
+    from rewardspec.training.team_loop import is_team_run
+
+    return run.agent == "psro" or is_team_run(run)
 
 
 def explain_run(run: Path) -> None:
@@ -62,10 +73,12 @@ def explain_run(run: Path) -> None:
     """
     from rewardspec.training.blends import describe, draw, read_blend
     from rewardspec.training.credits import describe_credit, has_latent
+    from rewardspec.training.folder import RunFolder
     from rewardspec.training.messages import describe_messages, has_feedback
 
-    told = _of_training(run)
-    for is_so, describes in ((has_latent, describe_credit), (has_feedback, describe_messages)):
+    folder = RunFolder(run)
+    told, learned = _of_training(folder), ((has_latent, describe_credit), (has_feedback, describe_messages))
+    for is_so, describes in () if _is_of_several(folder) else learned:
         if is_so(run):
             say(describes(run))
             told = True

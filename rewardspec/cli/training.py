@@ -141,7 +141,6 @@ def train(
 def _say_result(run: RunFolder) -> None:
     from rewardspec.training.display import summary
     from rewardspec.training.farming import read_warnings
-    from rewardspec.training.team_loop import is_team_run
 
     rows = run.rows()
     if rows:
@@ -150,8 +149,7 @@ def _say_result(run: RunFolder) -> None:
     for problem in looked[2] if looked is not None else ():
         say_problem(problem, err=True)
     say(f"run folder: {run.path}")
-    if not is_team_run(run):
-        say(f"next: rewardspec watch {run.path}", err=True)
+    say(f"next: rewardspec watch {run.path}", err=True)
 
 
 def watch(

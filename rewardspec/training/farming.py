@@ -15,6 +15,7 @@ import numpy as np
 
 from rewardspec.analysis.farming import Played, Taken, find_farming, find_rising
 from rewardspec.errors import Place, Problem
+from rewardspec.ir.program import Program
 from rewardspec.spec.model import Spec
 from rewardspec.training.environments import Episodes
 from rewardspec.training.folder import RunFolder, write_whole
@@ -33,29 +34,25 @@ SHOWN = 8
 
 
 def look_back(
-    run: RunFolder,
-    spec: Spec | None,
-    played: Sequence[Played],
-    rows: Sequence[Mapping[str, Any]],
+    run: RunFolder, spec: Spec, played: Sequence[Played], rows: Sequence[Mapping[str, Any]]
 ) -> list[Problem]:
     """Write what episodes and rows of a run show into its folder, and return it.
 
     Args:
         run: The run folder.
-        spec: The spec; None of several agents, of whom the rows alone are looked at.
+        spec: The spec.
         played: The sample; empty where none could be played.
         rows: Rows of progress.
     """
-    found = find_rising(rows, None if spec is None else spec.place(()))
-    if spec is not None:
-        found = [*find_farming(spec, played), *found]
-    told = {
-        "episodes": len(played),
-        "steps": sum(len(one.steps) for one in played),
-        "warnings": [_plain(problem) for problem in found],
-    }
-    write_whole(run.warnings, lambda out: out.write(json.dumps(told, indent=2).encode() + b"\n"))
+    found = [*find_farming(spec, played), *find_rising(rows, spec.place(()))]
+    write_warnings(run, len(played), sum(len(one.steps) for one in played), found)
     return found
+
+
+def write_warnings(run: RunFolder, episodes: int, steps: int, found: Sequence[Problem]) -> None:
+    """Write what was found into a run's folder, and how much was looked at."""
+    told = {"episodes": episodes, "steps": steps, "warnings": [_plain(problem) for problem in found]}
+    write_whole(run.warnings, lambda out: out.write(json.dumps(told, indent=2).encode() + b"\n"))
 
 
 def _plain(problem: Problem) -> dict[str, Any]:
@@ -108,6 +105,16 @@ def describe(run: RunFolder) -> str | None:
 # -- the sample --------------------------------------------------------------------------------------------------------
 
 
+def steps_to_play(trained: int) -> int:
+    """Return how many steps a sample has after a training of so many.
+
+    Example:
+        >>> [steps_to_play(trained) for trained in (1_000, 20_000, 1_000_000)]
+        [200, 800, 2000]
+    """
+    return min(MOST, max(LEAST, trained // EVERY))
+
+
 def sample(model: BaseAlgorithm, env: Episodes, *, trained: int, seed: int, chance: bool) -> list[Played]:
     """Play a few episodes of a trained agent, in an environment that tells details.
 
@@ -120,14 +127,18 @@ def sample(model: BaseAlgorithm, env: Episodes, *, trained: int, seed: int, chan
     """
     from stable_baselines3.common.utils import set_random_seed
 
-    left = min(MOST, max(LEAST, trained // EVERY))
+    left = steps_to_play(trained)
     set_random_seed(seed)
     found: list[Played] = []
+
+    def now() -> tuple[Hashable, Hashable]:
+        return situation(env), memory(env.paid.program, env.paid.state)
+
     for number in range(EPISODES):
         if left <= 0:
             break
         obs, _ = env.reset(seed=seed if number == 0 else None)
-        begun = (situation(env), memory(env))
+        begun = now()
         before = env.paid.machine_states
         steps: list[Taken] = []
         success = None
@@ -142,7 +153,7 @@ def sample(model: BaseAlgorithm, env: Episodes, *, trained: int, seed: int, chan
             moves = {name: (before[name], after[name]) for name in after}
             before = after
             true = frozenset(told.get("true", ()))
-            steps.append(Taken(situation(env), memory(env), told["terms"], moves, true))
+            steps.append(Taken(*now(), told["terms"], moves, true))
             if terminated or truncated:
                 success = info["episode"]["success"]
                 break
@@ -151,19 +162,26 @@ def sample(model: BaseAlgorithm, env: Episodes, *, trained: int, seed: int, chan
     return found
 
 
-def memory(env: Episodes) -> Hashable:
-    """Return what the spec remembers now of what an agent is shown: machine states, counters."""
-    program, state = env.paid.program, env.paid.state
+def memory(program: Program, state: Sequence[Any]) -> Hashable:
+    """Return what a program remembers now of what an agent is shown: machine states, counters."""
     first = len(program.machines)
     folds = [state[first + i] for i, fold in enumerate(program.folds) if fold.observed]
     return (*map(int, state[:first]), *map(float, folds))
 
 
 def situation(env: Episodes) -> Hashable:
-    """Return the state that the environment is in: what it says itself where it can be asked, else what it shows.
+    """Return the state that an environment is in: what it says itself where it can be asked, else what it shows.
 
-    Grid worlds of this repository have `state`, gymnasium's tables `s`, MiniGrid a `hash()`. Floating-point
-    observations hardly ever come back, so continuous worlds show loops of machines alone.
+    Floating-point observations hardly ever come back, so continuous worlds show loops of machines alone.
+    """
+    told = told_situation(env)
+    return as_key(env.paid.present_obs) if told is None else told
+
+
+def told_situation(env: Any) -> Hashable:
+    """Return the state that an environment says it is in; None where it cannot be asked.
+
+    Grid worlds of this repository have `state`, gymnasium's tables `s`, MiniGrid a `hash()`.
     """
     inner: Any = env.unwrapped
     told = getattr(inner, "state", None)
@@ -172,9 +190,10 @@ def situation(env: Episodes) -> Hashable:
     number = getattr(inner, "s", None)
     if isinstance(number, int | np.integer):
         return int(number)
-    if env.spec is not None and env.spec.id.startswith(("MiniGrid-", "BabyAI-")):
+    registered = getattr(env, "spec", None)
+    if registered is not None and registered.id.startswith(("MiniGrid-", "BabyAI-")):
         return str(inner.hash())
-    return as_key(env.paid.present_obs)
+    return None
 
 
 def as_key(obs: Any) -> Hashable:

@@ -28,10 +28,10 @@ import gymnasium as gym
 import numpy as np
 
 from rewardspec.errors import LearningError, Problem, UnsupportedError, list_names, missing_extra, near_miss
+from rewardspec.parallel_environments import make_parallel_environment
 from rewardspec.spec.model import Spec
 from rewardspec.team.compile import TeamProgram, compile_team
 from rewardspec.training import checkpoint, display, unchanged
-from rewardspec.training.farming import look_back
 from rewardspec.training.folder import Row, RunFolder, write_whole
 from rewardspec.training.loop import CHECKPOINT_SECONDS, Show, make_logger, one_thread
 from rewardspec.training.settings import EXPLORING, WINDOW, choose
@@ -134,7 +134,7 @@ def train_team(
         "versions": versions(),
     }
     run.create(text, facts if by is None else {"agent": by, **facts})
-    return _run(run, built, checkpoint_seconds, show)
+    return _run(run, spec, built, checkpoint_seconds, show)
 
 
 def resume_team(
@@ -157,7 +157,7 @@ def resume_team(
         unchanged.refuse_other(run, given, compile_team(given).digest())
     if run.is_finished:
         return run
-    return _run(run, _Team(team, settings, trusted=True), checkpoint_seconds, show)
+    return _run(run, load(run.spec), _Team(team, settings, trusted=True), checkpoint_seconds, show)
 
 
 def is_team_run(run: RunFolder) -> bool:
@@ -339,7 +339,7 @@ def _make_ppo(rows: Rows, group: str, number: int, settings: TeamSettings) -> PP
 # -- the run -----------------------------------------------------------------------------------------------
 
 
-def _run(run: RunFolder, built: _Team, checkpoint_seconds: float, show: Show | bool) -> RunFolder:
+def _run(run: RunFolder, spec: Spec, built: _Team, checkpoint_seconds: float, show: Show | bool) -> RunFolder:
     """Train to the end, from the newest checkpoint where there is one."""
     from stable_baselines3.common.logger import Logger
     from stable_baselines3.common.utils import set_random_seed
@@ -375,9 +375,34 @@ def _run(run: RunFolder, built: _Team, checkpoint_seconds: float, show: Show | b
         rows = run.rows()
         last = rows[-1] if rows else {}
         run.write_result({"algo": "ppo", "policies": settings.policies, "seed": settings.seed, **last})
-        look_back(run, None, (), rows)
+        _look_back(run, spec, built)
         write_whole(run.model, lambda file: _write_models(cast(io.BufferedIOBase, file), built))
     return run
+
+
+def _look_back(run: RunFolder, spec: Spec, built: _Team) -> None:
+    """Look for signs that the agents farm their rewards, in a game of its own that tells every step's details."""
+    from rewardspec.training import team_farming
+    from rewardspec.wrappers.parallel import wrap_parallel
+
+    settings = built.settings
+    env = wrap_parallel(
+        make_parallel_environment(settings.env_id, trusted=True, **settings.env_kwargs),
+        built.team,
+        detail=True,
+    )
+    env.load_run_state(built.rows.games[0].env.run_state())
+    playing = Playing(built)
+    try:
+        played = team_farming.sample_team(
+            env,
+            lambda name, seen: playing.act(name, seen, False),
+            trained=settings.steps,
+            seed=settings.seed,
+        )
+    finally:
+        env.close()
+    team_farming.look_back(run, spec, played, run.rows())
 
 
 def _write_models(file: Any, built: _Team) -> None:
