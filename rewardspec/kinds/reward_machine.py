@@ -29,6 +29,7 @@ from rewardspec.lowering import Scope
 from rewardspec.spec.terms import Kind
 from rewardspec.spec.values import (
     ExpressionText,
+    Forms,
     GuardText,
     Model,
     ModelError,
@@ -60,6 +61,7 @@ StateName = Annotated[str, Field(min_length=1, max_length=80)]
 StateNames = Annotated[
     tuple[StateName, ...],
     BeforeValidator(one_or_many, json_schema_input_type=StateName | tuple[StateName, ...]),
+    Forms("text or a list of texts", "one state as it is, or several as in [want, have]"),
 ]
 """A list of states; one state may stand without brackets."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from rewardspec.spec.declarations import EndSpec, TestSpec
+from rewardspec.spec.declarations import Ends, TestSpec
 from rewardspec.spec.terms import Term
 from rewardspec.spec.values import Model, ModelError, Name, Number, in_pieces
 
@@ -111,9 +111,7 @@ class AgentSpec(Model):
         "projection onto these. All of them where not given.",
         max_length=62,
     )
-    end: Annotated[tuple[EndSpec, ...], in_pieces(1000)] = Field(
-        (), description="Conditions under which such an agent leaves."
-    )
+    end: Ends = Field((), description="Conditions under which such an agent leaves.")
     tests: Annotated[tuple[TestSpec, ...], in_pieces(10_000)] = Field(
         (), description="Traces of one such agent and what they must earn."
     )
@@ -126,9 +124,7 @@ class JointSpec(Model):
     team: Name | None = Field(
         None, description="Whom it is for and about: a team; all agents where not given."
     )
-    end: Annotated[tuple[EndSpec, ...], in_pieces(1000)] = Field(
-        (), description="Conditions that end the episode for all of them."
-    )
+    end: Ends = Field((), description="Conditions that end the episode for all of them.")
     tests: Annotated[tuple[TestSpec, ...], in_pieces(10_000)] = Field(
         (), description="Traces of the joint propositions and what they must earn."
     )

@@ -6,7 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from rewardspec.spec.values import ExpressionText, Model, ModelError, Number, Range, Truth, Whole, in_pieces
+from rewardspec.spec.values import (
+    ExpressionText,
+    Forms,
+    Model,
+    ModelError,
+    Number,
+    Range,
+    Truth,
+    Whole,
+    in_pieces,
+)
 
 
 class EnvSpec(Model):
@@ -37,6 +47,14 @@ class EndSpec(Model):
     when: ExpressionText = Field(description="Truth-valued expression.")
     how: Literal["terminated", "truncated"] = Field("terminated", description="Which flag is set.")
     value: Number = Field(0.0, description="Paid on the step that ends the episode.")
+
+
+Ends = Annotated[
+    tuple[EndSpec, ...],
+    in_pieces(1000),
+    Forms("a mapping or a list of mappings", "`end: {when: next_obs[0] > 2}`, or a list of such mappings"),
+]
+"""Conditions; one may stand without brackets."""
 
 
 class TestSpec(Model):

@@ -14,12 +14,21 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, model
 from rewardspec.errors import Place, Problem, SpecError
 from rewardspec.ir.program import Observe
 from rewardspec.spec.agents import AgentSpec, JointSpec
-from rewardspec.spec.declarations import EndSpec, EnvSpec, ObjectiveSpec, SignalSpec, TestSpec
+from rewardspec.spec.declarations import Ends, EnvSpec, ObjectiveSpec, SignalSpec, TestSpec
 from rewardspec.spec.document import path_text
 from rewardspec.spec.places import Places
 from rewardspec.spec.scalars import short
 from rewardspec.spec.terms import Term
-from rewardspec.spec.values import AgentPattern, ExpressionText, Model, ModelError, Name, Number, in_pieces
+from rewardspec.spec.values import (
+    AgentPattern,
+    ExpressionText,
+    Forms,
+    Model,
+    ModelError,
+    Name,
+    Number,
+    in_pieces,
+)
 from rewardspec.spec.wording import word_findings
 
 
@@ -54,14 +63,24 @@ class Spec(Model):
         description="Discount of the return that is to be maximised; needed by potentials and discounted formulas.",
     )
     objective: Annotated[
-        ObjectiveSpec, BeforeValidator(_objective_word, json_schema_input_type=str | ObjectiveSpec)
+        ObjectiveSpec,
+        BeforeValidator(_objective_word, json_schema_input_type=str | ObjectiveSpec),
+        Forms(
+            "text or a mapping",
+            "`objective: limit_average`, or `objective: {kind: regularised, weight: 0.1}`",
+        ),
     ] = Field(
         ObjectiveSpec(kind="discounted", weight=None, of=None),
         description="What is maximised; a word alone, such as `limit_average`, is its kind.",
     )
-    env: EnvSpec | None = Field(None, description="The environment that the spec is written for.")
+    env: Annotated[
+        EnvSpec | None, Forms("text or a mapping", "`env: ID`, or `env: {id: ID, horizon: 100}`")
+    ] = Field(None, description="The environment that the spec is written for.")
     signals: dict[Name, SignalSpec] = Field(default_factory=dict, description="Named expressions.")
-    propositions: dict[Name, ExpressionText | None] = Field(
+    propositions: Annotated[
+        dict[Name, ExpressionText | None],
+        Forms("a mapping or a list", "`propositions: {door: info.door}`, or names alone as in [door, key]"),
+    ] = Field(
         default_factory=dict, description="Named truth values; null means: given by the labelling function."
     )
     reward: tuple[Term, ...] = Field(description="Terms, which are added up.", max_length=1000)
@@ -74,9 +93,7 @@ class Spec(Model):
     joint: JointSpec | None = Field(
         None, description="For several agents: what all of them get, from one state for all."
     )
-    end: Annotated[tuple[EndSpec, ...], in_pieces(1000)] = Field(
-        (), description="Conditions that end the episode."
-    )
+    end: Ends = Field((), description="Conditions that end the episode.")
     observe: Observe = Field("auto", description="How machine states and other memory enter the observation.")
     tests: Annotated[tuple[TestSpec, ...], in_pieces(10_000)] = Field(
         (), description="Traces and what they must earn."

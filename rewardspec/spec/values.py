@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import (
@@ -120,6 +121,19 @@ def number_to_text(value: object) -> object:
 def one_or_many(value: object) -> object:
     """Let `from: want` stand for `from: [want]`."""
     return (value,) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class Forms:
+    """What may stand in a field that takes more than its model's own form; stands among the field's annotations.
+
+    Attributes:
+        wanted: The forms, for messages.
+        example: One of each.
+    """
+
+    wanted: str
+    example: str
 
 
 Name = Annotated[str, AfterValidator(_check_name)]

@@ -14,6 +14,7 @@ from rewardspec.errors import list_names, near_miss
 from rewardspec.spec.document import Path
 from rewardspec.spec.scalars import short
 from rewardspec.spec.unions import begins_with, choose_branches, first_key, locate, models_in
+from rewardspec.spec.values import Forms
 
 MAX_FINDINGS = 200
 """Findings of one model that are looked at; a list may hold a million bad items."""
@@ -241,15 +242,24 @@ def _word_group(found: list[ErrorDetails], field: _Field) -> Finding:
         return _word_detail(telling[0], field, mappings)
     value = found[0].get("input")
     wanted = list(dict.fromkeys(_WANTED[detail["type"]] for detail in found))
+    forms = _forms_at(field)
+    if forms is not None:
+        wanted = [forms.wanted]
     hints: tuple[str, ...] = ()
     if mappings:
         hints = (f"A mapping here has the key {_or(mappings)}.",)
-    if {"text", "a list"} & set(wanted) and isinstance(value, int | float) and not isinstance(value, bool):
+    takes_text = any("text" in one.split() for one in wanted)
+    if takes_text and isinstance(value, int | float) and not isinstance(value, bool):
         hints = (f"Quote it if it is meant as text: '{_number(value)}'.",)
+    elif forms is not None:
+        hints = (f"Write {forms.example}.",)
     elif "true or false" in wanted and isinstance(value, str) and value.lower() in _TRUTHS:
         hints = (f"Write {_TRUTHS[value.lower()]}.",)
     elif "text" in wanted and isinstance(value, list | dict):
         hints = ("A text that begins with '[' or '{' needs quotes.",)
+    elif wanted == ["a mapping"] and isinstance(value, str) and isinstance(field.path[-1], int):
+        if items := _models_at(field.model, (*field.location, "item"), field.chosen):
+            hints = (f"Each item is a mapping, as {{{first_key(items[0])}: ...}}.",)
     elif wanted == ["a list"] and isinstance(value, str | dict):
         hints = ("Begin each item with '- ', or write the items in square brackets.",)
         if items := _models_at(field.model, (*field.location, "item"), field.chosen):
@@ -257,6 +267,16 @@ def _word_group(found: list[ErrorDetails], field: _Field) -> Finding:
             hints = (f"A list of mappings stands here: {key}: [{{{first_key(items[0])}: ...}}]",)
     message = f"{field.name} must be {' or '.join(wanted)}, not {kind_of(value)}"
     return Finding("wrong-type", message, field.path, hints)
+
+
+def _forms_at(field: _Field) -> Forms | None:
+    """Return what may stand in a field that takes more than one form; None for others, and inside of them."""
+    name = field.location[-1] if field.location else None
+    for owner in _models_at(field.model, field.location, field.chosen):
+        for key, info in owner.model_fields.items():
+            if name in (key, info.alias):
+                return next((one for one in info.metadata if isinstance(one, Forms)), None)
+    return None
 
 
 def _or(keys: Sequence[str]) -> str:
