@@ -493,7 +493,7 @@ class CounterfactualWrapper(RewardSpecWrapper):
         told = self._tell(before, steps, parts, actual)
         self._kept = (state, steps + 1, copied(next_obs) if self._reads_obs else None)
         if ended or cut:
-            info = self._report(info, state)
+            info = self._report.tell(info, state)
         if self._extension is not None:
             next_obs = self._extension.extend(next_obs, state)
         return next_obs, paid, ended, cut, {**info, INFO: told}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from rewardspec.backends.scalar import State
@@ -21,53 +22,64 @@ def verdicts(program: Program, state: State) -> dict[str, str]:
 
 
 class EndReport:
-    """Puts an episode's totals into its last step's info, where loggers look. What it needs is looked up once."""
+    """Puts an episode's totals into its last step's info, where loggers look. What it needs is looked up once.
+
+    Attributes:
+        tell: `tell(info, state)` gives the info with the totals, a new one: an environment may hand out the same again
+            and again.
+    """
 
     def __init__(self, program: Program) -> None:
-        self._program, self._has_verdicts = program, bool(program.verdicts)
-        self._told = _teller(program)
+        self._program = program
+        self.tell = _teller(program)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be made anew where it is copied or unpickled."""
         return EndReport, (self._program,)
 
-    def __call__(
-        self, info: dict[str, Any], state: State, summary: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
+    def __call__(self, info: dict[str, Any], state: State, summary: Mapping[str, Any]) -> dict[str, Any]:
         """Return the info with the totals; `summary` is what was told of the step before."""
-        told = dict(summary) if summary is not None else inner_report(info)
-        told["return"], told["state"], flat = self._told(state)
-        if self._has_verdicts:
-            told["verdict"] = verdicts(self._program, state)
-        info = {**info, "rewardspec": told}  # a new one: an environment may hand out the same again and again
-        if flat.keys().isdisjoint(info):
-            info.update(flat)
-        else:
-            add_totals(info, told["return"])
-        return info
+        return _joined(info, self.tell({}, state), summary)
 
 
-def _teller(program: Program) -> Callable[[State], tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
-    """Return a function from the state to totals by term, machine states' names, and totals by `return/<term>`.
+def _teller(program: Program) -> Callable[[dict[str, Any], State], dict[str, Any]]:
+    """Return a function from an info and the state to a new info with the report of an episode.
 
     It is generated, with all names bound and none in the text: loops over the terms take five times as long, and with
-    episodes of 20 steps that is a fiftieth of CartPole's step.
+    episodes of 20 steps that is a fiftieth of CartPole's step. Only where the info tells of such things already, as
+    that of a wrapped environment does, is it put together with care.
     """
     first = len(program.machines) + len(program.folds)
-    known: dict[str, Any] = {"__builtins__": {}}
-    parts: list[list[str]] = [[], [], []]
+    known: dict[str, Any] = {"__builtins__": {}, "joined": _joined, "inner_report": inner_report}
+    totals, states, flat = [], [], []
     for i, term in enumerate(program.terms):
         known |= {f"t{i}": term.name, f"r{i}": f"return/{term.name}"}
-        parts[0].append(f"t{i}: state[{first + i}]")
-        parts[2].append(f"r{i}: state[{first + i}]")
+        totals.append(f"t{i}: state[{first + i}]")
+        flat.append(f"r{i}: state[{first + i}], ")
     for i, machine in enumerate(program.machines):
         known |= {f"m{i}": machine.name, f"s{i}": machine.states}
-        parts[1].append(f"m{i}: s{i}[state[{i}]]")
-    text = ", ".join(f"{{{', '.join(part)}}}" for part in parts)
-    made: Callable[[State], Any] = eval(
-        f"lambda state: ({text})", known
-    )  # digits and our own letters: names are values of `known`
+        states.append(f"m{i}: s{i}[state[{i}]]")
+    told = f"'return': {{{', '.join(totals)}}}, 'state': {{{', '.join(states)}}}"
+    if program.verdicts:
+        known["verdicts"] = partial(verdicts, program)
+        told += ", 'verdict': verdicts(state)"
+    known["keys"] = frozenset(["rewardspec", *(known[f"r{i}"] for i in range(len(program.terms)))])
+    text = (
+        f"lambda info, state: {{'rewardspec': {{{told}}}, {''.join(flat)}**info}} if keys.isdisjoint(info)"
+        " else joined(info, tell({}, state), inner_report(info))"
+    )
+    # Digits and our own letters: names are values of `known`.
+    made: Callable[[dict[str, Any], State], dict[str, Any]] = eval(text, known)
+    known["tell"] = made
     return made
+
+
+def _joined(info: dict[str, Any], report: dict[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an info with a report where it, or the summary, tells of such things already."""
+    told = report["rewardspec"]
+    info = {**info, "rewardspec": {**summary, **told}}
+    add_totals(info, told["return"])
+    return info
 
 
 def add_totals(info: dict[str, Any], totals: Mapping[str, Any], prefix: str = "return/") -> None:

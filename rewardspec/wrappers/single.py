@@ -219,10 +219,11 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
     ) -> tuple[Any, dict[str, Any]]:
         """Reset the environment and begin a new episode of the program."""
         obs, info = self.env.reset(seed=seed, options=options)
-        state = self._scalar.reset(self.state) if self._scalar.remembers else self._scalar.start
+        scalar, extension = self._scalar, self._extension
+        state = scalar.reset(self.state) if scalar.remembers else scalar.start
         self._go_on(state, 0, copied(obs) if self._reads_obs else None)
-        if self._extension is not None:
-            obs = self._extension.extend(obs, state)
+        if extension is not None:
+            obs = extension.extend(obs, state)
         if self._detail:
             info = {**info, "rewardspec": {**self._describe(None, None), **inner_report(info)}}
         return obs, info
@@ -238,14 +239,15 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
 
     def _go_on(self, state: State, steps: int, obs: Any) -> None:
         """Continue an episode from there, with the environment's present `step`."""
-        self._kept = (state, steps, obs)
-        if not self._steps_fused:
-            return
-        if self._fused is None:
-            self._fused = self._fuse()
+        fused = self._fused
+        if fused is None:
+            self._kept = (state, steps, obs)
+            if not self._steps_fused:
+                return
+            fused = self._fused = self._fuse()
             if type(self).step is RewardSpecWrapper.step:  # a subclass may do more in its own
-                self.__dict__["step"] = self._fused.step
-        self._fused.begin(self.env.step, state, steps, obs)
+                self.__dict__["step"] = fused.step
+        fused.begin(self.env.step, state, steps, obs)
 
     def _fuse(self) -> FusedStep:
         """Return the generated step. It holds what it needs and not the wrapper, which would keep itself alive."""
@@ -254,13 +256,13 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         if self._native:
             return fuse_native(
                 self.layout, self._params, self._scalar, self._spaces,
-                explain=explain, report=self._report, extend=extend, appended=self._appended,
+                explain=explain, report=self._report.tell, extend=extend, appended=self._appended,
             )  # fmt: skip
         return fuse(
             self.layout,
             self._params,
             explain=explain,
-            report=self._report,
+            report=self._report.tell,
             read_labels=self._labels,
             remember=copied if self._reads_obs else None,
             extend=extend,
