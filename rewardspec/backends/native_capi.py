@@ -32,8 +32,8 @@ VECTORCALL_OFFSET = 1 << 63
 TYPE = 8
 """Offset of an object's type."""
 
-DATA, AXES, SIZES, STRIDES, DTYPE, FLAGS = 16, 24, 32, 40, 56, 64
-"""Offsets in a NumPy array."""
+DATA, AXES, SIZES, STRIDES, DTYPE, FLAGS, WATCHERS = 16, 24, 32, 40, 56, 64, 72
+"""Offsets in a NumPy array; its watchers are weak references to it."""
 
 
 def is_supported() -> bool:
@@ -100,6 +100,7 @@ tuple_item = _function("PyTuple_GetItem", types.intp, types.intp, types.intp)
 tuple_put = _function("PyTuple_SetItem", types.int32, types.intp, types.intp, types.intp)
 new_tuple = _function("PyTuple_New", types.intp, types.intp)
 list_item = _function("PyList_GetItem", types.intp, types.intp, types.intp)
+list_put = _function("PyList_SetItem", types.int32, types.intp, types.intp, types.intp)
 to_double = _function("PyFloat_AsDouble", types.float64, types.intp)
 from_double = _function("PyFloat_FromDouble", types.intp, types.float64)
 error_set = _function("PyErr_Occurred", types.intp)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rewardspec.wrappers.memory import Memory
 
 HEAD = 10
-"""Words of the cell before the state: see `_Cell`."""
+"""Words of the cell before the state, the steps of the episode last: see `_Cell`."""
 
 MAX_KEPT = 4096
 """Observations up to this size are kept for programs that read the one before."""
@@ -136,13 +136,24 @@ def fuse_native(
     text = step_text(layout, spaces_, extend is not None, None if appended is None else appended[0], blank)
     callback = load_callback(NativeProgram(layout).source + text)
     last = finish if blank is None else conclude
-    owned = [cell.words, None, slow, last, loosely, None if blank is None else blank.copy, params, callback]
+    # The text takes these by position.
+    owned: list[Any] = [cell.words, None, slow, last, loosely]
+    if blank is not None:
+        owned += [blank.copy, blank, blank.copy(), blank.copy()]
+    owned += [params, callback]
     step = _callable(callback.address, owned)
 
     def begin(env_step: Callable[[Any], Any], state: State, steps: int, obs: Any) -> None:
         owned[1] = env_step
-        cell.write(state, steps, obs)
+        if state is start and steps == 0 and obs is None:
+            words[begun] = fresh  # a third of the time that packing takes
+        else:
+            cell.write(state, steps, obs)
 
+    words, start, begun = cell.integers, scalar.start, slice(HEAD - 1, cell.before.start)
+    cell.write(start, 0, None)
+    anew: Any = cell.words[begun].copy()
+    fresh = memoryview(anew)
     return FusedStep(step, begin, cell.read)
 
 
@@ -159,7 +170,7 @@ class _Cell:
     """The memory of one step, in 64-bit words that the C function reads and writes.
 
     Words 0 to 9: address of the type of arrays, of tuples; of True; of the observation's and the action's NumPy type;
-    steps of the episode; address of the parameters; then room for the reward and the two flags. After them machine
+    address of the parameters; then room for the reward and the two flags; steps of the episode. After them machine
     states and room for the next ones, folds and totals likewise, and the observation before the step as float64.
     """
 
@@ -178,7 +189,7 @@ class _Cell:
         self.integers = memoryview(words)
         self.numbers = self.integers.cast("B").cast("d")
         kinds = [id(np.dtype(np.dtype(space.dtype).str)) if space.shape else 0 for space in spaces_]
-        self.words[:7] = [id(np.ndarray), id(tuple), id(True), *kinds, 0, params.buffer_info()[0]]
+        self.words[:6] = [id(np.ndarray), id(tuple), id(True), *kinds, params.buffer_info()[0]]
         first = HEAD + 2 * self.machines
         self.before = slice(first + 2 * self.floats, None)
 
@@ -192,7 +203,7 @@ class _Cell:
         if self.shape is not None:
             obs = np.array(self.numbers[self.before]).astype(self.kind).reshape(self.shape)
             obs = self.odd if self.odd is not None else obs if self.shape else obs.item()
-        return self.state(), self.integers[5], obs
+        return self.state(), self.integers[HEAD - 1], obs
 
     def write(self, state: State, steps: int, obs: Any) -> None:
         """Go on from there."""
@@ -204,7 +215,7 @@ class _Cell:
                 self.odd = copy.deepcopy(obs)
                 self.numbers[self.before.start] = math.nan  # so that the next step looks closer
         self.packed.pack_into(self.integers, 8 * HEAD, *state)
-        self.integers[5] = steps
+        self.integers[HEAD - 1] = steps
 
 
 class _MethodDef(ctypes.Structure):
@@ -270,7 +281,7 @@ def step_text(
         *(f"{name} = {_words(place, size, 'float64')}" for name, place, size in (
             ("f", places["f"], floats), ("g", places["g"], floats)
         )),
-        f"params = c.carray(c.pointer(c.word(cell + 48), c.float64), ({max(1, len(program.params))},))",
+        f"params = c.carray(c.pointer(c.word(cell + 40), c.float64), ({max(1, len(program.params))},))",
         *(["obs = 0"] if "obs" not in reads else _before(places["before"], observation)),
         *(f"v[{i}] = u[{i}]" for i in range(machines)),
         *(f"g[{i}] = f[{i}]" for i in range(floats)),
@@ -281,8 +292,8 @@ def step_text(
         *(f"u[{i}] = v[{i}]" for i in range(machines)),
         *(f"f[{i}] = g[{i}]" for i in range(floats)),
         *(_keep(places["before"], observation) if "obs" in reads else []),
-        "c.put_word(cell + 40, c.word(cell + 40) + 1)",
-        "out = c.carray(c.pointer(cell + 56, c.float64), (3,))",
+        "c.put_word(cell + 72, c.word(cell + 72) + 1)",
+        "out = c.carray(c.pointer(cell + 48, c.float64), (3,))",
         "out[0] = paid",
         "out[1] = (2.0 if not terminated else 1.0) if over else 0.0",
         "out[2] = (2.0 if not truncated else 1.0) if cut else 0.0",
@@ -306,14 +317,28 @@ def _append(space: Any, memory: Memory, blank: Any, places: dict[str, int], mach
     """Return the statements that put a new observation, with memory, in place of the environment's."""
     head = space.shape[0]
     lines = [
-        "made = c.call_none(c.list_item(this, 5))",
-        "if made == 0:",
-        "    c.decrease(result)",
-        "    return 0",
+        # The last two arrays are kept: one that nobody else holds is filled again, as `zip` does with its tuples. It
+        # must be as it was made, for its owner may have changed its shape, type or flags.
+        "place, like = 7 + (c.word(cell + 72) & 1), c.list_item(this, 6)",
+        "made = c.list_item(this, place)",
+        "alone = c.word(made) == 1 and c.word(made + c.WATCHERS) == 0",
+        "alone = alone and c.word(made + c.DTYPE) == c.word(like + c.DTYPE)",
+        "alone = alone and c.small(made + c.FLAGS) == c.small(like + c.FLAGS)",
+        f"if alone and c.small(made + c.AXES) == 1 and c.word(c.word(made + c.SIZES)) == {len(blank)}:",
+        "    c.increase(made)",
+        "else:",
+        "    made = c.call_none(c.list_item(this, 5))",
+        "    if made == 0:",
+        "        c.decrease(result)",
+        "        return 0",
+        "    c.increase(made)",
+        "    c.list_put(this, place, made)",
         f"given = c.carray(c.pointer(c.word(c.tuple_item(result, 0) + c.DATA), c.{np.dtype(space.dtype)}), ({head},))",
         f"shown = c.carray(c.pointer(c.word(made + c.DATA), c.{blank.dtype}), ({len(blank)},))",
         f"for k in range({head}):",
         "    shown[k] = given[k]",
+        f"for k in range({head}, {len(blank)}):",
+        "    shown[k] = 0.0",
     ]
     at = head
     for position, size in memory.machines:
@@ -402,7 +427,7 @@ def step(this, arguments, count, names):
         final = c.call_two(c.list_item(this, 2), action, result)
         c.decrease(result)
         return final
-    out = c.carray(c.pointer(cell + 56, c.float64), (3,))
+    out = c.carray(c.pointer(cell + 48, c.float64), (3,))
     over, cut = out[1], out[2]
     paid = c.from_double(out[0])
     if paid == 0:

@@ -149,6 +149,51 @@ def test_memory_is_appended_in_machine_code(kind: Any) -> None:
     assert all(np.array_equal(result[0], obs) for result, obs in zip(results, given, strict=True))
 
 
+def changed_shape(obs: Any) -> None:
+    obs.resize((obs.size, 1), refcheck=False)
+
+
+def changed_size(obs: Any) -> None:
+    obs.resize(1, refcheck=False)
+
+
+def changed_flags(obs: Any) -> None:
+    obs.setflags(write=False)
+
+
+def changed_type(obs: Any) -> None:
+    obs.dtype = np.int32
+
+
+@pytest.mark.parametrize("change", [None, changed_shape, changed_size, changed_flags, changed_type])
+def test_an_observation_that_nobody_holds_any_more_is_filled_again(change: Any) -> None:
+    scalar, native = pair(drawn(60), SHOWN, observe="onehot")
+    first = native.step(0)[0]
+    scalar.step(0)
+    seen, kept = set(), first[:3]  # a view holds the array
+    weak, then = weakref.ref(first), first.copy()
+    del first
+    for _ in range(50):
+        a, b = scalar.step(0), native.step(0)
+        same(a, b)
+        assert b[0].flags.writeable
+        seen.add(id(b[0]))
+        if change is not None:
+            change(b[0])
+    assert np.array_equal(kept, then[:3])
+    assert weak() is not None
+    del kept
+    assert weak() is None
+    # Whoever looks at one observation while the next is made needs two arrays.
+    assert change is not None or len(seen) == 2
+
+
+def test_an_observation_that_is_watched_is_not_filled_again() -> None:
+    native = pair(drawn(20), SHOWN, observe="onehot")[1]
+    watched = [weakref.ref(native.step(0)[0]) for _ in range(6)]
+    assert [weak() for weak in watched[:4]] == [None] * 4
+
+
 ODD = {
     "float64 observation": (np.array([0.7, 0.1]), 1.0, False, False, {}),
     "reversed observation": (np.array([0.1, 0.7], np.float32)[::-1], 1.0, False, False, {}),
