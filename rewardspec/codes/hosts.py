@@ -175,6 +175,15 @@ VECTORS: dict[str, Explanation] = {
         ">>> rewardspec.make_vec('CartPole-v1', spec, 0)",
         ">>> rewardspec.make_vec('CartPole-v1', spec, 1)",
     ),
+    "unguarded-processes": Explanation(
+        "Each process of a vector begins by running your script once more, as a module that is not `__main__`, to know "
+        "what it defines. A script that makes the vector at its top would make another one in each process, and so on; "
+        "what makes and uses it stands under `if __name__ == '__main__':`. So it is with gymnasium's `AsyncVectorEnv` "
+        "and SB3's `SubprocVecEnv` themselves.",
+        ">>> venv = rewardspec.make_vec('CartPole-v1', spec, 4, subprocess=True)",
+        ">>> if __name__ == '__main__':\n"
+        "...     venv = rewardspec.make_vec('CartPole-v1', spec, 4, subprocess=True)",
+    ),
 }
 
 TRAINING: dict[str, Explanation] = {

@@ -52,7 +52,7 @@ class EndSpec(Model):
 Ends = Annotated[
     tuple[EndSpec, ...],
     in_pieces(1000),
-    Forms("a mapping or a list of mappings", "`end: {when: next_obs[0] > 2}`, or a list of such mappings"),
+    Forms("a mapping or a list of mappings", "`end: {when: 'next_obs[0] > 2'}`, or a list of such mappings"),
 ]
 """Conditions; one may stand without brackets."""
 

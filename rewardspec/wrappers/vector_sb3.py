@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsFloat
@@ -53,17 +54,20 @@ def make_vec(
         observe: As for `wrap`.
         detail: As for `wrap`.
         subprocess: Whether each environment runs in a process of its own; worth it only for slow
-            environments.
+            environments. Each process runs the script once more as it starts, so a script makes the vector
+            under `if __name__ == "__main__":`.
         env_kwargs: Arguments for `gymnasium.make` when `env` is an id.
         monitor_dir: Folder for `Monitor`'s files, none when not given.
 
     Returns:
         A `DummyVecEnv`, or a `SubprocVecEnv` when `subprocess`. Parameters change by
-        `venv.env_method("set_param", name, value)`.
+        `venv.env_method("set_param", name, value)`. An algorithm does not ask an environment for its discount:
+        give it the spec's, `gamma=spec.discount`, or from here `gamma=venv.get_attr("program")[0].discount`.
 
     Raises:
         MissingExtraError: When stable-baselines3 is not installed.
         SpecError: As `wrap`; so are `MismatchError` and `UnsupportedError`.
+        UnsupportedError: Also `too-few-environments`, `not-an-environment`, `unguarded-processes`.
 
     Example:
         >>> from rewardspec.vocabulary import loads
@@ -107,11 +111,30 @@ def make_vec(
         return make
 
     makers = [maker(rank) for rank in range(n_envs)]
+    if subprocess and is_starting():
+        raise UnsupportedError(
+            _unguarded("a process of a vector is starting, and its script makes the vector again")
+        )
     if subprocess:
         makers[0]().close()  # type: ignore[no-untyped-call]  # a mismatch is told here, not by a broken pipe
-    venv: VecEnv = SubprocVecEnv(makers) if subprocess else DummyVecEnv(makers)
+    try:
+        venv: VecEnv = SubprocVecEnv(makers) if subprocess else DummyVecEnv(makers)
+    except (EOFError, ConnectionError):
+        raise UnsupportedError(_unguarded("a process of the vector ended as it started")) from None
     venv.seed(seed)
     return venv
+
+
+def is_starting() -> bool:
+    """Return whether this is a process that another one has started, and that is still running the script's top."""
+    return bool(getattr(multiprocessing.current_process(), "_inheriting", False))
+
+
+def _unguarded(text: str) -> Problem:
+    hint = (
+        "Put what makes and uses the vector under `if __name__ == '__main__':`, or leave out subprocess=True."
+    )
+    return Problem("unguarded-processes", text, hints=(hint,))
 
 
 def wrap_for_training(

@@ -474,6 +474,30 @@ def test_make_vec_tells_a_mismatch_itself_and_not_by_a_broken_pipe() -> None:
         make_vec(Walk, loads("reward: next_obs[9]"), n_envs=2, subprocess=True)
 
 
+def test_make_vec_in_a_script_that_its_processes_run_again_says_what_to_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a process that is starting, and in the one that started it, whose processes end at once."""
+    import multiprocessing
+
+    from stable_baselines3.common import vec_env
+
+    from rewardspec import make_vec
+
+    def ended(makers: Any) -> Any:
+        raise EOFError
+
+    advice = r"under `if __name__ == '__main__':`"
+    with monkeypatch.context() as patch:
+        patch.setattr(vec_env, "SubprocVecEnv", ended)
+        with pytest.raises(UnsupportedError, match=advice):
+            make_vec(Walk, ending(), n_envs=2, subprocess=True)
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    with pytest.raises(UnsupportedError, match=advice):
+        make_vec(Walk, ending(), n_envs=2, subprocess=True)
+    make_vec(Walk, ending(), n_envs=2).close()
+
+
 def test_make_vec_counts_the_steps_of_all_environments() -> None:
     from rewardspec import make_vec
 
