@@ -100,7 +100,7 @@ SUITES: dict[str, Suite] = {
     ),
     "sparse": Suite(
         "Reward machines and formulas against sparse and hand-shaped reward.",
-        [Part(["office", "craft", "water", "sparse", "cheetah"])],
+        [Part(["office", "craft", "water", "sparse", "cheetah", "multitask"])],
     ),
     "learned": Suite(
         "Rewards that are learnt: rankings, preferences, doubtful hints, latent factors, subgoals, feedback in words.",
