@@ -16,7 +16,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rewardspec.tabular.batch import _mix
+from rewardspec.tabular.draws import as_unit, begin_lanes, draw_bits
 from rewardspec.wrappers.remembering import Remembering
 
 GRAVITY, CART, POLE, HALF_LENGTH, FORCE, TAU = 9.8, 1.0, 0.1, 0.5, 10.0, 0.02
@@ -74,7 +74,7 @@ class CartPoleBatch(Remembering):
         self.steps = torch.zeros(num_envs, dtype=torch.int64, device=self.device)
         self._draws = torch.zeros((), dtype=torch.int64, device=self.device)
         lanes = torch.arange(4 * num_envs, device=self.device).reshape(num_envs, 4)
-        self._lane = _mix(_mix(lanes + 1) + (seed & 0x7FFFFFFFFFFFFFFF))
+        self._lane = begin_lanes(lanes, seed)
 
     def reset(self, mask: Tensor) -> Tensor:
         """Begin new episodes where `mask` (`[B]` bool) holds; return all observations `[B, 4]`."""
@@ -109,7 +109,5 @@ class CartPoleBatch(Remembering):
 
     def _first(self) -> Tensor:
         """Return `[B, 4]` first states: a hash of the seed, the environment and a counter of draws."""
-        self._draws.add_(1)
-        bits = _mix(self._lane + self._draws * -7046029254386353131)
-        unit = (bits >> 40 & 0xFFFFFF).to(self.state.dtype) * 2.0**-24
+        unit = as_unit(draw_bits(self._lane, self._draws), self.state.dtype)
         return (2.0 * unit - 1.0) * START

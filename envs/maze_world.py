@@ -198,9 +198,10 @@ class MazeWorldBatch(Remembering):
         """See the class."""
         import torch
 
-        from rewardspec.tabular.batch import _mix
+        from rewardspec.tabular.draws import as_unit, begin_lanes, draw_bits
 
-        self._torch, self._mix, kind = torch, _mix, getattr(torch, dtype)
+        self._torch, self._drawn, self._as_unit = torch, draw_bits, as_unit
+        kind = getattr(torch, dtype)
         self.num_envs, self.horizon = num_envs, horizon
         self.slip, self.strides = checked(slip), counted(strides)
         self.single_observation_space: spaces.Space[Any] = spaces.Box(0.0, 1.0, (2,), np.dtype(dtype).type)
@@ -211,7 +212,7 @@ class MazeWorldBatch(Remembering):
         self._steps = torch.zeros(num_envs, dtype=torch.int64, device=device)
         self._draws = torch.zeros((), dtype=torch.int64, device=device)
         lanes = torch.arange(num_envs, device=device)
-        self._lane = _mix(_mix(lanes + 1) + (seed & 0x7FFFFFFFFFFFFFFF))
+        self._lane = begin_lanes(lanes, seed)
 
     def reset(self, mask: Tensor) -> Tensor:
         """Begin new episodes where `mask` (`[B]` bool) holds; return everyone's observation `[B, 2]`."""
@@ -223,9 +224,8 @@ class MazeWorldBatch(Remembering):
     def step(self, action: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Step with `action` `[B]`; return observation `[B, 2]`, reward, terminated, truncated, each `[B]`."""
         torch, place = self._torch, self._place
-        self._draws.add_(1)
-        bits = self._mix(self._lane + self._draws * -7046029254386353131)
-        slips = (bits >> 40 & 0xFFFFFF) < self.slip * 2**24
+        bits = self._drawn(self._lane, self._draws)
+        slips = self._as_unit(bits) < self.slip
         direction = self._directions[torch.where(slips, bits >> 20 & 3, action)]
         for _ in range(self.strides):
             ahead = place + STRIDE * direction

@@ -15,7 +15,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rewardspec.tabular.batch import _mix
+from rewardspec.tabular.draws import as_unit, begin_lanes, draw_bits
 from rewardspec.wrappers.remembering import Remembering
 
 Pays = Literal["own", "team"]
@@ -119,14 +119,12 @@ class NavigationBatch(Remembering):
         self._apart = torch.eye(agents, dtype=torch.bool, device=self.device).logical_not()
         self._draws = torch.zeros((), dtype=torch.int64, device=self.device)
         lanes = torch.arange(copies * (2 * agents + 1), device=self.device).reshape(copies, -1)
-        self._lane = _mix(_mix(lanes + 1) + (seed & 0x7FFFFFFFFFFFFFFF))
+        self._lane = begin_lanes(lanes, seed)
 
     def reset(self, mask: Tensor) -> Tensor:
         """Begin new episodes in the copies in which `mask` (`[B]` bool) holds of an agent; return `[B, D]`."""
         over = self._by_team(mask).any(1)
-        self._draws.add_(1)
-        bits = _mix(self._lane + self._draws * -7046029254386353131)
-        unit = (bits >> 40 & 0xFFFFFF).to(torch.float32) * 2.0**-24
+        unit = as_unit(draw_bits(self._lane, self._draws))
         first = (2 * unit[:, 1:] - 1).reshape(self.position.shape) * side_of(self.team)
         marks = self._layouts[(unit[:, 0] * len(self._layouts)).long()]
         fresh = over[:, None, None]

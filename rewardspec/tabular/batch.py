@@ -10,6 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from rewardspec.tabular.draws import as_unit, begin_lanes, draw_bits
 from rewardspec.tabular.world import TabularWorld
 from rewardspec.transition import Transition
 from rewardspec.wrappers.remembering import Remembering
@@ -88,7 +89,7 @@ class TabularBatch(Remembering):
         self._row = torch.zeros(num_envs, dtype=torch.int64, device=self.device)
         self._draws = torch.zeros((), dtype=torch.int64, device=self.device)
         lanes = torch.arange(num_envs, dtype=torch.int64, device=self.device)
-        self._lane = _mix(_mix(lanes + 1) + (seed & 0x7FFFFFFFFFFFFFFF))
+        self._lane = begin_lanes(lanes, seed)
 
     def reset(self, mask: Tensor) -> Tensor:
         """Begin new episodes where `mask` (`[B]` bool) holds; return all observations `[B, ...]`."""
@@ -137,11 +138,7 @@ class TabularBatch(Remembering):
 
     def _random(self) -> Tensor:
         """Return `[B]` float32, uniform in [0, 1): a hash of the seed, the environment and a counter of draws."""
-        self._draws.add_(1)
-        bits = _mix(
-            self._lane + self._draws * -7046029254386353131
-        )  # 2^64 / golden ratio, as a signed number
-        return (bits >> 40 & 0xFFFFFF).to(torch.float32) * 2.0**-24
+        return as_unit(draw_bits(self._lane, self._draws))
 
 
 def _thresholds(probability: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -153,16 +150,6 @@ def _thresholds(probability: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     later = np.cumsum(probability[..., ::-1], axis=-1)[..., ::-1]
     is_last = np.concatenate([later[..., 1:], np.zeros_like(later[..., :1])], axis=-1) == 0.0
     return np.where(is_last, 2.0, above)[..., :-1]
-
-
-def _mix(bits: Tensor) -> Tensor:
-    """Return int64 numbers scattered: the finaliser of SplitMix64.
-
-    Source: G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.
-    """
-    bits = (bits ^ (bits >> 30 & 0x3FFFFFFFF)) * -4658895280553007687
-    bits = (bits ^ (bits >> 27 & 0x1FFFFFFFFF)) * -7723592293110705685
-    return bits ^ (bits >> 31 & 0x1FFFFFFFF)
 
 
 class _Holding(Mapping[str, Tensor]):
