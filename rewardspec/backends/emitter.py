@@ -82,6 +82,7 @@ class Emitter:
         self.counter = 0
         self.params = {p.name: i for i, p in enumerate(self.program.params)}
         self.checked: list[str] = []
+        self.sure: set[str] = set()  # code of values that are known to be no NaN
         self.unpacked: list[tuple[int, str, list[str]]] = []
         self.tables = read_tables(self.program)
         self.slots = [
@@ -105,7 +106,7 @@ class Emitter:
         for grown in program.sets:
             self.value(ir.Gain(grown.name))
         terms = [self.named(self.value(term.expr), f"t{i}") for i, term in enumerate(program.terms)]
-        folds = [self.name(self.value(fold.update), f"g{i}") for i, fold in enumerate(program.folds)]
+        folds = [self.remembered(self.value(f.update), f"g{i}") for i, f in enumerate(program.folds)]
         flags = {how: self.ended(how) for how in ("terminated", "truncated")}
         machines = [f"v{i}" for i in range(len(program.machines))]
         totals = [f"s{i} + {code}" for i, code in enumerate(terms)]
@@ -190,6 +191,10 @@ class Emitter:
     def named(self, value: Value, name: str) -> str:
         """Return the code itself where it is a name or a number, else a local name that holds it."""
         return value.code if value.code.isidentifier() or is_number(value.code) else self.name(value, name)
+
+    def remembered(self, value: Value, name: str) -> str:
+        """Return a local name that holds a fold's next value."""
+        return self.name(value, name)
 
     # -- machines --------------------------------------------------------------------------------
 
@@ -392,14 +397,10 @@ class Emitter:
         sign = "<" if op == "min" else ">"
         best = items[0]
         for item in items[1:]:
-            a = self.fresh()
-            self.emit(f"{a} = {best}")
-            if is_number(item):
-                best = f"({item} if {item} {sign} {a} else {a})"
-            else:
-                b = self.fresh()
-                self.emit(f"{b} = {item}")
-                best = f"({b} if {b} {sign} {a} or {b} != {b} else {a})"
+            a = self.name(Value(best))
+            b = item if is_number(item) else self.name(Value(item))
+            doubt = "" if is_number(item) or item in self.sure else f" or {b} != {b}"
+            best = f"({b} if {b} {sign} {a}{doubt} else {a})"
         return best
 
     def index(self, value: Value, items: tuple[ir.Item, ...]) -> Value:

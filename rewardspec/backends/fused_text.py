@@ -8,10 +8,13 @@ It does what `Emitter` says, with these differences, each measured (CPython 3.11
 - The only other term is the reward itself, `paid`, under no name of its own.
 - The steps are counted by a float: Python keeps freed ones at hand, large integers it does not.
 - A number times an absolute value is a branch in place of a call.
+- Memories that only move on are assigned in an order in which none is read after it has changed, under no other name.
+- The least and the greatest of values that cannot be NaN, once what was read is none, are not asked for it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +22,11 @@ from rewardspec.backends.decisions import Leaf, Tree, decision_trees, trees_line
 from rewardspec.backends.emitter import INLINE_LENGTH, Emitter, Value, entry_at
 from rewardspec.backends.python_text import (
     PARTS,
+    folds_that_are,
     function_text,
     is_float,
     is_number,
+    never_nan,
     number_text,
     sign_of,
     tuple_text,
@@ -56,17 +61,21 @@ class FusedEmitter(Emitter):
     """Writes the statements of a fused step.
 
     Attributes:
+        floats: Names of the folds that are floats.
+        numbers: Names of the folds that are never NaN.
         payer: The machine that pays in its leaves, if there is one.
         others: Positions of the terms that are not the payer's.
     """
 
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout)
+        self.floats = folds_that_are(self.program, is_float)
+        self.numbers = folds_that_are(self.program, never_nan)
         self.payer = self.find_payer()
         positions = range(len(self.program.terms))
         self.others = [i for i in positions if self.payer is None or i != self.payer.term]
         only = self.others[0] if len(self.others) == 1 else None
-        alone = only is not None and is_float(self.program.terms[only].expr)
+        alone = only is not None and is_float(self.program.terms[only].expr, self.floats)
         self.reward_name = f"t{only}" if alone else None
 
     def find_payer(self) -> Payer | None:
@@ -92,6 +101,10 @@ class FusedEmitter(Emitter):
         """Return code of a term; the only one has no name besides the reward's."""
         return super().named(value, "paid" if name == self.reward_name else name)
 
+    def remembered(self, value: Value, name: str) -> str:
+        """Return a name of the value, whichever it has."""
+        return self.name(value, None if value.code.isidentifier() else name)
+
     def build(self, expr: Expr) -> Value:
         """Return code for an expression that is not known yet."""
         match expr:
@@ -101,6 +114,9 @@ class FusedEmitter(Emitter):
                     up, down = number_text(float(factor)), number_text(-float(factor))
                     code = f"({up} * {value.code} if {value.code} >= 0.0 else {down} * {value.code})"
                     return Value(code, depth=value.depth + 1)
+            case ir.Combine("min" | "max", args):
+                sure = [self.value(arg) for arg in args if never_nan(arg, self.numbers)]
+                self.sure.update(code for value in sure for code in value.items or (value.code,))
         return super().build(expr)
 
     # -- the parts of a step -----------------------------------------------------------------------
@@ -150,7 +166,8 @@ class FusedEmitter(Emitter):
         cannot be too large.
         """
         exprs = [self.program.terms[i].expr for i in self.others]
-        paid = " + ".join(terms if any(map(is_float, exprs)) else [*terms, "0.0"])
+        is_summed = any(is_float(expr, self.floats) for expr in exprs)
+        paid = " + ".join(terms if is_summed else [*terms, "0.0"])
         if paid != "paid":
             self.emit(f"paid = {paid}")
         unfelt = self.unfelt()
@@ -185,6 +202,31 @@ class FusedEmitter(Emitter):
         return [f"u = {slot}", *trees_lines("u", payer.trees, conditions, assignments)]
 
 
+def moves(changes: list[tuple[str, str]]) -> list[str]:
+    """Return assignments that do what they would all at once: no name is read after it has changed.
+
+    Args:
+        changes: Name to assign to, and the name whose value it gets.
+
+    Example:
+        >>> moves([("a", "x"), ("b", "a"), ("c", "b")]), moves([("a", "b"), ("b", "a")])
+        (['c = b', 'b = a', 'a = x'], ['a, b = b, a'])
+    """
+    source = dict(changes)
+    readers = Counter(name for name in source.values() if name in source)
+    ready, lines = [name for name in source if not readers[name]], []
+    while ready:
+        name = ready.pop()
+        before = source.pop(name)
+        lines.append(f"{name} = {before}")
+        readers[before] -= 1
+        if before in source and not readers[before]:
+            ready.append(before)
+    if source:  # rings
+        lines.append(f"{', '.join(source)} = {', '.join(source.values())}")
+    return lines
+
+
 def fused_text(layout: Layout, hooks: frozenset[str]) -> tuple[str, dict[str, Any]]:
     """Return the text of a function that makes `step`, `begin` and `read` of `FusedStep`, and what its names mean.
 
@@ -212,7 +254,7 @@ def fused_text(layout: Layout, hooks: frozenset[str]) -> tuple[str, dict[str, An
         # Totals first: they read what the others change.
         *(f"{old} = {new}" for old, new in changes if old.startswith("s")),
         *emitter.pay(conditions),
-        *(f"{old} = {new}" for old, new in changes if not old.startswith("s")),
+        *moves([(old, new) for old, new in changes if not old.startswith("s")]),
     ]
     step.append(f"if {ended}: info = report(info, {state})")
     if "remember" in hooks:

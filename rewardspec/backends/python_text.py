@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from rewardspec.ir import expr as ir
 from rewardspec.ir.expr import Expr
@@ -57,26 +57,96 @@ def read_tables(program: Program) -> dict[str, list[ir.StateTable | ir.OutputTab
     return {machine: list(tables) for machine, tables in found.items()}
 
 
-def is_float(expr: Expr) -> bool:
-    """Return whether a value is a Python float by its form alone, so that a sum with it is one."""
+def is_float(expr: Expr, folds: Set[str] = frozenset()) -> bool:
+    """Return whether a value is a Python float by its form alone, so that a sum with it is one.
+
+    Args:
+        expr: The value.
+        folds: Memories that are floats.
+    """
     match expr:
         case ir.Const(value):
             return not isinstance(value, bool)
+        case ir.Memory(name):
+            return name in folds
         case ir.StateTable() | ir.OutputTable():
             return not ir.is_boolean(expr)
         case ir.Binary(_, a, b):
-            return is_float(a) or is_float(b)
+            return is_float(a, folds) or is_float(b, folds)
         case ir.Combine("sum" | "product", args):
-            return any(is_float(arg) for arg in args)
+            return any(is_float(arg, folds) for arg in args)
         case ir.Combine(_, args) | ir.Call("abs", args):
-            return all(is_float(arg) for arg in args)
+            return all(is_float(arg, folds) for arg in args)
         case ir.Where(_, a, b):
-            return is_float(a) and is_float(b)
+            return is_float(a, folds) and is_float(b, folds)
         case ir.Unary("neg", x):
-            return is_float(x)
+            return is_float(x, folds)
         case ir.Call() | ir.Gain():
             return True
     return False
+
+
+def never_nan(expr: Expr, folds: Set[str] = frozenset()) -> bool:
+    """Return whether a value cannot be NaN by its form alone, as long as nothing that was read is.
+
+    Args:
+        expr: The value.
+        folds: Memories that are never NaN.
+
+    Example:
+        >>> x = ir.Field("obs", ((0,),))
+        >>> never_nan(ir.Binary("sub", x, ir.Const(0.5))), never_nan(ir.Binary("sub", x, x))  # infinity less itself
+        (True, False)
+    """
+    match expr:
+        case ir.Const(value):
+            return value == value
+        case ir.Field(root):
+            return root != "future"
+        case ir.Memory(name):
+            return name in folds
+        case ir.StateTable() | ir.OutputTable():
+            return all(value == value for value in expr.values)
+        case ir.Compare() | ir.Logic() | ir.Unary("not") | ir.Ended():
+            return True
+        case ir.Unary("neg", x) | ir.Call("abs", (x,)):
+            return never_nan(x, folds)
+        case ir.Binary("add" | "sub", x, ir.Const(value)) | ir.Binary("add" | "sub", ir.Const(value), x):
+            return math.isfinite(value) and never_nan(x, folds)
+        case ir.Binary("mul" | "div", x, ir.Const(value)) | ir.Binary("mul", ir.Const(value), x):
+            return math.isfinite(value) and value != 0 and never_nan(x, folds)
+        case ir.Where(_, a, b):
+            return never_nan(a, folds) and never_nan(b, folds)
+        case ir.Combine("min" | "max", args):
+            return all(never_nan(arg, folds) for arg in args)
+    return False
+
+
+def folds_that_are(program: Program, holds: Callable[[Expr, Set[str]], bool]) -> frozenset[str]:
+    """Return the folds of which something holds all the time.
+
+    It holds of such a fold's start, and of its update as long as it holds of the folds that this reads.
+
+    Args:
+        program: The program.
+        holds: Tells it of an expression, given the folds of which it holds.
+    """
+    names = {fold.name for fold in program.folds}
+    readers: dict[str, list[str]] = {name: [] for name in names}
+    for fold in program.folds:
+        for node in ir.walk(fold.update):
+            if isinstance(node, ir.Memory):
+                readers[node.fold].append(fold.name)
+    failed = [
+        f.name for f in program.folds if not (holds(ir.Const(f.start), names) and holds(f.update, names))
+    ]
+    lasting = set(names)
+    while failed:
+        name = failed.pop()
+        if name in lasting:
+            lasting.remove(name)
+            failed += readers[name]
+    return frozenset(lasting)
 
 
 def sign_of(expr: Expr) -> str:
