@@ -64,7 +64,7 @@ def make_environment(env_id: str, **arguments: Any) -> gym.Env[Any, Any]:
         reason = str(error).strip().splitlines()
         shown = reason[0] if reason else type(error).__name__
         text = f"'{env_id}' cannot be made: {shown}"
-        raise MismatchError(Problem("no-environment", text, hints=_lies_here(env_id, error))) from error
+        raise MismatchError(Problem("no-environment", text, hints=hints_on_import(env_id, error))) from error
     if env_id.startswith(("MiniHack-", "NetHack")):
         from rewardspec.labels.steady_nle import SteadyNLE
 
@@ -132,15 +132,21 @@ def _first_path(arguments: dict[str, Any]) -> tuple[str, str] | None:
     return None
 
 
-def _lies_here(env_id: str, error: Exception) -> tuple[str, ...]:
+def hints_on_import(env_id: str, error: Exception) -> tuple[str, ...]:
     """Return what helps where the module that an id names lies in a folder that Python does not search."""
     package = env_id.partition(":")[0].partition(".")[0]
-    missing = isinstance(error, ModuleNotFoundError) and ":" in env_id and package.isidentifier()
-    if not missing or not (Path(f"{package}.py").is_file() or Path(package).is_dir()):
+    if not isinstance(error, ModuleNotFoundError) or error.name not in (None, package):
+        return ()
+    if not lies_here(package):
         return ()
     return (
         f"'{package}' lies in this folder, where Python does not look: put PYTHONPATH=. before the command.",
     )
+
+
+def lies_here(package: str) -> bool:
+    """Return whether a module of that name lies in the present folder."""
+    return package.isidentifier() and (Path(f"{package}.py").is_file() or Path(package).is_dir())
 
 
 def register(env_id: str) -> None:
@@ -186,7 +192,7 @@ def _unknown(env_id: str, error: Exception) -> Problem:
     if _names_several(env_id):
         hints = (
             "It is an environment of several agents: `rewardspec check` and `train` take it, with a spec for several.",
-            "`rewardspec new` and `wrap` are for one agent; docs/multiagent.md has a spec to begin with.",
+            f"`rewardspec new {env_id}` writes one to begin with; in Python `wrap_parallel` takes the place of `wrap`.",
         )
         return Problem("no-environment", f"'{env_id}' is no environment of one agent", hints=hints)
     known = list(_known_ids())

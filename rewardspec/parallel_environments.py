@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from rewardspec.environments import OURS, choose_environment, has_our_worlds
+from rewardspec.environments import OURS, choose_environment, has_our_worlds, hints_on_import, lies_here
 from rewardspec.errors import MismatchError, Problem, list_names, missing_extra, near_miss
 
 if TYPE_CHECKING:
@@ -36,6 +36,41 @@ def is_parallel_id(env_id: str) -> bool:
         (True, False)
     """
     return env_id in known_ids()
+
+
+def makes_several(env_id: str) -> bool:
+    """Return whether a name that is trusted is of an environment of several agents: a known one, or a module's.
+
+    A module is imported to see whether it makes one, by what is named behind a colon. A name with dots and no colon is
+    a module's, which has `parallel_env`: no gymnasium id is written so.
+
+    Example:
+        >>> [makes_several(name) for name in ("mpe2.simple_tag_v3", "gymnasium.envs:CartPole-v1", "ALE/Pong-v5")]
+        [True, False, False]
+    """
+    if is_parallel_id(env_id):
+        return True
+    module, sign, maker = env_id.partition(":")
+    is_module = all(part.isidentifier() for part in module.split("."))
+    if not is_module or not (sign or "." in module):  # as in CartPole-v1, ALE/Pong-v5
+        return False
+    if not sign:
+        package = module.partition(".")[0]
+        return importlib.util.find_spec(package) is not None or lies_here(package)
+    try:
+        made = getattr(importlib.import_module(module), maker, None)
+    except Exception:  # whatever the module's own code raises: who makes the environment tells
+        return False
+    return _is_parallel(made) if isinstance(made, type) else callable(made)
+
+
+def _is_parallel(made: type) -> bool:
+    """Return whether a class is one of PettingZoo's."""
+    if importlib.util.find_spec("pettingzoo") is None:
+        return False
+    from pettingzoo import AECEnv, ParallelEnv
+
+    return issubclass(made, ParallelEnv | AECEnv)
 
 
 def known_ids() -> tuple[str, ...]:
@@ -107,7 +142,8 @@ def make_parallel_environment(env_id: str, *, trusted: bool = False, **arguments
         return getattr(importlib.import_module(module), maker)(**arguments)
     except Exception as error:  # whatever the environment's own code raises
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise MismatchError(Problem("no-environment", f"'{env_id}' cannot be made: {reason}")) from error
+        text, hints = f"'{env_id}' cannot be made: {reason}", hints_on_import(env_id, error)
+        raise MismatchError(Problem("no-environment", text, hints=hints)) from error
 
 
 def _unknown(env_id: str) -> Problem:

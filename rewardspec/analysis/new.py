@@ -193,8 +193,8 @@ class _Draft:
         """Return the observation's numbers, and notes on what is not one."""
         space = self.env.observation_space
         names = NAMES.get(self.name) or _mujoco_names(self.env)
-        read, notes = _signals(space, ir.Field("next_obs"), names)
-        acted, _ = _signals(self.env.action_space, ir.Field("action"), _actuators(self.env), "action")
+        read, notes = signals_of(space, ir.Field("next_obs"), names)
+        acted, _ = signals_of(self.env.action_space, ir.Field("action"), _actuators(self.env), "action")
         if isinstance(self.env.action_space, spaces.Box):
             taken = {signal.name for signal in read}
             read += [replace(s, name=f"{s.name}_action") if s.name in taken else s for s in acted]
@@ -206,17 +206,7 @@ class _Draft:
         words = ACTIONS.get(self.name) or ACTIONS.get(self.family) or ()
         if self.labels == "minihack":
             words = tuple(action.name.lower() for action in getattr(self.env.unwrapped, "actions", ()))
-        if isinstance(space, spaces.Discrete):
-            shown = ", ".join(f"{i} {word}" for i, word in enumerate(words)) if len(words) == space.n else ""
-            last = space.start + space.n - 1
-            yield f"# action: a whole number from {space.start} to {last}{': ' + shown if shown else ''}"
-        elif isinstance(space, spaces.Box):
-            low, high = np.min(space.low), np.max(space.high)
-            size = "x".join(str(n) for n in space.shape)
-            numbers = "a number" if size == "1" else f"{size} numbers"
-            yield f"# action: {numbers} from {low:g} to {high:g}, as in action[0]; norm(action) is its length"
-        else:
-            yield f"# action: {space}"
+        yield f"# {action_words(space, words)}"
 
     def proposition_lines(self) -> Iterator[str]:
         """Yield the propositions, with the labels that there are."""
@@ -291,7 +281,34 @@ def _horizon(env: gym.Env[Any, Any]) -> int | None:
     return stated or getattr(inner, "max_steps", None) or getattr(inner, "_max_episode_steps", None)
 
 
-def _signals(
+def action_words(space: spaces.Space[Any], words: Sequence[str] = ()) -> str:
+    """Return what an action is, in a line.
+
+    Args:
+        space: Its space.
+        words: What each of a few actions does, where that is known.
+
+    Example:
+        >>> action_words(spaces.Discrete(2), ("left", "right"))
+        'action: a whole number from 0 to 1: 0 left, 1 right'
+    """
+    if isinstance(space, spaces.Discrete):
+        shown = ", ".join(f"{i} {word}" for i, word in enumerate(words)) if len(words) == space.n else ""
+        last = space.start + space.n - 1
+        return f"action: a whole number from {space.start} to {last}{': ' + shown if shown else ''}"
+    if isinstance(space, spaces.Box):
+        low, high = np.min(space.low), np.max(space.high)
+        size = "x".join(str(n) for n in space.shape)
+        numbers = "a number" if size == "1" else f"{size} numbers"
+        return f"action: {numbers} from {low:g} to {high:g}, as in action[0]; norm(action) is its length"
+    if isinstance(space, spaces.MultiDiscrete) and len(space.shape) == 1:
+        ends = [int(start + n - 1) for start, n in zip(space.start, space.nvec, strict=True)]
+        each = ", ".join(f"action[{i}] to {end}" for i, end in enumerate(ends))
+        return f"action: {len(ends)} whole numbers, from {int(space.start.min())}: {each}"
+    return f"action: {space}"
+
+
+def signals_of(
     space: spaces.Space[Any], read: ir.Field, names: Sequence[str] = (), name: str = ""
 ) -> tuple[list[Signal], list[str]]:
     """Return the numbers of a space as signals, and notes on what is left out.
@@ -305,12 +322,12 @@ def _signals(
     if isinstance(space, spaces.Dict):
         known = {"blstats": BLSTATS}
         parts = [
-            _signals(part, _enter(read, key), known.get(key, ()), _as_name(key))
+            signals_of(part, _enter(read, key), known.get(key, ()), _as_name(key))
             for key, part in space.spaces.items()
         ]
     elif isinstance(space, spaces.Tuple):
         called = names if len(names) == len(space.spaces) else [f"part_{i}" for i in range(len(space.spaces))]
-        parts = [_signals(part, _enter(read, (i,)), (), called[i]) for i, part in enumerate(space.spaces)]
+        parts = [signals_of(part, _enter(read, (i,)), (), called[i]) for i, part in enumerate(space.spaces)]
     else:
         return _numbers(space, read, names, name)
     return [s for signals, _ in parts for s in signals], [note for _, notes in parts for note in notes]

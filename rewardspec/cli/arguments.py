@@ -51,12 +51,12 @@ def refuse_objective(command: str, *specs: Spec) -> None:
 
 
 def is_for_several(spec: Spec, env_id: str) -> bool:
-    """Return whether several agents act: the spec says so, or the name of the environment does."""
-    from rewardspec.parallel_environments import is_parallel_id
+    """Return whether several agents act: the spec says so, or the environment; a module that `env_id` names is run."""
+    from rewardspec.parallel_environments import is_parallel_id, makes_several
 
-    own = spec.env.id if spec.env is not None else None
-    name = own if env_id in ("", "spec") else env_id
-    return spec.is_for_agents or (name is not None and is_parallel_id(name))
+    if spec.is_for_agents or env_id not in ("", "spec"):
+        return spec.is_for_agents or makes_several(env_id)
+    return spec.env is not None and spec.env.id is not None and is_parallel_id(spec.env.id)
 
 
 @contextmanager

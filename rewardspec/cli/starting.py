@@ -33,25 +33,37 @@ SUFFIXES = {".yaml": Form.YAML, ".yml": Form.YAML, ".py": Form.PYTHON, ".txt": F
 
 
 def new(
-    env_id: Annotated[str, typer.Argument(metavar="ENV_ID", help="Gymnasium id.", show_default=False)],
+    env_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ENV_ID",
+            help="Gymnasium id, or a PettingZoo environment: its name or its module.",
+            show_default=False,
+        ),
+    ],
     output: Output = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file.")] = False,
 ) -> None:
     """Start a spec for an environment, by reading its spaces.
 
     Its observation, actions, labels and time limit become commented YAML, which passes `rewardspec check`
-    and `rewardspec test`; change it to say what you want.
+    and `rewardspec test`; change it to say what you want. An environment of several agents (PettingZoo's
+    parallel API) gets an entry for each sort of agent.
 
     \b
     Example:
       rewardspec new CartPole-v1 -o cartpole.yaml
       rewardspec new MiniGrid-DoorKey-8x8-v0 -o doorkey.yaml
+      rewardspec new mpe2/simple_tag_v3 -o tag.yaml
+      rewardspec new pettingzoo.butterfly.pistonball_v6 -o pistonball.yaml
     """  # noqa: D301 (\b keeps the lines of the example apart)
     from rewardspec.analysis.new import start_spec
+    from rewardspec.analysis.new_team import start_team_spec
+    from rewardspec.parallel_environments import makes_several
 
     if output is not None and output.exists() and not force:
         raise typer.BadParameter(f"'{output}' is there already; --force overwrites it", param_hint="--output")
-    write(output, start_spec(env_id))
+    write(output, start_team_spec(env_id) if makes_several(env_id) else start_spec(env_id))
     if output is not None:
         say(f"next: rewardspec check {output}; rewardspec test {output}; rewardspec show {output}", err=True)
 

@@ -55,6 +55,51 @@ def test_new_in_bigger_environments(run: Run, env_id: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "env_id",
+    [
+        "mpe2/simple_tag_v3",
+        "rewardspec/TwoButtons-v0",
+        "mpe2.simple_crypto_v3",
+        "envs.two_buttons:TwoButtons",
+    ],
+)
+def test_new_writes_an_entry_for_each_sort_of_agent(run: Run, env_id: str) -> None:
+    """What it writes passes check and test, and holds in the environment itself."""
+    written = run("new", env_id, "-o", "new.yaml")
+    assert written.exit_code == 0, written.stderr
+    checked = run("check", "new.yaml", "--strict", "--env", env_id, "--episodes", "1")
+    assert checked.exit_code == 0 and "own" in checked.stdout, checked.stdout
+    tested = run("test", "new.yaml")
+    assert tested.exit_code == 0 and " passed" in tested.stdout and "failed" not in tested.stdout
+
+
+def test_new_tells_who_there_is_and_what_each_sees_and_does(run: Run) -> None:
+    text = run("new", "mpe2/simple_tag_v3").stdout
+    assert (
+        "  adversary_*:   # adversary_0, adversary_1, adversary_2\n    # next_obs: 16 numbers, next_obs[0] to"
+        in text
+    )
+    assert "  agent_0:\n    # next_obs: 14 numbers" in text and "# action: a whole number from 0 to 4" in text
+    assert "horizon: 25   # at which every random episode was cut" in text and "--policies entry" in text
+    of_module = run("new", "envs.two_buttons:TwoButtons").stdout
+    assert "train FILE --env envs.two_buttons:TwoButtons " in of_module, "a spec alone imports no module"
+    assert "# propositions: [a, b, meet, button]" in of_module and "next_obs[1]: from 0 to 4" in of_module
+
+
+@pytest.mark.parametrize(
+    ("env_id", "why"),
+    [
+        ("mpe2.simple_tags_v3", "No module named 'mpe2.simple_tags_v3'"),
+        ("numpy.random", "has no attribute 'parallel_env'"),
+        ("nowhere.at_all", "there is no environment 'nowhere.at_all'"),
+    ],
+)
+def test_new_of_a_module_that_makes_none_says_why(run: Run, env_id: str, why: str) -> None:
+    result = run("new", env_id)
+    assert result.exit_code == 1 and why in result.stderr
+
+
+@pytest.mark.parametrize(
     "env_id", ["CartPole-v1", "Pendulum-v1", "Taxi-v3", "Blackjack-v1", "MiniGrid-DoorKey-5x5-v0"]
 )
 def test_the_commented_signals_can_be_used(env_id: str) -> None:
@@ -153,7 +198,6 @@ def test_new_for_an_environment_nobody_knows(run: Run) -> None:
         ("CartPole-v9", "There are: CartPole-v0, CartPole-v1."),
         ("MiniGrid-DorKey-8x8-v0", "Did you mean 'MiniGrid-DoorKey-8x8-v0'?"),
         ("../x", "cannot be made"),
-        ("mpe2/simple_spread_v3", "It is an environment of several agents"),
         ("json:parallel_env", "'json:parallel_env' is no environment of one agent"),
         ("no_such_package:Name-v0", "cannot be made"),
     ],
@@ -242,3 +286,13 @@ def test_the_machine_to_write_is_chosen_by_name(run: Run, tmp_path: Path) -> Non
     assert unclear.exit_code == 2
     assert "There are: a, b." in " ".join(unclear.stderr.split())
     assert "'b'" in run("convert", "two.yaml", "--to", "toro-icarte", "--term", "b").stdout
+
+
+def test_an_environment_of_several_is_none_of_one() -> None:
+    from rewardspec.environments import make_environment
+    from rewardspec.errors import MismatchError
+
+    with pytest.raises(
+        MismatchError, match="`rewardspec new mpe2/simple_spread_v3` writes one to begin with"
+    ):
+        make_environment("mpe2/simple_spread_v3")
