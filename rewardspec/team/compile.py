@@ -168,8 +168,12 @@ def _compile_joint(spec: Spec, problems: list[Problem]) -> Program | None:
     problems.extend(find_not_reduced(program))
     problems.extend(_find_own(program))
     if program.learned:
-        message = f"what the joint term '{program.learned[0].name}' pays is learned; joint terms cannot be"
-        problems.append(Problem("needs-learner", message, program.learned[0].place))
+        name = program.learned[0].name
+        message = (
+            f"what the joint term '{name}' pays is learned, and nothing here learns beside several agents"
+        )
+        hint = "Here every term says what it pays, as `markov` and `reward_machine` do."
+        problems.append(Problem("needs-learner", message, program.learned[0].place, (hint,)))
     return program
 
 

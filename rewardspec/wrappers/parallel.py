@@ -482,8 +482,10 @@ def refuse_unpayable(team: TeamProgram) -> None:
             names = list_names([learned.name for learned in program.learned])
             text = f"what the term '{names}' pays is learned, and nothing here learns beside several agents"
             hints = (
-                "Learned terms are learned beside one agent: a spec with `reward:`, without `agents:`.",
-                "Latent rewards of a team that shares a return are learned on a device: `RewardLearner.wrap_tensor`.",
+                "Rewards are learned in environments of one agent: `rewardspec train`, or `RewardLearner` in Python. "
+                "Here every term says what it pays, as `markov` does.",
+                "Latent rewards of a team that shares a return are learned where its agents live on a device: "
+                "`python -m agents.ppo_torch --spec SPEC`, or `RewardLearner.wrap_tensor`.",
             )
             raise UnsupportedError(Problem("needs-learner", text, program.learned[0].place, hints))
         refuse_unjudged(program, False, "A judge is asked under one environment of one agent: `wrap`.")

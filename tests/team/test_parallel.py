@@ -13,7 +13,7 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 import rewardspec
 from envs.two_buttons import TwoButtons
 from rewardspec import MismatchError, SpecError, UnsupportedError, loads, wrap_parallel
-from rewardspec.errors import NonFiniteRewardError
+from rewardspec.errors import NonFiniteRewardError, RewardSpecError
 from tests.team.worlds import Stage, play
 
 STEADY = [
@@ -249,6 +249,21 @@ def test_a_reward_that_is_not_finite_never_leaves() -> None:
 def test_what_cannot_be_paid_step_by_step_is_refused(text: str, code: str) -> None:
     with pytest.raises(UnsupportedError, match=code):
         wrap_parallel(Stage(STEADY), loads(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "reward: {heron: {factors: [{name: high, value: reward}]}}",
+        "agents: {default: {reward: {heron: {factors: [{name: high, value: reward}]}}}}",
+        "joint: {reward: {heron: {factors: [{name: high, value: min(team.reward)}]}}}",
+    ],
+    ids=["one for each", "an agent's", "joint"],
+)
+def test_where_rewards_are_learned_is_said_where_they_are_not(text: str) -> None:
+    with pytest.raises(RewardSpecError, match="nothing here learns beside several agents") as caught:
+        wrap_parallel(Stage(STEADY), loads(text))
+    assert "every term says what it pays" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["wrap", "make_vec", "wrap_vector", "relabel"])
