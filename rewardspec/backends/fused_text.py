@@ -236,7 +236,7 @@ def fused_text(layout: Layout, hooks: frozenset[str]) -> tuple[str, dict[str, An
     emitter = FusedEmitter(layout)
     news, flags, conditions = emitter.all_but_pay()
     obs = "obs" if "remember" in hooks else "None"
-    labels = "labels" if "read_labels" in hooks else "()"
+    labels = "labels" if hooks & {"read_labels", "read_ready"} else "()"
     state = tuple_text(emitter.slots)  # before the assignments that end the step, and after them
     ended = " or ".join(flags[how] for how in ("terminated", "truncated"))
     kept = [*emitter.slots, "steps", *(["obs"] if "remember" in hooks else [])]
@@ -245,6 +245,8 @@ def fused_text(layout: Layout, hooks: frozenset[str]) -> tuple[str, dict[str, An
     step = ["next_obs, reward, terminated, truncated, info = env_step(action)"]
     if "read_labels" in hooks:
         step.append(f"labels = read_labels({obs}, {PARTS})")
+    if "read_ready" in hooks:
+        step.append(f"labels = read_ready({obs}, action, next_obs, info)")
     step += [
         "try:",
         *(f"    {line}" for line in emitter.finished()),

@@ -115,6 +115,7 @@ def fuse(
     explain: Callable[..., Exception],
     report: Callable[[dict[str, Any], State], dict[str, Any]],
     read_labels: Callable[..., tuple[bool, ...]] | None = None,
+    read_ready: Callable[..., tuple[bool, ...]] | None = None,
     remember: Callable[[Any], Any] | None = None,
     extend: Callable[[Any, State], Any] | None = None,
 ) -> FusedStep:
@@ -127,10 +128,11 @@ def fuse(
             labels)` gives the exception to raise. The state is that before the step, and stays.
         report: `report(info, state)` -> the info of the last step of an episode.
         read_labels: `read_labels(obs, action, next_obs, reward, terminated, truncated, info)`.
+        read_ready: `read_ready(obs, action, next_obs, info)`, in its place.
         remember: `remember(next_obs)` -> what to keep as `obs` for the next step; None where nobody reads it.
         extend: `extend(next_obs, state)` -> the observation to return.
     """
-    optional = {"read_labels": read_labels, "remember": remember, "extend": extend}
+    optional = {"read_labels": read_labels, "read_ready": read_ready, "remember": remember, "extend": extend}
     present: dict[str, Any] = {name: hook for name, hook in optional.items() if hook is not None}
     present |= {"explain": explain, "report": report}
     source, namespace = fused_text(layout, frozenset(present))

@@ -15,15 +15,25 @@ from typing import Any, Protocol, cast
 
 from rewardspec.errors import MismatchError, Place, Problem, SpecError, list_names, near_miss
 
-Labels = Callable[[Any, Any, Any, Mapping[str, Any]], tuple[bool, ...]]
-"""`labels(obs, action, next_obs, info)` after each step: the truth of the bound names, in their order."""
-
 LABELLERS: dict[str, str] = {
     "environment": "rewardspec.labels.environment",
     "minigrid": "rewardspec.labels.minigrid",
     "minihack": "rewardspec.labels.minihack",
 }
 """Name in a spec -> module."""
+
+
+class Labels(Protocol):
+    """A labelling function over one live environment.
+
+    Attributes:
+        read: `read(obs, action, next_obs, info)` after each step: the truth of the bound names, in their order.
+    """
+
+    @property
+    def read(self) -> Callable[[Any, Any, Any, Mapping[str, Any]], tuple[bool, ...]]:
+        """See the class."""
+        ...
 
 
 class Labeller(Protocol):

@@ -12,7 +12,7 @@ import gymnasium as gym
 
 from rewardspec.errors import MismatchError, Place, Problem, list_names, near_miss
 from rewardspec.ir.layout import Layout
-from rewardspec.labels import load_labeller
+from rewardspec.labels import Labels, load_labeller
 from rewardspec.transition import Transition
 from rewardspec.wrappers.refusals import refuse_unjudged
 
@@ -119,21 +119,26 @@ class _JudgedLabels:
         return tuple([said[i] for i in self._order])
 
 
-class _ReadyLabels:
-    """Calls a ready-made labeller."""
+class ReadyLabels:
+    """Calls a ready-made labeller.
+
+    Attributes:
+        labels: What it is over the environment.
+    """
 
     def __init__(self, env: gym.Env[Any, Any], layout: Layout, labeller: str) -> None:
         try:
             judged = layout.program.judged_labels
             names = tuple(name for name in layout.labels if name not in judged)
-            self.labels = load_labeller(labeller).bind(env, names)
+            self.labels: Labels = load_labeller(labeller).bind(env, names)
         except MismatchError as error:
             raise MismatchError([_placed(problem, layout) for problem in error.problems]) from None
 
     def __call__(
         self, obs: Any, action: Any, next_obs: Any, reward: Any, terminated: Any, truncated: Any, info: Any
     ) -> tuple[bool, ...]:
-        return self.labels(obs, action, next_obs, info)
+        """Return the truth of the labels after a step."""
+        return self.labels.read(obs, action, next_obs, info)
 
 
 def _placed(problem: Problem, layout: Layout) -> Problem:
@@ -167,7 +172,7 @@ def _told_labels(layout: Layout, env: gym.Env[Any, Any], label: Label | None, na
     if label is not None:
         return _UserLabels(env, names, label)
     if layout.program.labels is not None:
-        return _ReadyLabels(env, layout, layout.program.labels)
+        return ReadyLabels(env, layout, layout.program.labels)
     place = next((p.place for p in layout.program.propositions if p.name in names), Place())
     raise MismatchError(
         Problem(

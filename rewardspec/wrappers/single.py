@@ -24,7 +24,7 @@ from rewardspec.spec.model import Spec
 from rewardspec.transition import Transition
 from rewardspec.vocabulary import from_data, load
 from rewardspec.wrappers import reports, run_state
-from rewardspec.wrappers.labelling import Label, labels_for
+from rewardspec.wrappers.labelling import Label, ReadyLabels, labels_for
 from rewardspec.wrappers.memory import Memory, extension
 from rewardspec.wrappers.refusals import refuse_backend, refuse_episode_scope, refuse_learned, refuse_other
 from rewardspec.wrappers.reports import EndReport, inner_report
@@ -258,12 +258,14 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
                 self.layout, self._params, self._scalar, self._spaces,
                 explain=explain, report=self._report.tell, extend=extend, appended=self._appended,
             )  # fmt: skip
+        ready = self._labels.labels.read if isinstance(self._labels, ReadyLabels) else None
         return fuse(
             self.layout,
             self._params,
             explain=explain,
             report=self._report.tell,
-            read_labels=self._labels,
+            read_labels=self._labels if ready is None else None,
+            read_ready=ready,
             remember=copied if self._reads_obs else None,
             extend=extend,
         )
