@@ -25,6 +25,7 @@ from rewardspec.wrappers.single import RewardSpecWrapper, wrap
 
 GALLERY = Path(__file__).parents[1] / "examples" / "specs"
 PATHS = sorted(GALLERY.glob("*.yaml"))
+TASKS = sorted(GALLERY.parent.glob("tasks/*/*.yaml"))
 BUILD_UP = {  # words that the gallery shows in other words' places, or that stand better in docs/language.md
     "max",
     "sum",
@@ -38,7 +39,9 @@ BUILD_UP = {  # words that the gallery shows in other words' places, or that sta
 PUBLISHED_DISCOUNT = ("office_", "craft_", "water_")
 """How the tasks of the literature begin, whose discount is its own, 0.9: from the horizon a goal is worth nothing."""
 
-every_spec = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+every_spec = pytest.mark.parametrize(
+    "path", [*PATHS, *TASKS], ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
 
 
 def environment_of(spec: Spec, **arguments: Any) -> gym.Env[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +21,34 @@ def test_a_killed_cell_goes_on_to_the_same_rows(
 ) -> None:
     small = {**SMALL, "checkpoint_seconds": 0.0}
     monkeypatch.setattr(multitask, "ARMS", {"small": Arm("dqn_torch", apart, small)})
-    monkeypatch.setattr(multitask, "ERRANDS", ("coffee", "mail"))
+    for name in ("coffee", "mail"):
+        (tmp_path / "errands").mkdir(exist_ok=True)
+        shutil.copy(multitask.TASKS / "errands" / f"{name}.yaml", tmp_path / "errands")
+    monkeypatch.setattr(multitask, "TASKS", tmp_path)
     monkeypatch.setattr(multitask, "scratch", lambda *_: tmp_path / "whole")
-    multitask.tasks_of.cache_clear()
     setting = {"name": "small", "set": "errands", "arm": "small", "steps": 2560}
-    try:
-        whole = multitask.run(setting, 0)
-        assert [row["steps"] for row in whole] == ([1280, 2560] if apart else [640, 1280, 1920, 2560])
-        assert set(whole[-1]["greedy"]) == set(whole[0]["paid"]) == {"coffee", "mail"}
-        log = recording.Recording.log
+    whole = multitask.run(setting, 0)
+    assert [row["steps"] for row in whole] == ([1280, 2560] if apart else [640, 1280, 1920, 2560])
+    assert set(whole[-1]["greedy"]) == set(whole[0]["paid"]) == {"coffee", "mail"}
+    log = recording.Recording.log
 
-        def stopping(self: Any, steps: int, numbers: Any) -> None:
-            if steps >= 1280:
-                raise KeyboardInterrupt
-            log(self, steps, numbers)
+    def stopping(self: Any, steps: int, numbers: Any) -> None:
+        if steps >= 1280:
+            raise KeyboardInterrupt
+        log(self, steps, numbers)
 
-        monkeypatch.setattr(multitask, "scratch", lambda *_: tmp_path / "halves")
-        with monkeypatch.context() as patch:
-            patch.setattr(recording.Recording, "log", stopping)
-            with pytest.raises(KeyboardInterrupt):
-                multitask.run(setting, 0)
-        assert multitask.run(setting, 0) == whole
-    finally:
-        multitask.tasks_of.cache_clear()
+    monkeypatch.setattr(multitask, "scratch", lambda *_: tmp_path / "halves")
+    with monkeypatch.context() as patch:
+        patch.setattr(recording.Recording, "log", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            multitask.run(setting, 0)
+    assert multitask.run(setting, 0) == whole
 
 
-def test_the_specs_of_places_say_what_reaching_them_pays() -> None:
-    places = multitask.tasks_of("places")
-    assert len({spec.name for spec in places.values()}) == len(places) == 8
-    assert [multitask.has_stages(spec) for spec in places.values()] == [False] * 7 + [True]
+def test_where_no_machine_goes_on_nothing_is_replayed() -> None:
+    stages = {name: multitask.has_stages(spec) for name, spec in multitask.tasks_of("places").items()}
+    assert [name for name, has in stages.items() if has] == ["coffee_to_office"]
+    assert len(stages) == 8
 
 
 def test_a_task_counts_from_when_it_has_paid_half_at_some_time() -> None:
