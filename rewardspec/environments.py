@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from rewardspec.errors import MismatchError, Problem, list_names, missing_extra, near_miss
+from rewardspec.errors import MismatchError, Problem, list_names, missing_extra
 
 if TYPE_CHECKING:
     from rewardspec.spec.declarations import EnvSpec
@@ -71,6 +73,44 @@ def make_environment(env_id: str, **arguments: Any) -> gym.Env[Any, Any]:
         env = SteadyNLE(env)
         return env if keys is None else NetHackViews(env, keys)
     return env
+
+
+def make_seen_environment(env_id: str, **arguments: Any) -> gym.Env[Any, Any]:
+    """Make the environment of that id so that it draws pictures, where it can; else as it is.
+
+    Args:
+        env_id: As for `make_environment`.
+        arguments: Likewise.
+
+    Raises:
+        MismatchError: As `make_environment`.
+        MissingExtraError: Likewise.
+
+    Example:
+        >>> make_seen_environment("CartPole-v1").render_mode, make_seen_environment("Blackjack-v1").render_mode
+        ('rgb_array', 'rgb_array')
+    """
+    if "render_mode" not in arguments and draws_pictures(env_id) is not False:
+        try:
+            return make_environment(env_id, render_mode="rgb_array", **arguments)
+        except MismatchError:  # it takes no render mode, or there is something else, which is said below
+            pass
+    return make_environment(env_id, **arguments)
+
+
+def draws_pictures(env_id: str) -> bool | None:
+    """Return whether an environment says that it draws pictures; None where it says nothing before it is made."""
+    register(env_id)
+    module, _, name = env_id.rpartition(":")
+    try:
+        if module:
+            importlib.import_module(module)
+        entry: Any = gym.registry[name].entry_point
+        entry = gym.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
+    except Exception:  # making it says it better
+        return None
+    modes = getattr(entry, "metadata", {}).get("render_modes")
+    return None if modes is None else "rgb_array" in modes
 
 
 def choose_environment(env_id: str | None, named: EnvSpec | None) -> tuple[str | None, dict[str, Any]]:
@@ -184,6 +224,7 @@ def has_our_worlds() -> bool:
 
 def _unknown(env_id: str, error: Exception) -> Problem:
     """Return the problem of an id that nobody registered, with ids that are near."""
+    hints: tuple[str, ...]
     if env_id.startswith(OURS) and not has_our_worlds():
         hint = (
             "The worlds 'rewardspec/...' are in the repository's folder 'envs', not in the installed package."
@@ -195,20 +236,32 @@ def _unknown(env_id: str, error: Exception) -> Problem:
             f"`rewardspec new {env_id}` writes one to begin with; in Python `wrap_parallel` takes the place of `wrap`.",
         )
         return Problem("no-environment", f"'{env_id}' is no environment of one agent", hints=hints)
-    known = list(_known_ids())
-    name = env_id.rpartition("-v")[0] or env_id
-    versions = [other for other in known if other.rpartition("-v")[0] == name]
-    if versions:
-        hint = f"There are: {list_names(versions)}."
+    module, _, whole = env_id.rpartition(":")
+    name = _without_version(whole)
+    versions: dict[str, list[str]] = {}
+    for other in _known_ids():
+        versions.setdefault(_without_version(other), []).append(other)
+    if name in versions:
+        hints = (f"There are: {list_names(versions[name])}.",)
+    elif _is_environment(getattr(sys.modules.get(module), whole, None)):
+        told = f"gymnasium.register(id='{whole}-v0', entry_point='{module}:{whole}')"
+        hints = (f"'{whole}' is a class of '{module}', and not registered. Write there: {told}",)
     else:
-        hint = near_miss(env_id, known).strip() or near_miss(f"{env_id}-v0", known).strip()
-    if not hint:
-        hint = (
-            "The package that registers it must be imported: write 'package:Name-v0'."
-            if ":" not in env_id
-            else str(error).splitlines()[0]
-        )
-    return Problem("no-environment", f"there is no environment '{env_id}'", hints=(hint,))
+        close = difflib.get_close_matches(name, list(versions), n=1)
+        hints = (f"Did you mean '{versions[close[0]][-1]}'?",) if close else ()
+        if not module:
+            hints += (f"If a module of yours registers it, name that too: 'module:{whole}'.",)
+        elif not close:
+            hints = (str(error).splitlines()[0],)
+    return Problem("no-environment", f"there is no environment '{env_id}'", hints=hints)
+
+
+def _is_environment(found: Any) -> bool:
+    return isinstance(found, type) and issubclass(found, gym.Env)
+
+
+def _without_version(env_id: str) -> str:
+    return env_id.rpartition("-v")[0] or env_id
 
 
 def _names_several(env_id: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 
-from rewardspec.environments import make_environment
+from rewardspec.environments import draws_pictures, make_environment
 from rewardspec.errors import LearningError, Problem, UnsupportedError, missing_extra
 from rewardspec.learning.answers import Clip, Question, read_recipes
 from rewardspec.learning.playing import Recipe
@@ -110,18 +110,7 @@ class Clips:
 
     def _refuse_blind(self) -> None:
         """Raise where an environment says beforehand that it has no pictures; one that says nothing is tried."""
-        from rewardspec.environments import register
-
-        register(self._id)
-        known = gym.registry.get(self._id)
-        entry: Any = known.entry_point if known is not None else None
-        if isinstance(entry, str):
-            try:
-                entry = gym.envs.registration.load_env_creator(entry)
-            except Exception:  # making it says it better
-                return
-        modes = getattr(entry, "metadata", {}).get("render_modes")
-        if modes is not None and "rgb_array" not in modes:
+        if draws_pictures(self._id) is False:
             raise _no_pictures(f"'{self._id}' does not render as 'rgb_array'")
 
     def _show(self, folder: Path, name: str, question: Question) -> Shown:

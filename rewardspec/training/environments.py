@@ -17,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 
 from rewardspec.compiler import compile_spec
-from rewardspec.environments import make_environment
+from rewardspec.environments import make_environment, make_seen_environment
 from rewardspec.ir.program import Program
 from rewardspec.kinds.feedback import Feedback, message_field
 from rewardspec.llm.judges import judge_for, views_of
@@ -188,9 +188,8 @@ def make_env(
     kwargs = dict(env_kwargs or {})
     if env_id.startswith(NETHACK):
         kwargs.setdefault("observation_keys", _minihack_keys(program, seen))
-    elif seen:
-        kwargs.setdefault("render_mode", "rgb_array")
-    env = make_environment(env_id, **kwargs)
+    sees = seen and not env_id.startswith(NETHACK)
+    env = make_seen_environment(env_id, **kwargs) if sees else make_environment(env_id, **kwargs)
     if horizon is not None and (env.spec is None or env.spec.max_episode_steps is None):
         env = gym.wrappers.TimeLimit(env, horizon)
     own = OwnScore(env)

@@ -197,6 +197,7 @@ def test_new_for_an_environment_nobody_knows(run: Run) -> None:
         ("CartPol-v1", "Did you mean 'CartPole-v1'?"),
         ("CartPole-v9", "There are: CartPole-v0, CartPole-v1."),
         ("MiniGrid-DorKey-8x8-v0", "Did you mean 'MiniGrid-DoorKey-8x8-v0'?"),
+        ("Garden-v0", "If a module of yours registers it, name that too: 'module:Garden-v0'."),
         ("../x", "cannot be made"),
         ("json:parallel_env", "'json:parallel_env' is no environment of one agent"),
         ("no_such_package:Name-v0", "cannot be made"),
@@ -286,6 +287,13 @@ def test_the_machine_to_write_is_chosen_by_name(run: Run, tmp_path: Path) -> Non
     assert unclear.exit_code == 2
     assert "There are: a, b." in " ".join(unclear.stderr.split())
     assert "'b'" in run("convert", "two.yaml", "--to", "toro-icarte", "--term", "b").stdout
+
+
+def test_a_class_that_is_not_registered_is_told_how_to_be(run: Run) -> None:
+    result = run("new", "tests.cli.test_starting:Odd")
+    assert result.exit_code == 1 and "there is no environment" in result.stderr
+    assert "gymnasium.register(id='Odd-v0', entry_point='tests.cli.test_starting:Odd')" in result.stderr
+    assert "Did you mean" not in run("new", "Garden-v0").stderr, "what is alike is the version"
 
 
 def test_an_environment_of_several_is_none_of_one() -> None:

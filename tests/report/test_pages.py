@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -198,6 +199,32 @@ def test_an_environment_that_shows_nothing_says_so(run: RunFolder) -> None:
     page = watch_page(run, blind, played=1, seed=0)
     assert facts(page)["pictures"] == []
     assert {step["picture"] for step in facts(page)["steps"]} == {-1}
+
+
+class Blind(gymnasium.Env[np.ndarray, int]):
+    """Takes no render mode, as environments of one's own often do."""
+
+    observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: int) -> Any:
+        return np.ones(1, np.float32), 1.0, bool(action), False, {}
+
+
+def test_an_environment_that_takes_no_render_mode_can_be_watched(tmp_path: Path) -> None:
+    gymnasium.register("Blind-v0", entry_point=f"{__name__}:Blind", max_episode_steps=5)
+    try:
+        run = train(
+            loads("env: {id: Blind-v0}\ndiscount: 0.9\nreward: reward"), tmp_path / "run", steps=64, n_envs=1,
+            agent={"n_steps": 64, "n_epochs": 1}, show=False,
+        )  # fmt: skip
+        assert facts(watch(run.path).read_text())["pictures"] == []
+    finally:
+        del gymnasium.registry["Blind-v0"]
 
 
 def test_a_large_picture_is_stored_as_jpeg() -> None:
