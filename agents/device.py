@@ -144,7 +144,7 @@ def make_worlds(
         return worlds
     if stacked or len(tasks.specs) > 1:
         return wrap_stacked(envs, tasks.specs, device=device)
-    return wrap_tensor(envs, next(iter(tasks.specs.values())), device=device)
+    return wrap_tensor(envs, next(iter(tasks.specs.values())), device=device, totals=False)
 
 
 # -- what an agent sees --------------------------------------------------------------------------------------

@@ -156,7 +156,7 @@ def steppers(batch: int, text: str, device: str = "cpu") -> tuple[Callable[[], A
     from rewardspec.wrappers.tensor import wrap_tensor
 
     alone = CartPoleBatch(batch, device)
-    worlds = wrap_tensor(CartPoleBatch(batch, device), loads(text), device=device)
+    worlds = wrap_tensor(CartPoleBatch(batch, device), loads(text), device=device, totals=False)
     alone.reset(torch.ones(batch, dtype=torch.bool, device=device))
     worlds.reset()
     action = torch.arange(batch, device=device) % 2

@@ -7,7 +7,8 @@ tape; it has no branch that depends on data, so torch on CUDA can capture it in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,7 +27,8 @@ TABLED_CELLS = 1 << 16
 
 Register = int
 ArrayState = tuple[Any, ...]
-"""Machine states `[B]` integer, folds `[B]`, the episode's total of each term `[B]`, what sets remember `[B, ...]`."""
+"""Machine states `[B]` integer, folds `[B]`, the episode's total of each term `[B]` (None where the host keeps none),
+what sets remember `[B, ...]`."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class ArrayProgram:
         first = len(program.machines)
         kept = {first + i for i, fold in enumerate(program.folds) if fold.scope == "run"}
         return tuple(
-            old if i in kept else lib.where(_spread(mask, old), new, old)
+            None if old is None else old if i in kept else lib.where(_spread(mask, old), new, old)
             for i, (old, new) in enumerate(zip(state, fresh, strict=True))
         )
 
@@ -82,6 +84,7 @@ class ArrayProgram:
         transition: Transition,
         params: Mapping[str, Any] | None = None,
         active: Any = None,
+        values: Mapping[ir.Field, Any] | None = None,
     ) -> tuple[ArrayState, Outcome]:
         """Return the next state and the outcome.
 
@@ -91,6 +94,7 @@ class ArrayProgram:
             params: Values of parameters where they differ from their initial ones.
             active: `[B]` bool; environments that are not active keep their state and are paid 0 (they were being
                 reset on this step). All when None.
+            values: What `read` gave for the transition, where the host has asked it already.
 
         Returns:
             State and outcome; the outcome's `reward` is `[B]` of the floating type, `terminated` and `truncated` are
@@ -109,16 +113,18 @@ class ArrayProgram:
         sets = self.outputs.set_inputs
         for register, value in zip(sets, state[len(state) - len(sets) :], strict=True):
             regs[register] = value
+        values = self.read(transition) if values is None else values
         for declared, register in self.fields:
-            regs[register] = lib.read(declared, transition, self.batch)
+            regs[register] = values[declared]
         buffers = self.buffers
         with lib.quiet():
-            for run, arguments, target in self.tape:
-                values = [regs[a] for a in arguments]
+            for run, arguments, target, spent in self.tape:
                 if target in buffers:
-                    regs[target] = run(*values, out=buffers[target])
+                    regs[target] = run(*[regs[a] for a in arguments], out=buffers[target])
                 else:
-                    regs[target] = run(*values)
+                    regs[target] = run(*[regs[a] for a in arguments])
+                for register in spent:
+                    regs[register] = None
         if not buffers and self.reusable:
             buffers.update(
                 {target: regs[target] for target in self.reusable if getattr(regs[target], "ndim", 0)}
@@ -126,19 +132,25 @@ class ArrayProgram:
         out = self.outputs
         terms = tuple(regs[r] for r in out.terms)
         machines, folds = len(program.machines), len(program.folds)
-        totals = tuple(s + t for s, t in zip(state[machines + folds :], terms, strict=False))
+        totals = tuple(
+            None if s is None else s + t for s, t in zip(state[machines + folds :], terms, strict=False)
+        )
         grown = (regs[r] for r in out.set_outputs)
         news = (*(regs[r] for r in out.state_outputs), *totals, *grown)
         reward = lib.total(terms, self.batch)
         if active is not None:
             run_scope = {machines + i for i, f in enumerate(program.folds) if f.scope == "run"}
             news = tuple(
-                new if i in run_scope else lib.where(_spread(active, new), new, old)
+                None if new is None else new if i in run_scope else lib.where(_spread(active, new), new, old)
                 for i, (new, old) in enumerate(zip(news, state, strict=True))
             )
             reward = lib.where(active, reward, lib.zeros(self.batch))
             terms = tuple(lib.where(active, t, lib.zeros(self.batch)) for t in terms)
         return news, Outcome(reward, regs[out.terminated], regs[out.truncated], terms)
+
+    def read(self, transition: Transition) -> dict[ir.Field, Any]:
+        """Return what a step reads of a transition, `[B, ...]` by field."""
+        return {declared: self.backend.read(declared, transition, self.batch) for declared, _ in self.fields}
 
     def _inputs(self, transition: Transition, params: Mapping[str, Any] | None, active: Any) -> list[Any]:
         lib, program = self.backend, self.layout.program
@@ -150,7 +162,8 @@ class ArrayProgram:
         return values
 
 
-Instruction = tuple[Callable[..., Any], tuple[Register, ...], Register]
+Instruction = tuple[Callable[..., Any], tuple[Register, ...], Register, tuple[Register, ...]]
+"""A function, where its arguments lie, where its result goes, and what nothing reads any more."""
 
 
 @dataclass(frozen=True)
@@ -220,8 +233,9 @@ class Backend:
         full: (B, value, type) -> `[B]`.
         state_type: Number of states -> integer type.
         where: Elementwise choice.
+        indicators: Comparisons by name that give 1 and 0 as numbers, where that is quicker than truth values.
         take: (table, index) -> table[index].
-        packer: (bits, cells, B) -> function (state, truth values) -> state * 2^bits + label.
+        packer: (bits, cells, B) -> function (state, truth values or ones and zeros) -> state * 2^bits + label.
         cast: (array, type) -> array of that type.
         as_float: array -> floating array.
         as_bool: array -> truth values.
@@ -245,6 +259,7 @@ class Backend:
     full: Callable[[int, Any, Any], Any]
     state_type: Callable[[int], Any]
     where: Callable[..., Any]
+    indicators: Mapping[str, Callable[..., Any]]
     take: Callable[[Any, Any], Any]
     packer: Callable[[int, int, int], Callable[..., Any]]
     cast: Callable[[Any, Any], Any]
@@ -280,7 +295,7 @@ class _Compiler:
     def __init__(self, layout: Layout, batch: int, backend: Backend, sets: tuple[Sets, ...]) -> None:
         self.sets, self.grown = sets, dict[str, tuple[Register, tuple[Register, ...]]]()
         self.layout, self.program, self.batch, self.lib = layout, layout.program, batch, backend
-        self.tape: list[Instruction] = []
+        self.tape: list[tuple[Callable[..., Any], tuple[Register, ...], Register]] = []
         self.constants: dict[Register, Any] = {}
         self.known: dict[Expr, Register] = {}
         self.fields: dict[ir.Field, Register] = {}
@@ -291,6 +306,9 @@ class _Compiler:
         self.states: dict[tuple[str, bool], Register] = {}
         self.memories: dict[str, Register] = {}
         self.interned: dict[Any, Register] = {}
+        self.bits: dict[Expr, Register] = {}
+        self.numbers: dict[Register, Register] = {}
+        self.uses = Counter(node for root in self.program.roots() for node in ir.walk(root))
 
     def compile(self) -> ArrayProgram:
         program = self.program
@@ -339,7 +357,7 @@ class _Compiler:
             self.layout,
             self.batch,
             self.lib,
-            tuple(self.tape),
+            tuple(self.instructions({*leaving, *outputs.set_outputs, *reusable})),
             self.count,
             self.constants,
             inputs,
@@ -348,6 +366,12 @@ class _Compiler:
             reusable,
             self.sets,
         )
+
+    def instructions(self, leaving: set[Register]) -> Iterator[Instruction]:
+        """Give the tape with what each instruction is the last to read: memory that is free again is still near."""
+        last = {a: i for i, (_, arguments, _) in enumerate(self.tape) for a in arguments}
+        for i, (run, arguments, target) in enumerate(self.tape):
+            yield run, arguments, target, tuple({a for a in arguments if last[a] == i and a not in leaving})
 
     def fresh(self) -> Register:
         self.count += 1
@@ -391,7 +415,7 @@ class _Compiler:
 
     def step_machine(self, machine: Machine) -> None:
         lib = self.lib
-        conditions = [self.value(ir.Holds(name)) for name in machine.propositions]
+        conditions = [self.bit(name) for name in machine.propositions]
         before = self.states[machine.name, False]
         cells = len(machine.states) << len(conditions)
         if cells <= TABLED_CELLS:
@@ -408,6 +432,17 @@ class _Compiler:
             self.cells[machine.name] = [output for _, output in found]
             return
         self.compare_edges(machine, before, conditions)
+
+    def bit(self, name: str) -> Register:
+        """Emit a bit of a label: a truth value, or a 1 or 0 where nothing else asks whether the proposition holds."""
+        expr = next(p.expr for p in self.program.propositions if p.name == name)
+        compare = self.lib.indicators.get(expr.op) if isinstance(expr, ir.Compare) else None
+        is_asked = self.uses[ir.Holds(name)] > 0 or self.uses[expr] > 1
+        if compare is None or is_asked or _is_flat(expr):
+            return self.value(ir.Holds(name))
+        if expr not in self.bits:
+            self.bits[expr] = self.emit(compare, *self.operands(expr))
+        return self.bits[expr]
 
     def compare_edges(self, machine: Machine, before: Register, conditions: list[Register]) -> None:
         """Emit the step of a machine by comparing the label with each edge of the present state."""
@@ -469,7 +504,13 @@ class _Compiler:
         register = self.value(expr)
         if _is_flat(expr):
             return self.emit(lambda x: lib.spread(x, batch), register)
-        return self.emit(lib.as_float, register)
+        return self.number(register)
+
+    def number(self, register: Register) -> Register:
+        """Emit a value as floating, once."""
+        if register not in self.numbers:
+            self.numbers[register] = self.emit(self.lib.as_float, register)
+        return self.numbers[register]
 
     def truth(self, expr: Expr) -> Register:
         register = self.value(expr)
@@ -551,7 +592,7 @@ class _Compiler:
             else:
                 register = self.value(child)
                 if ir.is_boolean(child) or (isinstance(child, ir.Field) and child.root != "reward"):
-                    register = self.emit(lib.as_float, register)
+                    register = self.number(register)
             if axes and not self.layout.shape(child) and not isinstance(child, ir.Const | ir.Param):
                 register = self.emit(lambda x, n=axes: lib.expand(x, n), register)
             registers.append(register)

@@ -207,6 +207,7 @@ def numpy_backend(dtype: str) -> Backend:
         full=np.full,
         state_type=lambda states: np.dtype(np.uint8 if states <= 256 else np.int32),
         where=_where,
+        indicators={},
         take=_take,
         packer=packer,
         cast=lambda x, target: np.asarray(x, dtype=target),

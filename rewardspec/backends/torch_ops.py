@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -26,6 +27,44 @@ def subscript(array: Any, items: tuple[Any, ...]) -> Any:
         forward.append(item)
     part = array[tuple(forward)]
     return part.flip(flipped) if flipped else part
+
+
+def is_at_hand(device: Any) -> bool:
+    """Return whether values on a device can be looked at without waiting: on a CPU, in code that is not compiled.
+
+    There a step may choose what it does by what it finds, and each operation is a pass over the batch: the fewer,
+    and the narrower their types, the better. Elsewhere operations are fused into kernels, and nothing is looked at.
+    """
+    import torch
+
+    return device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def compared(compare: Callable[..., Any], a: Any, b: Any) -> Any:
+    """Return a comparison: truth values, or at hand ones and zeros of `a`'s type, which a CPU writes six times as fast.
+
+    Args:
+        compare: `torch.eq` or another that takes `out`.
+        a: Tensor.
+        b: Number, or tensor of the same type.
+    """
+    import torch
+
+    if not is_at_hand(a.device):
+        return compare(a, b)
+    shape = np.broadcast_shapes(a.shape, b.shape) if isinstance(b, torch.Tensor) else a.shape
+    return compare(a, b, out=a.new_empty(shape))
+
+
+def finite(x: Any) -> Any:
+    """Return a tensor with 0 in place of what is NaN or infinite."""
+    import torch
+
+    if (
+        torch.compiler.is_compiling()
+    ):  # it would ask number by number whether it is NaN, and compares in vectors
+        return torch.where(x - x == 0, x, 0.0)
+    return torch.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def torch_backend(dtype: str, device: str) -> Backend:
@@ -94,20 +133,58 @@ def torch_backend(dtype: str, device: str) -> Backend:
             array = array.expand(batch)
         if absent is not None and there is not None:
             return torch.where(there, as_float(array), torch.full_like(as_float(array), absent))
-        return array.to(torch.bool) if field.root == "label" else array
+        if field.root == "label":
+            return array.to(torch.bool)
+        return _packed(array) if array.ndim == 1 and array.is_floating_point() else array
+
+    def _packed(column: Any) -> Any:
+        """Return a column of an array, its numbers side by side: a CPU reads them so five times as fast."""
+        if column.is_contiguous() or not is_at_hand(place):
+            return column
+        return column.clamp_min(-math.inf)  # what it is, in half the time of `contiguous`
 
     def flag(value: Any, batch: int) -> Any:
         array = tensor(value).to(torch.bool)
         return array.expand(batch) if array.ndim == 0 else array
 
     def packer(bits: int, cells: int, batch: int) -> Callable[..., Any]:
+        """Return a function (state, conditions) -> index of a type that indexes tables, or a label of many bits."""
+        integer = torch.int32 if cells < 1 << 62 else torch.int64
+
         def pack(state: Any, *conditions: Any) -> Any:
-            index = state.to(torch.int64) * (1 << bits if cells < 1 << 62 else 0)
+            index = state.to(integer) * (1 << bits if cells < 1 << 62 else 0)
             for bit, condition in enumerate(conditions):
-                index = index + condition.to(torch.int64) * (1 << bit)
+                one = condition.to(integer) if condition.is_floating_point() else condition
+                index = torch.add(index, one, alpha=1 << bit)
             return index
 
-        return pack
+        def pack_quickly(state: Any, *conditions: Any) -> Any:
+            # Numbers of one type add up without a conversion, and bytes fastest.
+            sums: dict[Any, list[Any]] = {}
+            weights = [1 << bit for bit in range(bits)]
+            for weight, part in zip(weights, conditions, strict=True):
+                if part.dtype == torch.bool:
+                    part = part.view(torch.uint8) if weight < 256 else part.to(integer)
+                found = sums.setdefault(part.dtype, [])
+                if not found:
+                    found.append(part.expand(batch) if weight == 1 else part.expand(batch) * weight)
+                elif len(found) == 1:
+                    found.append(torch.add(found[0], part, alpha=weight))
+                else:
+                    found[1].add_(part, alpha=weight)
+            index = state.to(integer) * (1 << bits) if not sums else None
+            for found in sums.values():
+                label = found[-1].to(integer)
+                index = label.add_(state, alpha=1 << bits) if index is None else index.add_(label)
+            return index
+
+        def choose(state: Any, *conditions: Any) -> Any:
+            return (pack_quickly if is_at_hand(place) else pack)(state, *conditions)
+
+        return choose if integer == torch.int32 else pack
+
+    def indicator(compare: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda a, b: compared(compare, *_tensors(a, b))
 
     def both(function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda a, b: function(*_tensors(a, b))
@@ -208,8 +285,9 @@ def torch_backend(dtype: str, device: str) -> Backend:
         },
         constant=constant,
         full=lambda batch, value, type_: torch.full((batch,), value, dtype=type_, device=place),
-        state_type=lambda states: torch.int64,
+        state_type=lambda states: torch.uint8 if states <= 256 else torch.int32,
         where=where,
+        indicators={name: indicator(getattr(torch, name)) for name in ("lt", "le", "gt", "ge", "eq", "ne")},
         take=lambda table, index: table.index_select(0, index),  # four times as fast as table[index] on a CPU
         packer=packer,
         cast=lambda x, target: x.to(target),

@@ -27,7 +27,7 @@ class LearnedTensorWrapper(TensorWrapper):
         """See `RewardLearner.wrap_tensor`."""
         self.learner = learner
         learner.team = int(getattr(tenv, "team", 1))
-        super().__init__(tenv, learner.program, **options)
+        super().__init__(tenv, learner.program, **{**options, "totals": False})  # it has its own
         shape, dtype = (self.num_envs, len(self.program.terms)), self._array.backend.float_type
         self._totals = self._torch.zeros(shape, dtype=dtype, device=self.device)
 

@@ -2,21 +2,21 @@
 
 Nothing in a step looks at a tensor's value from Python, so a step never waits for the device and CUDA can
 capture it in a graph: the program's state, the parameters and the remembered observation keep their memory
-from step to step.
+from step to step. (On a CPU, where nobody waits, it looks whether all is finite; compiled, it does not.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
 
 from rewardspec.backends.array import ArrayState, compile_array
+from rewardspec.backends.torch_ops import finite
 from rewardspec.errors import (
     MismatchError,
-    NonFiniteRewardError,
     Place,
     Problem,
     UnsupportedError,
@@ -28,7 +28,7 @@ from rewardspec.ir.layout import Layout, bind
 from rewardspec.ir.program import Observe
 from rewardspec.labels.environment import refuse_names
 from rewardspec.sets.family import Sets
-from rewardspec.transition import Outcome, Transition
+from rewardspec.transition import Transition
 from rewardspec.wrappers import run_state
 from rewardspec.wrappers.memory import KEY, Extension, Memory, extension
 from rewardspec.wrappers.refusals import refuse_episode_scope, refuse_learned, refuse_unjudged
@@ -36,6 +36,7 @@ from rewardspec.wrappers.remembering import RememberingWrapper
 from rewardspec.wrappers.run_state import check_param
 from rewardspec.wrappers.single import SpecLike, as_program
 from rewardspec.wrappers.step_errors import show_field
+from rewardspec.wrappers.watch import Watch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,6 +83,7 @@ def wrap_tensor(
     dtype: Any = "float32",
     label: Label | None = None,
     observe: Observe | None = None,
+    totals: bool = True,
 ) -> TensorWrapper:
     """Return device-resident environments that pay by the spec.
 
@@ -97,6 +99,8 @@ def wrap_tensor(
             `label(tenv, transition)` in every step; returns `[B]` bool tensors by name. Environments that say
             their own labels need none.
         observe: How memory enters the observation; the spec's own choice when not given.
+        totals: Whether a step tells the totals of the episodes so far (`return`). Where nobody reads them they are
+            better left out: they are most of what a small spec reads and writes.
 
     Raises:
         MissingExtraError: When torch is not installed.
@@ -106,7 +110,7 @@ def wrap_tensor(
         UnsupportedError: `vector-labeller` for the other ready-made labellers, which read live Python environments;
             `needs-whole-episodes` when the spec pays only once episodes are over; `unknown-device`.
     """
-    return TensorWrapper(tenv, spec, device=device, dtype=dtype, label=label, observe=observe)
+    return TensorWrapper(tenv, spec, device=device, dtype=dtype, label=label, observe=observe, totals=totals)
 
 
 class TensorWrapper(RememberingWrapper):
@@ -130,6 +134,7 @@ class TensorWrapper(RememberingWrapper):
         dtype: Any = "float32",
         label: Label | None = None,
         observe: Observe | None = None,
+        totals: bool = True,
     ) -> None:
         """See `wrap_tensor`."""
         try:
@@ -156,16 +161,21 @@ class TensorWrapper(RememberingWrapper):
             self._extend = _extender(
                 self.program, tenv.single_observation_space, added, self._array.backend, device
             )
-        self.state: ArrayState = self._array.init()
+        # What each number of the state starts from in an episode; None where it goes on.
+        self._starts: list[float | None] = [machine.start for machine in self.program.machines]
+        self._starts += [None if fold.scope == "run" else fold.start for fold in self.program.folds]
+        self._total_slots = slice(len(self._starts), len(self._starts) + len(self.layout.program.terms))
+        self._starts += [0.0] * len(self.layout.program.terms)
+        self._tells_totals = totals
+        self.state: ArrayState = tuple(
+            None if i in range(self._total_slots.start, self._total_slots.stop) and not totals else slot
+            for i, slot in enumerate(self._array.init())
+        )
         self._params: dict[str, Any] = {p.name: self._number(p.initial) for p in self.program.params}
         self._reads_obs = label is not None or any(f.root == "obs" for f in self.layout.shapes)
         self._obs: Any = None
         self._everyone = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
-        self._steps = torch.zeros(self.num_envs, dtype=torch.int32, device=self.device)
-        # What was NaN or infinite first: 0 for nothing, then terms, then fields that are read. From then on `_steps`
-        # stays at that step of the episode. One small number for each environment: every step writes it.
-        self._read = tuple(f for f in self.layout.shapes if f.root in ("obs", "action", "next_obs", "reward"))
-        self._broken = torch.zeros(self.num_envs, dtype=torch.int16, device=self.device)
+        self._watch = Watch(self.layout, self.num_envs, self.device)
 
     def _bound(self, layout: Layout) -> Layout:
         """Return the layout that steps are compiled from."""
@@ -178,8 +188,10 @@ class TensorWrapper(RememberingWrapper):
     def reset(self) -> Any:
         """Begin new episodes everywhere; return the observations `[B, ...]`."""
         obs = self.env.reset(self._everyone)
-        self._keep(self._array.reset(self.state, self._everyone))
-        self._steps.bitwise_and_(~self._fine())
+        for old, new in zip(self.state, self._array.reset(self.state, self._everyone), strict=True):
+            if old is not None:
+                old.copy_(new)
+        self._watch.begin()
         self._remember(obs)
         return self._extended(obs)
 
@@ -189,9 +201,9 @@ class TensorWrapper(RememberingWrapper):
         Returns:
             Observation after the step, of the next episode where one has ended; reward `[B]`; terminated and
             truncated `[B]`; and a dict with `final_obs`, the observation before any reset, `terms`, what each
-            term pays (`[B]` by name), and `return`, the totals of the episodes so far (`[B]` by name; where
-            an episode has ended, the episode's). A reward that is not finite is paid as 0 and remembered: see
-            `check`.
+            term pays (`[B]` by name), and unless `totals` is False `return`, the totals of the episodes so far
+            (`[B]` by name; where an episode has ended, the episode's). A reward that is not finite is paid as 0 and
+            remembered: see `check`.
         """
         obs, reward, terminated, truncated = self.env.step(action)
         transition = Transition(self._obs, action, obs, reward, terminated, truncated)
@@ -200,80 +212,65 @@ class TensorWrapper(RememberingWrapper):
             _refuse_missing(labels, self.layout.labels)
             transition = Transition(self._obs, action, obs, reward, terminated, truncated, label=labels)
         active = self._everyone if "active" in self._array.inputs else None
-        news, outcome = self._array.step(self.state, transition, self._params, active)
-        paid = self._torch.nan_to_num(outcome.reward, nan=0.0, posinf=0.0, neginf=0.0)
+        values = {f: self._array.backend.read(f, transition, self.num_envs) for f in self.layout.shapes}
+        news, outcome = self._array.step(self.state, transition, self._params, active, values)
         ended = outcome.terminated | outcome.truncated
-        going = ended.to(self._torch.int32) - 1
-        self._notice(transition, outcome, going)
+        is_well = self._watch.is_well(outcome.reward, values)
+        if is_well:
+            self._watch.count(ended)
+        else:
+            self._watch.note(outcome.terms, values, ended)
+        paid = outcome.reward if is_well and len(outcome.terms) > 1 else finite(outcome.reward)
         names = [term.name for term in self.layout.program.terms]
-        first = len(self.program.machines) + len(self.program.folds)
         infos = {
             "final_obs": self._extended(obs, news),
             "terms": dict(zip(names, outcome.terms, strict=True)),
-            "return": dict(zip(names, news[first : first + len(names)], strict=True)),
         }
-        self._keep(self._begun(news, ended, going))
+        if self._tells_totals:
+            infos["return"] = dict(zip(names, news[self._total_slots], strict=True))
+        self._begin(news, ended)
         obs = self.env.reset(ended)
         self._remember(obs)
         return self._extended(obs), paid, outcome.terminated, outcome.truncated, infos
 
-    # On a CPU, torch compares and chooses (`where`, `isfinite`, `any`) ten times as slowly as it adds, and masks bits:
-    # a step of 65,536 environments spends more on five such calls than on the program. So the next two do without.
+    def _begin(self, news: ArrayState, ended: Tensor) -> None:
+        """Keep the state, with new episodes begun where they have ended, as the program's `reset` does.
 
-    def _notice(self, transition: Transition, outcome: Outcome, going: Tensor) -> None:
-        """Remember the first step on which a term was not finite or a value read was NaN; count the step.
-
-        Args:
-            transition: What was read.
-            outcome: What was paid.
-            going: `[B]` int32, all bits set where the episode goes on, else 0.
+        It goes into its own memory: a captured graph reads and writes the same addresses.
         """
-        torch = self._torch
-        found: Tensor | None = None  # the highest code counts: a NaN that was read explains a term's
-        for code, bad in self._looked_at(transition, outcome):
-            codes = bad.to(torch.int16).mul_(code)
-            found = codes if found is None else torch.maximum(found, codes)
-        if found is not None:
-            self._broken.bitwise_or_(found.bitwise_and_(self._fine()))
-        fine = self._fine().to(torch.int32)
-        self._steps.sub_(fine).bitwise_and_(going | ~fine)
-
-    def _fine(self) -> Tensor:
-        """Return `[B]` int16: all bits set where nothing was bad yet, else 0."""
-        return (self._broken - 1).bitwise_right_shift_(15)
-
-    def _looked_at(self, transition: Transition, outcome: Outcome) -> Iterator[tuple[int, Tensor]]:
-        """Give the code of each term and field that is read, with `[B]` bool: whether it is bad."""
-        for code, paid in enumerate(outcome.terms, 1):
-            yield code, paid - paid != 0  # infinity - infinity is NaN, too; quicker than `isfinite`
-        for code, field in enumerate(self._read, 1 + len(outcome.terms)):
-            values = self._array.backend.read(field, transition, self.num_envs)
-            if values.is_floating_point():
-                is_nan = (values != values).reshape(self.num_envs, -1)
-                yield code, is_nan.any(dim=1) if is_nan.shape[1] > 1 else is_nan.squeeze(1)
-
-    def _begun(self, state: ArrayState, ended: Tensor, going: Tensor) -> ArrayState:
-        """Return the state with new episodes begun where they have ended, as the program's `reset` does."""
-        torch, program = self._torch, self.program
-        machines, folds = len(program.machines), len(program.folds)
-        begun: list[Tensor] = []
-        for machine, u in zip(program.machines, state, strict=False):
-            begun.append(torch.where(ended, machine.start, u) if machine.start else u * ~ended)
-        for fold, value in zip(program.folds, state[machines:], strict=False):
-            begun.append(value if fold.scope == "run" else torch.where(ended, fold.start, value))
-        sets = machines + folds + len(self.layout.program.terms)
-        for total in state[machines + folds : sets]:
-            bits = torch.int64 if total.dtype == torch.float64 else torch.int32
-            begun.append((total.view(bits) & going).view(total.dtype))
+        masks: dict[Any, Tensor] = {}
+        for old, new, start in zip(self.state, self._apart(news), self._starts, strict=False):
+            if old is not None:
+                self._renew(old, new, start, ended, masks)
+        at = len(self._starts)
         for grown in self._array.sets:
-            begun += grown.reset(state[sets : sets + grown.parts], ended)
-            sets += grown.parts
-        return tuple(begun)
+            for old, new in zip(
+                self.state[at:], grown.reset(news[at : at + grown.parts], ended), strict=False
+            ):
+                old.copy_(new)
+            at += grown.parts
 
-    def _keep(self, news: ArrayState) -> None:
-        """Write the state into its own memory: a captured graph reads and writes the same addresses."""
-        for old, new in zip(self.state, news, strict=True):
+    def _apart(self, news: ArrayState) -> ArrayState:
+        """Return a state that shares no memory with the one before: a fold may only take over another."""
+        return tuple(
+            new.clone() if new is not None and any(new is old for old in self.state) else new for new in news
+        )
+
+    def _renew(
+        self, old: Tensor, new: Tensor, start: float | None, ended: Tensor, masks: dict[Any, Tensor]
+    ) -> None:
+        """Write a slot's numbers into its memory, and where an episode ended what it starts from."""
+        torch = self._torch
+        if start is None:
             old.copy_(new)
+        elif start or torch.compiler.is_compiling():
+            new = new if new.is_floating_point() else new.to(torch.int32)
+            old.copy_(torch.where(ended, start, new))
+        else:  # a CPU chooses five times as slowly as it masks bits, and no NaN survives that
+            bits = {4: torch.int32, 8: torch.int64}.get(new.element_size(), new.dtype)
+            if bits not in masks:
+                masks[bits] = ended.to(bits).sub_(1)
+            torch.bitwise_and(new.view(bits), masks[bits], out=old.view(bits))
 
     def _extended(self, obs: Any, state: ArrayState | None = None) -> Any:
         return obs if self._extend is None else self._extend(obs, self.state if state is None else state)
@@ -288,21 +285,7 @@ class TensorWrapper(RememberingWrapper):
         Raises:
             NonFiniteRewardError: With the term or the value, the environment and the step of its episode.
         """
-        broken = self._broken.cpu().numpy()
-        if not broken.any():
-            return
-        row = int(np.flatnonzero(broken == broken.max())[-1])
-        which, step, terms = int(broken[row]) - 1, int(self._steps[row]), self.layout.program.terms
-        if which >= len(terms):
-            field = self._read[which - len(terms)]
-            text = f"environment {row}: {show_field(field)} was NaN at step {step} of the episode"
-            hint = "A NaN makes every comparison false without a word; mend the environment."
-            raise NonFiniteRewardError(Problem("nan-observation", text, field.place, (hint,)))
-        text = (
-            f"environment {row}: the term '{terms[which].name}' was not finite at step {step} of the episode"
-        )
-        hint = "The step was paid as 0. Guard the term, as in where(x > 0, log(x), 0), or clip what it reads."
-        raise NonFiniteRewardError(Problem("non-finite-reward", text, terms[which].place, (hint,)))
+        self._watch.check()
 
     @property
     def params(self) -> dict[str, float]:
@@ -320,11 +303,11 @@ class TensorWrapper(RememberingWrapper):
 
     def _memory(self) -> dict[str, Tensor]:
         return {
-            **{f"state.{i}": slot for i, slot in enumerate(self.state)},
+            **{f"state.{i}": slot for i, slot in enumerate(self.state) if slot is not None},
             **{f"param.{name}": value for name, value in self._params.items()},
             **self._remembered(),
-            "steps": self._steps,
-            "broken": self._broken,
+            "steps": self._watch.steps,
+            "broken": self._watch.broken,
         }
 
     def run_state(self) -> dict[str, float]:
@@ -412,7 +395,9 @@ def _extender(
 
     def columns(state: ArrayState) -> list[Tensor]:
         """Return the parts of the memory, each `[B, size]`."""
-        states = [rows[size].index_select(0, state[position]) for position, size in memory.machines]
+        states = [
+            rows[size].index_select(0, state[position].to(torch.int32)) for position, size in memory.machines
+        ]
         numbers = [state[position].to(torch.float32).unsqueeze(1) for position, _, _ in memory.folds]
         visited = [
             on_device[i].summary(state[parts]).to(torch.float32) for i, (parts, _) in enumerate(memory.sets)
@@ -420,7 +405,7 @@ def _extender(
         return states + numbers + visited
 
     def joint(state: ArrayState) -> Tensor:
-        index: Tensor = memory.index(state)
+        index: Tensor = memory.index([u.to(torch.int64) if u is not None else u for u in state])
         return index
 
     if added.mode == "dict":

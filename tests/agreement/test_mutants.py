@@ -164,8 +164,8 @@ MUTANTS = [
     ),
     (
         TORCH,
-        "condition.to(torch.int64) * (1 << bit)",
-        "condition.to(torch.int64) * bit",
+        "weights = [1 << bit for bit in range(bits)]",
+        "weights = [bit for bit in range(bits)]",
         "labels are packed wrongly",
     ),
     (NATIVE_TEXT, "if taken.start == 0 else", "if True else", "a slice starts at 0"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,7 +14,17 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import batch_space
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rewardspec import MismatchError, NonFiniteRewardError, UnsupportedError, loads, wrap_vector
+from rewardspec import (
+    MismatchError,
+    NonFiniteRewardError,
+    UnsupportedError,
+    compile_spec,
+    loads,
+    wrap_vector,
+)
+from rewardspec.backends import torch_ops
+from rewardspec.ir import expr as ir
+from rewardspec.ir.program import Fold
 from rewardspec.wrappers.tensor import wrap_tensor
 from tests.wrappers.specs import ENDING
 from tests.wrappers.worlds import Walk
@@ -168,10 +180,22 @@ def test_the_program_ends_episodes_and_the_wrapper_resets_them() -> None:
 
 
 class NoLook(TorchDispatchMode):
-    """Refuses what makes Python wait for a tensor's value, and numbers that would have to travel to the device."""
+    """Refuses what makes Python wait for a tensor's value, and numbers that would have to travel to the device.
+
+    Wrappers take the path that they take on CUDA, where values are not at hand.
+    """
 
     WAITING = ("_local_scalar_dense", "item", "nonzero", "is_nonzero", "equal", "masked_select")
     TRAVELLING = ("lift_fresh", "lift_fresh_copy")
+
+    def __enter__(self) -> Any:
+        self._patch = mock.patch.object(torch_ops, "is_at_hand", lambda device: False)
+        self._patch.start()
+        return super().__enter__()
+
+    def __exit__(self, *told: Any) -> None:
+        self._patch.stop()
+        super().__exit__(*told)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
@@ -215,13 +239,31 @@ def test_memory_stays_where_it_is() -> None:
     """A captured graph replays on the same addresses: state, counters and the kept observation never move."""
     venv = wrap_tensor(Line(), loads(SPEC))
     venv.reset()
-    slots = [*venv.state, venv._obs, venv._steps, venv._broken, *venv._params.values()]
+    slots = [*venv.state, venv._obs, venv._watch.steps, venv._watch.broken, *venv._params.values()]
     addresses = [slot.data_ptr() for slot in slots]
     for action in drawn(12):
         venv.step(action)
     venv.set_param("normalise.frozen", 1.0)
-    now = [*venv.state, venv._obs, venv._steps, venv._broken, *venv._params.values()]
+    now = [*venv.state, venv._obs, venv._watch.steps, venv._watch.broken, *venv._params.values()]
     assert [slot.data_ptr() for slot in now] == addresses
+
+
+@pytest.mark.parametrize("observe", ["auto", "none"])
+def test_a_step_is_one_graph_and_pays_the_same_when_compiled(observe: Any) -> None:
+    """A CPU step masks bits and compares into numbers; a compiled one chooses, as one on CUDA compares."""
+    torch._dynamo.reset()
+    quick, traced = (wrap_tensor(Line(), loads(SPEC), observe=observe) for _ in range(2))
+    step = torch.compile(traced.step, fullgraph=True, dynamic=False, backend="eager")
+    same(quick.reset(), traced.reset())
+    for action in drawn(12):
+        (*told, infos), (*told_, infos_) = quick.step(action), step(action)
+        for one, other in zip(
+            [*told, *infos["return"].values()], [*told_, *infos_["return"].values()], strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(infos["final_obs"], infos_["final_obs"])
+    for one, other in zip(quick._memory().values(), traced._memory().values(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.gpu
@@ -289,7 +331,10 @@ def test_observations_of_every_mode() -> None:
     assert onehot.single_observation_space.contains(seen_onehot[0].numpy())
 
 
-def test_rewards_that_are_not_finite() -> None:
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_rewards_that_are_not_finite(at_hand: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not at_hand:
+        monkeypatch.setattr(torch_ops, "is_at_hand", lambda device: False)
     venv = wrap_tensor(Line(), loads("reward: [1, {markov: 'log(obs[0] + 0.25)', name: odd}]"))
     venv.reset()
     reward = venv.step(torch.full((B,), 2))[1]
@@ -315,6 +360,22 @@ def test_rewards_that_are_not_finite() -> None:
         venv.check()
 
 
+def test_finite_terms_whose_sum_is_not_are_paid_as_zero() -> None:
+    """Nothing is wrong with any of them, and check says nothing; a constant that float32 does not hold is one."""
+    venv = wrap_tensor(
+        Line(), loads("reward: [{markov: 3.0e+38}, {markov: 'where(action > 1, 3.0e+38, 1)'}]")
+    )
+    venv.reset()
+    assert (venv.step(torch.full((B,), 2))[1] == 0).all()
+    assert (venv.step(torch.ones(B))[1] > 1e38).all()
+    venv.check()
+    venv = wrap_tensor(Line(), loads("reward: [1, {markov: 1.0e+39, name: huge}]"))
+    venv.reset()
+    venv.step(torch.ones(B))
+    with pytest.raises(NonFiniteRewardError, match="the term 'huge'"):
+        venv.check()
+
+
 def test_a_total_that_was_not_finite_is_zero_in_the_next_episode() -> None:
     venv = wrap_tensor(Line(), loads("reward: {markov: 'log(2 - action)', name: odd}"))
     venv.reset()
@@ -326,6 +387,75 @@ def test_a_total_that_was_not_finite_is_zero_in_the_next_episode() -> None:
         ended |= terminated | truncated
     assert ended.all()
     assert torch.isfinite(venv.state[-1]).all()
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_what_was_bad_first_is_told_however_many_values_are_read(
+    at_hand: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The own reward is a term by itself, and told as that; 200 codes need more than a byte."""
+    if not at_hand:
+        monkeypatch.setattr(torch_ops, "is_at_hand", lambda device: False)
+
+    class Unpaid(Line):
+        def step(self, action: torch.Tensor) -> Any:
+            obs, reward, terminated, truncated = super().step(action)
+            return obs, torch.where(self.steps == 2, torch.nan, reward), terminated, truncated
+
+    venv = wrap_tensor(
+        Unpaid(), loads("reward: [{markov: reward, name: own}, {markov: 'reward * 2', name: twice}]")
+    )
+    venv.reset()
+    venv.step(torch.ones(B))
+    assert (venv.step(torch.ones(B))[1] == 0).all()
+    with pytest.raises(NonFiniteRewardError, match=r"the term 'twice' was not finite at step 1 of"):
+        venv.check()
+
+    many = [{"markov": f"log(obs[0] - {k})", "name": f"t{k}"} for k in range(200)]
+    venv = wrap_tensor(Line(), {"reward": many})
+    venv.reset()
+    venv.step(torch.ones(B))
+    with pytest.raises(
+        NonFiniteRewardError, match=r"environment 4: the term 't199' was not finite at step 0"
+    ):
+        venv.check()
+
+
+def test_totals_that_nobody_reads_are_not_kept() -> None:
+    """Rewards, ends and sets stay as they are; a checkpoint holds what there is."""
+    spec = loads(SPEC + "- submodular: {coverage: {radius: 1}, cells: {counts: [3, 4]}}\n")
+    kept, lean = wrap_tensor(Line(), spec), wrap_tensor(Line(), spec, totals=False)
+    same(kept.reset(), lean.reset())
+    middle = None
+    for t, action in enumerate(drawn(24)):
+        (obs, *told, infos), (obs_, *told_, infos_) = kept.step(action), lean.step(action)
+        same(obs, obs_)
+        for one, other in zip(told, told_, strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert "return" in infos and "return" not in infos_
+        assert infos["terms"].keys() == infos_["terms"].keys()
+        middle = lean.state_dict() if t == 11 else middle
+    assert middle is not None
+    assert len(middle) == len(kept.state_dict()) - len(kept.program.terms)
+    last = lean.state_dict()
+    lean.load_state_dict({**lean.state_dict(), **middle})
+    for action in drawn(24)[12:]:
+        lean.step(action)
+    for name, part in last.items():
+        np.testing.assert_array_equal(part, lean.state_dict()[name])
+
+
+def test_memories_that_take_over_one_another_do_not_meet() -> None:
+    """Two folds that swap: each is written from what the other was before the step."""
+    program = compile_spec(loads("reward: 1"))
+    folds = tuple(
+        Fold(name, start, ir.Memory(other, after=False), "episode", False)
+        for name, start, other in (("a", 1.0, "b"), ("b", 2.0, "a"))
+    )
+    terms = (replace(program.terms[0], expr=ir.Memory("a", after=False)),)
+    venv = wrap_tensor(Line(), replace(program, folds=folds, terms=terms))
+    venv.reset()
+    assert [float(venv.step(torch.ones(B))[1][0]) for _ in range(4)] == [1, 2, 1, 2]
 
 
 def test_labels() -> None:
