@@ -136,7 +136,8 @@ DECLARED = (
     " (`judge: {oracle: ...}`) work everywhere.",
     "`observe: onehot` needs a flat vector or a Discrete observation, `index` a program whose memory is machine states"
     " alone (`observe-mode`).",
-    "`wrap(..., backend='native')` leaves to generated Python what machine code cannot read: labels, `info`, parts of"
+    "`wrap(..., backend='native')` leaves to generated Python what machine code cannot read: labels of"
+    " a labelling function (ready-made labellers are called from it), `info`, parts of"
     " Dict and Tuple spaces, and every step under `detail=True`. It needs CPython with 64 bits and the global"
     " interpreter lock; elsewhere all steps are generated Python.",
     "A finite-trace automaton may have 2,000 states and a machine 62 propositions; beyond that the error names the"

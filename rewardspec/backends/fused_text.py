@@ -246,7 +246,7 @@ def fused_text(layout: Layout, hooks: frozenset[str]) -> tuple[str, dict[str, An
     if "read_labels" in hooks:
         step.append(f"labels = read_labels({obs}, {PARTS})")
     if "read_ready" in hooks:
-        step.append(f"labels = read_ready({obs}, action, next_obs, info)")
+        step.append("labels = read_ready(action, next_obs, info)")
     step += [
         "try:",
         *(f"    {line}" for line in emitter.finished()),

@@ -132,13 +132,13 @@ def call_one(context: Any, callable_: Any, argument: Any) -> Any:
 
 
 @intrinsic
-def call_two(context: Any, callable_: Any, first: Any, second: Any) -> Any:
-    """Return `callable_(first, second)`, a new reference; 0 when it raised."""
+def call_three(context: Any, callable_: Any, first: Any, second: Any, third: Any) -> Any:
+    """Return `callable_(first, second, third)`, a new reference; 0 when it raised."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _call(builder, arguments[0], [arguments[1], arguments[2]])
+        return _call(builder, arguments[0], list(arguments[1:]))
 
-    return types.intp(types.intp, types.intp, types.intp), generate
+    return types.intp(types.intp, types.intp, types.intp, types.intp), generate
 
 
 @intrinsic

@@ -9,7 +9,8 @@ numba compiles the function for C's calling convention and keeps it on disk; CPy
 (`PyCFunction_NewEx`). So no C compiler is needed, and numba's dispatcher, which would cost more than all the rest, has
 no part in a step. The callable owns, through its `self`, all that the machine code points to.
 
-Not compiled are programs that read labels, `info`, or parts of Dict and Tuple spaces: what these cost is Python's own.
+A ready-made labeller is called from there and its labels are put together as bits. Not compiled are programs that read
+other labels, `info`, or parts of Dict and Tuple spaces: what these cost is Python's own.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from gymnasium import spaces
 from rewardspec.backends.arithmetic import NotFiniteError
 from rewardspec.backends.native import NativeProgram
 from rewardspec.backends.native_cache import import_numba, load_callback
-from rewardspec.backends.native_text import extra_fields, leaves
+from rewardspec.backends.native_text import MASKED_LABELS, extra_fields, leaves
 from rewardspec.backends.scalar import FusedStep, ScalarProgram, State
 from rewardspec.ir.layout import Layout, Shape
 
@@ -45,12 +46,28 @@ MAX_KEPT = 4096
 _PLAIN = ["f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4"]
 
 
-def can_step(layout: Layout, observation_space: Any, action_space: Any) -> bool:
-    """Return whether the C function can read what a program reads; generated Python must do it otherwise."""
+OWNED = ("CELL", "ENV_STEP", "SLOW", "LAST", "LOOSELY", "NO_LABELS", "READ_LABELS", "COPY", "BLANK", "KEPT")
+"""What the callable owns, by position, as its text calls it; two arrays are kept, and behind them stands what must only
+live as long."""
+
+
+def can_step(
+    layout: Layout, observation_space: Any, action_space: Any, labels_are_ready: bool = False
+) -> bool:
+    """Return whether the C function can read what a program reads; generated Python must do it otherwise.
+
+    Args:
+        layout: The program.
+        observation_space: The environment's.
+        action_space: The environment's.
+        labels_are_ready: Whether a ready-made labeller gives all labels.
+    """
     from rewardspec.backends.native_capi import is_supported
 
     spaces_of = {"obs": observation_space, "next_obs": observation_space, "action": action_space}
-    if not is_supported() or layout.labels or extra_fields(layout):
+    if not is_supported() or extra_fields(layout):
+        return False
+    if layout.labels and not (labels_are_ready and len(layout.labels) <= MASKED_LABELS):
         return False
     for root, space in spaces_of.items():
         found = leaves(layout, root)
@@ -73,6 +90,7 @@ def fuse_native(
     *,
     explain: Callable[..., Exception],
     report: Callable[[dict[str, Any], State], dict[str, Any]],
+    read_ready: Callable[..., tuple[bool, ...]] | None = None,
     extend: Callable[[Any, State], Any] | None = None,
     appended: tuple[Memory, npt.DTypeLike] | None = None,
 ) -> FusedStep:
@@ -85,6 +103,7 @@ def fuse_native(
         spaces_: The environment's observation and action space.
         explain: As in `scalar.fuse`.
         report: As in `scalar.fuse`.
+        read_ready: As in `scalar.fuse`.
         extend: As in `scalar.fuse`.
         appended: Where all that `extend` does is to append memory, one-hot, to an observation `[n]` (see
             `can_append`): that memory, and the type of the extended observation. The C function then does it.
@@ -99,11 +118,13 @@ def fuse_native(
         None if any(f.observed for f in layout.program.folds) else cell.integers[HEAD : HEAD + cell.machines]
     )
 
-    def slow(action: Any, result: Any) -> Any:
+    def slow(action: Any, result: Any, labels: tuple[bool, ...]) -> Any:
         """Do what the C function does, in generated Python, for one step."""
         before, steps, obs = cell.read()
         next_obs, reward, terminated, truncated, info = result
-        parts = (obs, action, next_obs, reward, terminated, truncated, info, ())
+        if read_ready is not None and not labels:
+            labels = read_ready(action, next_obs, info)
+        parts = (obs, action, next_obs, reward, terminated, truncated, info, labels)
         try:
             state, paid, ended, cut = scalar.advance(before, *parts, params)
             if paid - paid != 0.0:
@@ -136,15 +157,12 @@ def fuse_native(
     text = step_text(layout, spaces_, extend is not None, None if appended is None else appended[0], blank)
     callback = load_callback(NativeProgram(layout).source + text)
     last = finish if blank is None else conclude
-    # The text takes these by position.
-    owned: list[Any] = [cell.words, None, slow, last, loosely]
-    if blank is not None:
-        owned += [blank.copy, blank, blank.copy(), blank.copy()]
-    owned += [params, callback]
+    arrays = [] if blank is None else [blank.copy, blank, blank.copy(), blank.copy()]
+    owned: list[Any] = [cell.words, None, slow, last, loosely, (), read_ready, *arrays, params, callback]
     step = _callable(callback.address, owned)
 
     def begin(env_step: Callable[[Any], Any], state: State, steps: int, obs: Any) -> None:
-        owned[1] = env_step
+        owned[OWNED.index("ENV_STEP")] = env_step
         if state is start and steps == 0 and obs is None:
             words[begun] = fresh  # a third of the time that packing takes
         else:
@@ -286,7 +304,7 @@ def step_text(
         *(f"v[{i}] = u[{i}]" for i in range(machines)),
         *(f"g[{i}] = f[{i}]" for i in range(floats)),
         "paid, over, cut = row("
-        "v, g, obs, action, next_obs, reward, terminated != 0, truncated != 0, 0, 0, params)",
+        "v, g, obs, action, next_obs, reward, terminated != 0, truncated != 0, 0, label, params)",
         "if not paid - paid == 0.0:",
         "    return False",
         *(f"u[{i}] = v[{i}]" for i in range(machines)),
@@ -300,7 +318,8 @@ def step_text(
         "return True",
     ]  # fmt: skip
     text = "\nfrom rewardspec.backends import native_capi as c\n"
-    text += "def attempt(cell, acted, result):\n"
+    text += f"{', '.join(OWNED)} = {', '.join(map(str, range(len(OWNED))))}\n"
+    text += "def attempt(cell, acted, result, label):\n"
     text += (
         "    if c.word(result + 8) != c.word(cell + 8) or c.tuple_size(result) != 5:\n        return False\n"
     )
@@ -310,7 +329,8 @@ def step_text(
         if memory is None
         else "".join(f"    {line}\n" for line in _append(observation, memory, blank, places, machines))
     )
-    return text + STEP.format(append=append, always=extends and memory is None)
+    read = READ.format(count=len(layout.labels)) if layout.labels else ""
+    return text + STEP.format(read=read, append=append, always=extends and memory is None)
 
 
 def _append(space: Any, memory: Memory, blank: Any, places: dict[str, int], machines: int) -> list[str]:
@@ -319,7 +339,7 @@ def _append(space: Any, memory: Memory, blank: Any, places: dict[str, int], mach
     lines = [
         # The last two arrays are kept: one that nobody else holds is filled again, as `zip` does with its tuples. It
         # must be as it was made, for its owner may have changed its shape, type or flags.
-        "place, like = 7 + (c.word(cell + 72) & 1), c.list_item(this, 6)",
+        "place, like = KEPT + (c.word(cell + 72) & 1), c.list_item(this, BLANK)",
         "made = c.list_item(this, place)",
         "alone = c.word(made) == 1 and c.word(made + c.WATCHERS) == 0",
         "alone = alone and c.word(made + c.DTYPE) == c.word(like + c.DTYPE)",
@@ -327,7 +347,7 @@ def _append(space: Any, memory: Memory, blank: Any, places: dict[str, int], mach
         f"if alone and c.small(made + c.AXES) == 1 and c.word(c.word(made + c.SIZES)) == {len(blank)}:",
         "    c.increase(made)",
         "else:",
-        "    made = c.call_none(c.list_item(this, 5))",
+        "    made = c.call_none(c.list_item(this, COPY))",
         "    if made == 0:",
         "        c.decrease(result)",
         "        return 0",
@@ -411,22 +431,37 @@ def _read(name: str, code: str, space: Any, kind: int, is_read: bool) -> list[st
     ]
 
 
+READ = """    if c.word(result + c.TYPE) == c.word(cell + 8) and c.tuple_size(result) == 5:
+        labels = c.call_three(c.list_item(this, READ_LABELS), action, c.tuple_item(result, 0), c.tuple_item(result, 4))
+        if labels == 0:
+            c.decrease(result)
+            return 0
+        for k in range({count}):
+            label |= c.is_true(c.tuple_item(labels, k)) << k
+"""
+
 STEP = """
 def step(this, arguments, count, names):
     if count != 1 or names != 0:
-        return c.call_with(c.list_item(this, 4), arguments, count, names)
-    cell = c.word(c.list_item(this, 0) + c.DATA)
+        return c.call_with(c.list_item(this, LOOSELY), arguments, count, names)
+    cell = c.word(c.list_item(this, CELL) + c.DATA)
     action = c.word(arguments)
-    env_step = c.list_item(this, 1)
+    env_step = c.list_item(this, ENV_STEP)
     c.increase(env_step)
     result = c.call_one(env_step, action)
     c.decrease(env_step)
     if result == 0:
         return 0
-    if not attempt(cell, action, result):
-        final = c.call_two(c.list_item(this, 2), action, result)
+    labels, label = 0, 0
+{read}    if not attempt(cell, action, result, label):
+        told = labels if labels != 0 else c.list_item(this, NO_LABELS)
+        final = c.call_three(c.list_item(this, SLOW), action, result, told)
         c.decrease(result)
+        if labels != 0:
+            c.decrease(labels)
         return final
+    if labels != 0:
+        c.decrease(labels)
     out = c.carray(c.pointer(cell + 48, c.float64), (3,))
     over, cut = out[1], out[2]
     paid = c.from_double(out[0])
@@ -454,7 +489,7 @@ def step(this, arguments, count, names):
             c.increase(truth)
             c.tuple_put(result, 3, truth)
 {append}    if {always} or over != 0.0 or cut != 0.0:
-        final = c.call_one(c.list_item(this, 3), result)
+        final = c.call_one(c.list_item(this, LAST), result)
         c.decrease(result)
         return final
     return result

@@ -128,7 +128,7 @@ def fuse(
             labels)` gives the exception to raise. The state is that before the step, and stays.
         report: `report(info, state)` -> the info of the last step of an episode.
         read_labels: `read_labels(obs, action, next_obs, reward, terminated, truncated, info)`.
-        read_ready: `read_ready(obs, action, next_obs, info)`, in its place.
+        read_ready: `read_ready(action, next_obs, info)`, in its place.
         remember: `remember(next_obs)` -> what to keep as `obs` for the next step; None where nobody reads it.
         extend: `extend(next_obs, state)` -> the observation to return.
     """

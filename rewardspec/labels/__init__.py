@@ -27,11 +27,11 @@ class Labels(Protocol):
     """A labelling function over one live environment.
 
     Attributes:
-        read: `read(obs, action, next_obs, info)` after each step: the truth of the bound names, in their order.
+        read: `read(action, next_obs, info)` after each step: the truth of the bound names, in their order.
     """
 
     @property
-    def read(self) -> Callable[[Any, Any, Any, Mapping[str, Any]], tuple[bool, ...]]:
+    def read(self) -> Callable[[Any, Any, Mapping[str, Any]], tuple[bool, ...]]:
         """See the class."""
         ...
 

@@ -83,7 +83,7 @@ class EnvironmentLabels:
         """Read `names` from what `read()` returns after every step."""
         self._read, self._names = read, names
 
-    def read(self, obs: Any, action: Any, next_obs: Any, info: Mapping[str, Any]) -> tuple[bool, ...]:
+    def read(self, action: Any, next_obs: Any, info: Mapping[str, Any]) -> tuple[bool, ...]:
         """Return the truth of the labels after a step."""
         true = self._read()
         return tuple([name in true for name in self._names])

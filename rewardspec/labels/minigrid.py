@@ -133,7 +133,7 @@ class MiniGridLabels:
     """The labelling function over one live environment.
 
     Attributes:
-        read: `read(obs, action, next_obs, info)` gives the truth of the labels after a step; it reads the live grid and
+        read: `read(action, next_obs, info)` gives the truth of the labels after a step; it reads the live grid and
             `action` only. It is generated, and made anew where this is copied or unpickled.
     """
 
@@ -164,7 +164,7 @@ def _reader(view: View, labels: tuple[Label, ...]) -> Callable[..., tuple[bool, 
                 lines.append(f"    if {' and '.join(tests)}: l{i} = True")
     lines += ["view.carried = env.carrying", f"return ({' '.join(f'l{i},' for i in range(len(labels)))})"]
     scope: dict[str, Any] = {"__builtins__": {}, "view": view, "env": view.env}
-    text = "\n    ".join(["def read(obs, action, next_obs, info):", *lines])
+    text = "\n    ".join(["def read(action, next_obs, info):", *lines])
     exec(compile(text, "<rewardspec labels of minigrid>", "exec"), scope)
     read: Callable[..., tuple[bool, ...]] = scope["read"]
     return read

@@ -259,7 +259,7 @@ class MiniHackLabels:
         self.place: tuple[int, int] | None = None
         self.glyph_under: int | None = None
 
-    def read(self, obs: Any, action: Any, next_obs: Any, info: Mapping[str, Any]) -> tuple[bool, ...]:
+    def read(self, action: Any, next_obs: Any, info: Mapping[str, Any]) -> tuple[bool, ...]:
         """Return the truth of the labels after a step; reads NLE's buffers and `info['end_status']` only."""
         self.end_status = int(info.get("end_status", 0))
         self.on_stairs_down = bool(self._env.last_observation[self._internal][STAIRS_DOWN])

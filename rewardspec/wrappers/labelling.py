@@ -138,7 +138,7 @@ class ReadyLabels:
         self, obs: Any, action: Any, next_obs: Any, reward: Any, terminated: Any, truncated: Any, info: Any
     ) -> tuple[bool, ...]:
         """Return the truth of the labels after a step."""
-        return self.labels.read(obs, action, next_obs, info)
+        return self.labels.read(action, next_obs, info)
 
 
 def _placed(problem: Problem, layout: Layout) -> Problem:

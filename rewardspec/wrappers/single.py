@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -80,8 +80,9 @@ def wrap(
         detail: Whether `info["rewardspec"]` tells every step's reward by term, machine states, true propositions and
             verdicts. It costs; without it the key appears on the last step of an episode only.
         backend: `scalar` is generated Python. `native` compiles the step with numba, once per program and machine, and
-            costs a tenth of it; steps that read labels, `info`, or parts of Dict and Tuple spaces, and those with
-            `detail`, stay with generated Python.
+            costs a tenth of it; steps that read labels of a labelling function (ready-made labellers are called from
+            machine code), `info`, or parts of Dict and Tuple spaces, and those with `detail`, stay with generated
+            Python.
 
     Returns:
         The wrapped environment. On the last step of an episode `info["rewardspec"]["return"]` holds the total of each
@@ -185,7 +186,8 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         self._extension = extension(self.program, env.observation_space, self._observe)
         if self._extension is not None:
             self.observation_space = self._extension.space
-        self._native = backend == "native" and not detail and can_step(self.layout, *self._spaces)
+        is_ready = self._ready is not None
+        self._native = backend == "native" and not detail and can_step(self.layout, *self._spaces, is_ready)
         self._fused: FusedStep | None = None
         self._kept: tuple[State, int, Any] = (self._scalar.start, 0, None)
         self.last_transition: Transition | None = None
@@ -253,12 +255,12 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         """Return the generated step. It holds what it needs and not the wrapper, which would keep itself alive."""
         explain = partial(explain_advance, self.layout, self._params)
         extend = self._extension.extend if self._extension is not None else None
+        ready = self._ready
         if self._native:
             return fuse_native(
                 self.layout, self._params, self._scalar, self._spaces,
-                explain=explain, report=self._report.tell, extend=extend, appended=self._appended,
+                explain=explain, report=self._report.tell, read_ready=ready, extend=extend, appended=self._appended,
             )  # fmt: skip
-        ready = self._labels.labels.read if isinstance(self._labels, ReadyLabels) else None
         return fuse(
             self.layout,
             self._params,
@@ -269,6 +271,11 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
             remember=copied if self._reads_obs else None,
             extend=extend,
         )
+
+    @property
+    def _ready(self) -> Callable[..., tuple[bool, ...]] | None:
+        """What reads all labels by a ready-made labeller; None where another function says them, or there are none."""
+        return self._labels.labels.read if isinstance(self._labels, ReadyLabels) else None
 
     @property
     def _appended(self) -> tuple[Memory, Any] | None:

@@ -25,14 +25,13 @@ def walk(env_id: str, names: tuple[str, ...], actions: list[int], seed: int = 0)
     """Play `actions` and return the labels that hold after each of them."""
     env = gym.make(env_id)
     labels = labeller.bind(env, names)
-    obs, _ = env.reset(seed=seed)
+    env.reset(seed=seed)
     trace = []
     for action in actions:
         next_obs, _, _, _, info = env.step(action)
-        truth = labels.read(obs, action, next_obs, info)
+        truth = labels.read(action, next_obs, info)
         assert all(type(value) is bool for value in truth)
         trace.append({name for name, holds in zip(names, truth, strict=True) if holds})
-        obs = next_obs
     return trace
 
 
@@ -88,11 +87,11 @@ def test_a_locked_door_without_its_key_is_not_toggled() -> None:
     inner: Any = env.unwrapped
     inner.agent_pos, inner.agent_dir = (1, 1), 0
     labels = labeller.bind(env, names)
-    assert labels.read(None, TOGGLE, *env.step(TOGGLE)[::4]) == (True, False, True, False)
+    assert labels.read(TOGGLE, *env.step(TOGGLE)[::4]) == (True, False, True, False)
     inner.carrying = Key("yellow")
-    truths = [labels.read(None, TOGGLE, *env.step(TOGGLE)[::4]) for _ in range(2)]
+    truths = [labels.read(TOGGLE, *env.step(TOGGLE)[::4]) for _ in range(2)]
     assert truths == [(True, True, False, False), (True, True, False, True)]  # opened, then shut again
-    assert labels.read(None, LEFT, *env.step(LEFT)[::4]) == (False, False, False, True)
+    assert labels.read(LEFT, *env.step(LEFT)[::4]) == (False, False, False, True)
 
 
 def test_unlocking_dropping_the_key_and_taking_the_box() -> None:
@@ -203,9 +202,7 @@ def test_every_label_agrees_with_a_slow_reading(env_id: str) -> None:
             useful = {"key": PICKUP, "ball": PICKUP, "box": TOGGLE, "door": TOGGLE}.get(front and front.type)
             action = useful if useful is not None and rng.random() < 0.6 else int(rng.choice(6, p=WANDERING))
             obs, _, terminated, truncated, info = env.step(action)
-            truth = {
-                name for name, holds in zip(names, labels.read(None, action, obs, info), strict=True) if holds
-            }
+            truth = {name for name, holds in zip(names, labels.read(action, obs, info), strict=True) if holds}
             assert truth == read_slowly(before, inner, action)
             if terminated or truncated:
                 break
@@ -220,7 +217,7 @@ def test_nothing_is_carried_over_a_reset() -> None:
     labels = labeller.bind(env, ("picked_up", "dropped", "carrying"))
     for _ in range(2):
         env.reset(seed=0)
-        truths = [labels.read(None, action, *env.step(action)[::4]) for action in (RIGHT, PICKUP)]
+        truths = [labels.read(action, *env.step(action)[::4]) for action in (RIGHT, PICKUP)]
         assert truths == [(False, False, False), (True, False, True)]
 
 
@@ -228,7 +225,7 @@ def test_an_episode_that_starts_with_full_hands() -> None:
     env = gym.make("BabyAI-PutNextS5N2Carrying-v0")
     labels = labeller.bind(env, ("carrying", "picked_up", "dropped"))
     env.reset(seed=0)
-    assert labels.read(None, LEFT, *env.step(LEFT)[::4]) == (True, False, False)
+    assert labels.read(LEFT, *env.step(LEFT)[::4]) == (True, False, False)
 
 
 @pytest.mark.parametrize("wrapper", [FullyObsWrapper, FlatObsWrapper])
@@ -236,7 +233,7 @@ def test_labels_hold_under_observation_wrappers(wrapper: Any) -> None:
     env = wrapper(gym.make("MiniGrid-DoorKey-5x5-v0"))
     labels = labeller.bind(env, ("sees_goal", "facing_key"))  # the goal is behind the wall
     env.reset(seed=0)
-    assert labels.read(None, RIGHT, *env.step(RIGHT)[::4]) == (False, True)
+    assert labels.read(RIGHT, *env.step(RIGHT)[::4]) == (False, True)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
@@ -245,10 +242,10 @@ def test_a_copy_lives_its_own_life(copied: Any) -> None:
     env = gym.make("MiniGrid-DoorKey-5x5-v0")
     labels = labeller.bind(env, ("carrying_key", "picked_up", "door_open"))
     env.reset(seed=0)
-    labels.read(None, RIGHT, *env.step(RIGHT)[::4])
+    labels.read(RIGHT, *env.step(RIGHT)[::4])
     twin, twin_labels = copied((env, labels))
-    assert twin_labels.read(None, PICKUP, *twin.step(PICKUP)[::4]) == (True, True, False)
-    assert labels.read(None, LEFT, *env.step(LEFT)[::4]) == (False, False, False)
+    assert twin_labels.read(PICKUP, *twin.step(PICKUP)[::4]) == (True, True, False)
+    assert labels.read(LEFT, *env.step(LEFT)[::4]) == (False, False, False)
 
 
 def test_reasons() -> None:

@@ -36,7 +36,7 @@ def walk(env: Any, labels: Any, names: tuple[str, ...], moves: list[str]) -> lis
     trace = []
     for move in moves:
         next_obs, _, _, _, info = env.step(index[move])
-        truth = labels.read(None, index[move], next_obs, info)
+        truth = labels.read(index[move], next_obs, info)
         assert all(type(value) is bool for value in truth)
         trace.append({name for name, holds in zip(names, truth, strict=True) if holds})
     return trace
@@ -177,7 +177,7 @@ def test_features_agree_with_the_words_of_nethack() -> None:
             next_obs, _, terminated, truncated, info = env.step(index[move])
             if terminated or truncated:
                 break
-            truth = dict(zip(names, labels.read(None, 0, next_obs, info), strict=True))
+            truth = dict(zip(names, labels.read(0, next_obs, info), strict=True))
             inner: Any = env.unwrapped
             x, y = (int(value) for value in raw(env, "blstats")[:2])
             texts = {(j, i): inner.get_screen_description(i, j) for j in range(21) for i in range(79)
@@ -203,10 +203,10 @@ def test_the_status_line_and_planted_glyphs() -> None:
     labels = labeller.bind(env, conditions)
     for bit, name in enumerate(conditions):
         status[labeller.CONDITION] = 1 << bit
-        assert [n for n, t in zip(conditions, labels.read(None, 0, None, info), strict=True) if t] == [name]
+        assert [n for n, t in zip(conditions, labels.read(0, None, info), strict=True) if t] == [name]
     status[labeller.CONDITION], status[labeller.HUNGER], status[labeller.DEPTH] = 0, 2, 7
     labels = labeller.bind(env, ("hungry", "depth_at_least_7", "depth_at_least_8"))
-    assert labels.read(None, 0, None, info) == (True, True, False)
+    assert labels.read(0, None, info) == (True, True, False)
     x, y = int(status[labeller.X]), int(status[labeller.Y])
     for feature in labeller.FEATURES:
         names = (f"beside_{feature}", f"sees_{feature}")
@@ -216,17 +216,17 @@ def test_the_status_line_and_planted_glyphs() -> None:
             map_before = glyphs.copy()
             glyphs[:] = nethack.GLYPH_CMAP_OFF  # bare stone
             glyphs[y, x] = 337  # the agent, which is no monster to itself
-            assert labels.read(None, 0, None, info) == (False, False)
+            assert labels.read(0, None, info) == (False, False)
             glyphs[place] = glyph
-            assert labels.read(None, 0, None, info) == expected, feature
+            assert labels.read(0, None, info) == expected, feature
             glyphs[:] = map_before
     for feature in set(labeller.FEATURES) - set(labeller.NEVER_UNDER) - {"stairs_down"}:
         labels = labeller.bind(env, (f"on_{feature}",))
         glyph = int(np.flatnonzero(labeller._glyphs_of(feature))[0])
-        labels.read(None, 0, None, info)
+        labels.read(0, None, info)
         labels.glyphs_before[y + 1, x] = glyph  # type: ignore[attr-defined]
         status[labeller.Y] = y + 1
-        assert labels.read(None, 0, None, info) == (True,), feature
+        assert labels.read(0, None, info) == (True,), feature
         status[labeller.Y] = y
     env.close()
 

@@ -368,6 +368,88 @@ def test_parameters_and_state_can_be_changed() -> None:
     assert native.load_run_state(scalar.run_state()) is None
 
 
+SAID = """
+name: said
+env: {labels: environment}
+propositions: {warm: label.warm, high: "next_obs[0] > 0", late: label.late}
+reward:
+  - reward_machine:
+      start: u
+      edges: [{from: u, to: v, when: warm and not high, reward: 1}, {from: v, to: u, when: late or high, reward: 0.5}]
+  - {markov: "0.1 * reward + (0.01 if late else 0)"}
+"""
+
+
+class Saying(Script):
+    """Says what it was told to beside its results, each time it is asked."""
+
+    label_names = ("late", "odd", "warm")
+
+    def __init__(self, results: list[Any], said: list[Any]) -> None:
+        super().__init__(results)
+        self.said, self.asked = said, 0
+
+    def labels(self) -> Any:
+        self.asked += 1
+        said = self.said[(self.at - 1) % len(self.said)]
+        if isinstance(said, Exception):
+            raise type(said)(*said.args)
+        return said
+
+
+def saying(results: list[Any], said: list[Any]) -> list[Any]:
+    found = []
+    for backend in ("scalar", "native"):
+        env = rewardspec.wrap(Saying(results, said), loads(SAID), backend=backend)
+        env.reset()
+        found.append(env)
+    assert is_compiled(found[1])
+    return found
+
+
+def test_labels_that_an_environment_says_are_read_once_a_step() -> None:
+    said = [{"warm"}, set(), {"late"}, {"late", "warm"}, {"odd"}, {"warm"}, {"late"}]
+    results = drawn(30)
+    for i, odd in enumerate(ODD.values()):
+        results[3 * i + 1] = odd
+    scalar, native = saying(results, said)
+    for t in range(60):
+        same(scalar.step(t % 3), native.step(t % 3))
+        assert scalar.state == pytest.approx(native.state)
+        assert native.unwrapped.asked == t + 1
+
+
+def test_an_error_of_labels_passes_through_and_leaves_the_state() -> None:
+    nan = (np.full(2, np.nan, np.float32), 0.0, False, False, {})
+    scalar, native = saying([*drawn(3), nan], [{"warm"}, {"late"}, KeyError("labels")])
+    for env in (scalar, native):
+        env.step(0), env.step(0)
+        before = env.state
+        with pytest.raises(KeyError, match="labels"):
+            env.step(0)
+        with pytest.raises(NonFiniteRewardError):
+            env.step(0)
+        assert env.state == before
+        assert env.unwrapped.asked == 4
+
+
+def test_references_to_labels_are_given_back() -> None:
+    odd = (np.zeros(2), 0.5, False, False, {})
+    _, native = saying([drawn(1)[0], odd, None], [{"warm"}])
+    told: list[Any] = []
+    labels = native._labels.labels
+    read = labels.read
+    labels.read = lambda *step: told.append(read(*step)) or told[-1]
+    native._fused = None
+    native.reset()
+    native.step(0), native.step(0)
+    with pytest.raises(TypeError):
+        native.step(0)
+    assert len(told) == 2
+    others = [tuple([name]) for name in "ab"]
+    assert [sys.getrefcount(one) for one in told] == [sys.getrefcount(one) for one in others]
+
+
 def test_what_it_cannot_read_stays_with_generated_python() -> None:
     text = "{name: n, propositions: {seen: null}, reward: {once: seen}}"
     env = rewardspec.wrap(Script(drawn(3)), loads(text), label=lambda env, step: ["seen"], backend="native")
