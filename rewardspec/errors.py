@@ -74,6 +74,16 @@ class Problem:
     hints: tuple[str, ...] = ()
     severity: Severity = "error"
 
+    def __str__(self) -> str:
+        """Return it as `render` does, with its severity before it where it is no error.
+
+        Example:
+            >>> print(Problem("no-tests", "the spec has no `tests`", hints=("Add one.",), severity="info"))
+            info: the spec has no `tests` [no-tests]
+               Add one.
+        """
+        return self.render() if self.severity == "error" else f"{self.severity}: {self.render()}"
+
     def render(self) -> str:
         """Return the finding as text: headline, source line with carets, hints."""
         message = self.message if len(self.message) <= LONGEST else self.message[: LONGEST - 3] + "..."

@@ -92,6 +92,8 @@ def train(
     from rewardspec.training.loop import train as begin
     from rewardspec.training.team_loop import is_team_run, resume_team, train_team
 
+    if not resume and RunFolder(spec).is_run:
+        raise typer.BadParameter(f"'{spec}' is a run: --resume goes on with it", param_hint="SPEC")
     folder = out or (
         spec if resume and (spec.is_dir() or not spec.suffix) else Path("runs") / f"{spec.stem}-{algo}-{seed}"
     )

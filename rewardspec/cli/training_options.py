@@ -19,7 +19,7 @@ class Algo(StrEnum):
     A2C = "a2c"
 
 
-AlgoOption = Annotated[Algo, typer.Option(help="Algorithm of stable-baselines3.")]
+AlgoOption = Annotated[Algo, typer.Option(case_sensitive=False, help="Algorithm of stable-baselines3.")]
 
 Environments = Annotated[
     int | None,

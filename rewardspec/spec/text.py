@@ -16,6 +16,7 @@ The tree is built from the parser's events by a loop, never by recursion, and si
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from rewardspec.errors import FormulaError, Place, Problem, SpecError, near_miss
+from rewardspec.errors import FormulaError, Place, Problem, SpecError
 from rewardspec.spec.document import Document, Nodes, Path, path_text, place_at
 from rewardspec.spec.dump import MAX_DEPTH, dump_text
 from rewardspec.spec.scalars import UNPRINTABLE, resolve, short
@@ -88,14 +89,14 @@ def read_file(path: str | os.PathLike[str]) -> Document:
     Raises:
         SpecError: Code `unreadable-file` when there is no such file or it cannot be opened.
     """
-    file = os.fspath(path)
+    file = os.fsdecode(path)
     try:
         with open(file, "rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         hints = _like_named(file)
-        if isinstance(file, str) and ("\n" in file or ": " in file):  # a spec, and no path
+        if "\n" in file or ": " in file:  # a spec, and no path
             hints = ("This looks like the text of a spec: `rewardspec.loads(text)` reads one.",)
         raise SpecError(
             Problem("unreadable-file", f"cannot read the file: {reason}", Place(file), hints)
@@ -530,14 +531,21 @@ def _sort_of(value: Any) -> str:
 
 
 def _like_named(file: str) -> tuple[str, ...]:
-    """Return a hint that names a file beside a missing one, if one is called nearly the same."""
+    """Return a hint that names a file beside a missing one, if one is called nearly the same, or the spec of a run."""
+    if os.path.isfile(os.path.join(file, "run.json")):
+        return (f"It is the folder of a run, whose spec is {os.path.join(file, 'spec.yaml')}.",)
     folder, name = os.path.split(file)
     try:
         names = [entry.name for entry in islice(os.scandir(folder or "."), 1000)]
     except (OSError, ValueError):
         return (f"there is no folder '{short(folder, 80)}'",) if folder else ()
-    found = near_miss(name, sorted(names)).strip() if name not in names else ""
-    return (found,) if found else ()
+    if name in names:
+        return ()
+    kind = os.path.splitext(name)[1]
+    stems = {os.path.splitext(other)[0]: other for other in sorted(names)}
+    stems |= {os.path.splitext(other)[0]: other for other in sorted(names) if other.endswith(kind)}
+    close = difflib.get_close_matches(os.path.splitext(name)[0], list(stems), n=1)
+    return (f"Did you mean '{stems[close[0]]}'?",) if close else ()
 
 
 def _resolve_or_text(text: str) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import inspect
 import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -14,14 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 import gymnasium as gym
 
 from rewardspec.compiler import compile_spec
-from rewardspec.errors import Problem, UnsupportedError, missing_extra, near_miss
+from rewardspec.errors import Problem, UnsupportedError, missing_extra
 from rewardspec.ir.program import Program
 from rewardspec.lowering import STRIDE
 from rewardspec.spec.model import Spec
 from rewardspec.training import checkpoint, display, farming, unchanged
 from rewardspec.training.environments import Episodes, make_env
 from rewardspec.training.folder import Row, RunFolder, write_whole
-from rewardspec.training.settings import EXPLORING, Settings, choose
+from rewardspec.training.settings import EXPLORING, Settings, choose, refused
 from rewardspec.training.versions import versions
 from rewardspec.vocabulary import load
 from rewardspec.wrappers.counterfactual import CounterfactualWrapper
@@ -244,12 +243,7 @@ def _agent(settings: Settings, envs: list[Episodes]) -> BaseAlgorithm:
             encoded.policy, vector, seed=settings.seed, device="cpu", **arguments
         )
     except (TypeError, ValueError, AssertionError) as error:
-        known = inspect.signature(algorithm).parameters
-        unknown = [name for name in arguments if name not in known]
-        hints = tuple(f"{name}:{near_miss(name, known)}" for name in unknown if near_miss(name, known))
-        raise UnsupportedError(
-            Problem("wrong-setting", f"{settings.algo.upper()} refuses: {error}", hints=hints)
-        ) from error
+        raise refused(algorithm, settings.agent, error) from error
     return model
 
 

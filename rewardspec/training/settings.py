@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -50,6 +51,9 @@ GAMMA = 0.99
 
 WINDOW = 100
 """Episodes over which success rate and returns are averaged."""
+
+ALIASES = {"lr": "learning_rate", "entropy": "ent_coef", "clip": "clip_range", "epochs": "n_epochs"}
+"""What other libraries call an argument -> what stable-baselines3 calls it."""
 
 FIXED = ("env", "policy", "seed", "verbose", "tensorboard_log", "device", "_init_setup_model", "use_sde")
 """Arguments of the algorithm that are not for `agent`: `train` gives them, or a resumed run could not keep
@@ -142,6 +146,25 @@ def choose(
     if crm is not None:
         _refuse_counterfactuals(algo, crm)
     return Settings(chosen, algo, steps, seed, sides, kwargs, _arguments(spec, algo, sides, given), crm)
+
+
+def refused(algorithm: type[Any], given: Mapping[str, Any], error: Exception) -> UnsupportedError:
+    """Return the error for arguments that an algorithm does not take, with those that were meant.
+
+    Args:
+        algorithm: Of stable-baselines3.
+        given: What it was given besides what `train` itself gives.
+        error: What it raised.
+    """
+    known = [name for name in inspect.signature(algorithm).parameters if name not in FIXED]
+    unknown = [name for name in given if name not in known]
+    message = f"{algorithm.__name__} refuses: {error}"
+    hints = [f"{name}: Did you mean '{ALIASES[name]}'?" for name in unknown if ALIASES.get(name) in known]
+    if unknown:
+        message = f"{algorithm.__name__} has no argument '{unknown[0]}'"
+        hints += [f"{name}:{guess}" for name in unknown if (guess := near_miss(name, known))]
+        hints.append(f"It has: {list_names(known, 40)}.")
+    return UnsupportedError(Problem("wrong-setting", message, hints=tuple(hints)))
 
 
 def _refuse_numbers(given: Mapping[str, Any]) -> None:

@@ -34,7 +34,7 @@ from rewardspec.team.compile import TeamProgram, compile_team
 from rewardspec.training import checkpoint, display, unchanged
 from rewardspec.training.folder import Row, RunFolder, write_whole
 from rewardspec.training.loop import CHECKPOINT_SECONDS, Show, make_logger, one_thread
-from rewardspec.training.settings import EXPLORING, WINDOW, choose
+from rewardspec.training.settings import EXPLORING, WINDOW, choose, refused
 from rewardspec.training.versions import versions
 from rewardspec.vocabulary import load
 
@@ -333,7 +333,7 @@ def _make_ppo(rows: Rows, group: str, number: int, settings: TeamSettings) -> PP
             rollout_buffer_class=MaskedRolloutBuffer, **arguments,
         )  # fmt: skip
     except (TypeError, ValueError, AssertionError) as error:
-        raise UnsupportedError(Problem("wrong-setting", f"PPO refuses: {error}")) from error
+        raise refused(PPO, settings.agent, error) from error
 
 
 # -- the run -----------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -10,6 +12,7 @@ from rewardspec.backends.native_cache import import_numba
 from rewardspec.errors import Place, Problem, UnsupportedError, list_names, near_miss
 from rewardspec.ir import expr as ir
 from rewardspec.ir.program import Program
+from rewardspec.spec.model import Spec
 
 
 def refuse_other(env: Any) -> None:
@@ -20,7 +23,9 @@ def refuse_other(env: Any) -> None:
     """
     if isinstance(env, gym.Env):
         return
+    text = f"a {type(env).__name__} is no single gymnasium environment"
     hint = "Give an environment, as gymnasium.make('CartPole-v1') makes one."
+    is_file = isinstance(env, str) and env.endswith((".yaml", ".yml"))
     if isinstance(env, gym.vector.VectorEnv):
         hint = "It is a vector of environments: `wrap_vector` goes over those."
     elif is_sb3_vector(env):
@@ -28,15 +33,16 @@ def refuse_other(env: Any) -> None:
             "It is a vector of stable-baselines3, which a reward goes under: venv = rewardspec.make_vec(id, spec), "
             "and over that VecNormalize(venv, norm_reward=False) and the like."
         )
+    elif is_file or isinstance(env, Spec | Program | Mapping | Path):
+        hint = "The environment comes first, and then the spec: wrap(env, spec)."
     elif isinstance(env, str):
         hint = f"Make it first: gymnasium.make({env!r})."
+    elif isinstance(env, type) and issubclass(env, gym.Env):
+        text = f"{env.__name__} is a class of environments, and not one of them"
+        hint = f"Make one first: {env.__name__}()."
     elif hasattr(env, "possible_agents"):
         hint = "It is a PettingZoo environment of several agents: `wrap_parallel` goes over those."
-    raise UnsupportedError(
-        Problem(
-            "not-an-environment", f"a {type(env).__name__} is no single gymnasium environment", hints=(hint,)
-        )
-    )
+    raise UnsupportedError(Problem("not-an-environment", text, hints=(hint,)))
 
 
 def is_sb3_vector(env: Any) -> bool:

@@ -102,3 +102,21 @@ def test_watch_needs_a_run(run: Run, tmp_path: Path) -> None:
     result = run("watch", tmp_path)
     assert result.exit_code == 1
     assert "[not-a-run-folder]" in result.stderr
+
+
+def test_a_run_in_place_of_a_spec_is_told_how_to_go_on(run: Run, cartpole: Path, tmp_path: Path) -> None:
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "spec.yaml").write_text(cartpole.read_text())
+    (tmp_path / "begun" / "run.json").write_text("{}")
+    refused = run("train", "begun")
+    assert refused.exit_code == 2 and "'begun' is a run: --resume goes on with it" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["lr", "learning_rat"])
+def test_an_argument_that_the_algorithm_does_not_have_is_told_what_it_is_called(
+    run: Run, cartpole: Path, name: str
+) -> None:
+    result = run("train", cartpole, "--algo", "PPO", "--set", f"{name}=0.1", "--out", "runs/x")
+    assert result.exit_code == 1
+    assert f"PPO has no argument '{name}' [wrong-setting]" in result.stderr
+    assert f"{name}: Did you mean 'learning_rate'?" in result.stderr and "gae_lambda" in result.stderr

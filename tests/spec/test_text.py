@@ -325,6 +325,12 @@ def test_a_missing_file_names_one_that_is_nearly_the_same(tmp_path: Path) -> Non
         {missing}: cannot read the file: no such file or directory [unreadable-file]
            Did you mean 'office.yaml'?""",
     )
+    with pytest.raises(SpecError) as alien:
+        read_file(tmp_path / "none.yaml")
+    assert "Did you mean" not in str(alien.value), "what is alike is the suffix"
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(SpecError, match=rf"a run, whose spec is {tmp_path / 'spec.yaml'}"):
+        read_file(tmp_path)
     for path in (tmp_path, "nul\0", tmp_path / "no" / "such.yaml"):
         with pytest.raises(SpecError, match="unreadable-file"):
             read_file(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import warnings
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -541,6 +542,11 @@ def test_what_is_no_environment_is_refused_with_what_would_be_one() -> None:
         wrap(gym.make_vec("CartPole-v1", 2), spec)  # type: ignore[arg-type]
     with pytest.raises(UnsupportedError, match=r"Make it first: gymnasium.make\('CartPole-v1'\)"):
         wrap("CartPole-v1", spec)  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError, match=r"Walk is a class .*\n +Make one first: Walk\(\)"):
+        wrap(Walk, spec)  # type: ignore[arg-type]
+    for swapped in (spec, {"reward": 1}, "walk.yaml", Path("walk.yaml")):
+        with pytest.raises(UnsupportedError, match=r"wrap\(env, spec\)"):
+            wrap(swapped, Walk())  # type: ignore[arg-type]
 
 
 def test_a_vector_of_stable_baselines3_goes_over_the_reward_and_not_under_it() -> None:
