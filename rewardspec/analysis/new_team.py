@@ -85,7 +85,8 @@ class _Draft:
             yield f"# propositions: [{', '.join(self.labels)}]"
             yield ""
         yield "# An agent reads its own `reward`, `obs`, `next_obs`, `action`; of several others a number of them all:"
-        yield "#   mean(others.reward), max(team.next_obs[0]), agents.NAME.reward, any(others.terminated)"
+        first = f"agents.{self.agents[0]}" if self.agents[0].isidentifier() else f"agents['{self.agents[0]}']"
+        yield f"#   mean(others.reward), any(others.terminated), {first}.reward"
         yield "agents:"
         for pattern, names in self.groups.items():
             yield from self.entry_lines(pattern, names)

@@ -55,6 +55,9 @@ def explain_syntax(text: str, error: SyntaxError, indent: int) -> tuple[str, int
         word = found[0]
         hint = f"In YAML a space follows the colon: `{word} {short(text[found.end() :])}`."
         return f"'{word}' is no part of an expression", indent, len(word), (hint,)
+    if found := re.search(r"\bagents\.(\w+(?:-\w+)+)", text):
+        hint = f"A name that is no single word stands in quotes and brackets: agents['{short(found[1])}']."
+        return f"'{short(found[0])}' reads as a difference", found.start() + indent, len(found[0]), (hint,)
     if "?" in text and ":" in text:
         return "'?' cannot stand here", text.index("?") + indent, 1, ("Write: a if condition else b.",)
     for symbol, word in (("&&", "and"), ("||", "or"), ("!", "not"), ("<>", "!=")):

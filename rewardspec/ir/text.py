@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import itertools
 import math
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -163,6 +164,10 @@ def size_exceeds(exprs: Iterable[Expr], limit: int) -> bool:
     )
 
 
+_KEY_WITH_DASH = re.compile(r"\b((?:next_obs|obs|info|label|action)(?:\.\w+)*)\.([\w-]+)-$")
+"""The end of a text in front of which a key was cut in two: `info.my-` and then `key`."""
+
+
 class _Reader:
     """Walks one syntax tree; counts nodes and depth so that no input can make the IR large."""
 
@@ -290,7 +295,9 @@ class _Reader:
                 node,
                 "expression-syntax",
                 f"'{name}' are agents, and an expression needs what they see, do or get",
-                f"For example {name}{'.NAME' if name == 'agents' else ''}.reward.",
+                "For example agents.NAME.reward; a name that is no single word stands so: agents['NAME-1'].reward."
+                if name == "agents"
+                else f"For example {name}.reward.",
             )
         if name in _CONSTANTS:
             value = _CONSTANTS[name]
@@ -301,6 +308,10 @@ class _Reader:
             f"declared here: {list_names(self.names)}." if self.names else "no names are declared here."
         )
         meant = SAID_NAMES.get(name)
+        parted = _KEY_WITH_DASH.search(self.text[: self.offset(node) - self.indent])
+        if parted:
+            key = f"{parted[2]}-{name}"
+            meant = f"If '{short(key)}' is one key, it stands in quotes: {parted[1]}['{short(key)}']."
         near = "" if meant else near_miss(name, [*self.names, *self.roots, *AGENTS])
         hints = (
             declared + near,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -56,12 +57,11 @@ def _make(playing: Playing) -> ParallelRewardSpec:
     """Return the run's environment, with pictures where it can draw them."""
     settings = playing.settings
     arguments: dict[str, Any] = dict(settings.env_kwargs)
-    try:
-        made = make_parallel_environment(
-            settings.env_id, trusted=True, **{**arguments, "render_mode": "rgb_array"}
-        )
-    except MismatchError:  # it takes no render mode, or not this one
-        made = make_parallel_environment(settings.env_id, trusted=True, **arguments)
+    made = make_parallel_environment(settings.env_id, trusted=True, **arguments)
+    if "rgb_array" in made.metadata.get("render_modes", ()):
+        with contextlib.suppress(MismatchError):  # it takes no render mode: pictures are not drawn then
+            drawing = {**arguments, "render_mode": "rgb_array"}
+            made = make_parallel_environment(settings.env_id, trusted=True, **drawing)
     return wrap_parallel(made, playing.team, detail=True)
 
 

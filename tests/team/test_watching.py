@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from envs import two_buttons
 from rewardspec.errors import MismatchError, UnsupportedError
 from rewardspec.report.team_recording import record_team
 from rewardspec.report.watch import watch
@@ -46,6 +47,21 @@ def test_what_is_joint_has_the_actions_of_all(run: RunFolder) -> None:
 def test_the_page_says_whose_rewards_it_tells(run: RunFolder, tmp_path: Path) -> None:
     page = watch(run.path, tmp_path / "page.html", agent="agent_1").read_text()
     assert "as agent_1 is paid" in page and "PPO, one policy for all" in page and "data:image/png" in page
+
+
+def test_a_game_that_draws_nothing_can_be_watched(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes any render mode without a word, as many do, and has no pictures."""
+
+    def render(self: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(two_buttons.TwoButtons, "metadata", {"name": "two_buttons_v0", "render_modes": []})
+    monkeypatch.setattr(two_buttons, "check_mode", lambda mode, modes: None)
+    monkeypatch.setattr(two_buttons.TwoButtons, "render", render)
+    page = watch(run.path, tmp_path / "page.html").read_text()
+    assert "data:image/png" not in page
 
 
 def test_who_is_not_there_cannot_be_watched(run: RunFolder, tmp_path: Path) -> None:
