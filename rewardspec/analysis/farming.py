@@ -389,7 +389,8 @@ def find_concentrated(
     what = "the terms earn" if who == AGENT else f"{who} earns"
     text = f"{earned[first] / whole:.0%} of what {what} is earned by '{first}', and nothing by {others}"
     hints = (
-        f"In {len(episodes)} episodes of the trained agent; left out are potentials and terms that can only take.",
+        f"In {len(episodes)} episode{'s' * (len(episodes) != 1)} of the trained agent; left out are potentials and "
+        "terms that can only take.",
         f"Perhaps '{first}' pays enough by itself for the agent to leave the rest. Lower its weight, gate it, or "
         "pay it as a potential; or train longer where the rest is only hard to find.",
     )

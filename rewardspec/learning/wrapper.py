@@ -111,18 +111,14 @@ class LearnedRewardWrapper(RewardSpecWrapper):
         info = {**taken.info, "learned": step}
         next_obs = taken.next_obs
         if self._detail:
-            described = self._describe((taken.before, taken.transition(self.layout)), None)
-            described["terms"] = dict(zip(self._term_names, map(float, terms), strict=True))
+            transition = self.last_transition = taken.transition(self.layout)
+            described = self._describe((taken.before, transition), terms)
             info["rewardspec"] = {**described, **inner_report(taken.info)}
         if taken.terminated or taken.truncated:
             info = self._report_end(info, taken.steps + 1)
         if self._extension is not None:
             next_obs = self._extension.extend(next_obs, taken.state)
         return next_obs, reward, taken.terminated, taken.truncated, info
-
-    @property
-    def _term_names(self) -> tuple[str, ...]:
-        return tuple(term.name for term in self.program.terms)
 
     def _pay(self, features: npt.NDArray[np.float64]) -> tuple[float, ...]:
         """Return what each learned term pays on one step; nothing where it is the target of a critic."""

@@ -97,7 +97,11 @@ def describe(run: RunFolder) -> str | None:
         return None
     episodes, steps, found = read
     if not found:
-        looked = f" in {episodes} episodes ({steps:,} steps) of the trained agent" if episodes else ""
+        looked = (
+            f" in {episodes} episode{'s' * (episodes != 1)} ({steps:,} steps) of the trained agent"
+            if episodes
+            else ""
+        )
         return f"no sign of farming{looked}"
     return "\n".join(f"warning: {problem.render()}" for problem in found)
 

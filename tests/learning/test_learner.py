@@ -182,6 +182,22 @@ def test_details_tell_learned_terms_too(tmp_path: Path) -> None:
     assert list(info["rewardspec"]["terms"]) == ["heron", "markov"]
 
 
+def test_a_run_with_a_learned_reward_can_be_watched(tmp_path: Path) -> None:
+    """Beside what is learned stands what is not: the page tells of machines and propositions too."""
+    from rewardspec.report.watch import watch
+    from rewardspec.training.loop import train
+
+    data = spec().to_data()
+    data |= {"propositions": {"right": "next_obs[0] > 0"}, "env": {"id": "CartPole-v1"}}
+    edge = {"from": "left", "to": "passed", "when": "right", "reward": 1}
+    machine: dict[str, Any] = {"reward_machine": {"start": "left", "edges": [edge]}, "name": "crossing"}
+    data["reward"] = [*data["reward"], machine]
+    small = {"n_steps": 128, "n_epochs": 1, "batch_size": 128}
+    run = train(rewardspec.from_data(data), tmp_path / "run", steps=512, n_envs=2, agent=small, show=False)
+    page = watch(run.path).read_text()
+    assert "heron" in page and "crossing" in page and "right" in page
+
+
 def code(caught: pytest.ExceptionInfo[RewardSpecError]) -> str:
     (problem,) = caught.value.problems
     return problem.code
