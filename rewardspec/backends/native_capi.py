@@ -103,6 +103,7 @@ list_item = _function("PyList_GetItem", types.intp, types.intp, types.intp)
 list_put = _function("PyList_SetItem", types.int32, types.intp, types.intp, types.intp)
 to_double = _function("PyFloat_AsDouble", types.float64, types.intp)
 from_double = _function("PyFloat_FromDouble", types.intp, types.float64)
+from_integer = _function("PyLong_FromLongLong", types.intp, types.int64)
 error_set = _function("PyErr_Occurred", types.intp)
 clear_error = _function("PyErr_Clear", types.void)
 call_none = _function("PyObject_CallNoArgs", types.intp, types.intp)
@@ -129,6 +130,16 @@ def call_one(context: Any, callable_: Any, argument: Any) -> Any:
         return _call(builder, arguments[0], [arguments[1]])
 
     return types.intp(types.intp, types.intp), generate
+
+
+@intrinsic
+def call_two(context: Any, callable_: Any, first: Any, second: Any) -> Any:
+    """Return `callable_(first, second)`, a new reference; 0 when it raised."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _call(builder, arguments[0], [arguments[1], arguments[2]])
+
+    return types.intp(types.intp, types.intp, types.intp), generate
 
 
 @intrinsic

@@ -267,12 +267,15 @@ def test_references_are_given_back() -> None:
     shared = (np.zeros(2, np.float32), 0.5, False, False, {})
     odd = (np.zeros(2), 0.5, False, False, {})
     bad = (np.full(2, np.nan, np.float32), 0.5, False, False, {})
-    _, native = pair([shared, odd, bad, RuntimeError("inside")])
-    held = [shared, odd, bad, *shared, *odd, *bad, native.unwrapped, None, True, False]
+    told = object()
+    end = (np.zeros(2, np.float32), 0.5, True, False, {"told": told})
+    _, native = pair([shared, odd, end, bad, RuntimeError("inside")])
+    held = [shared, odd, bad, end, *shared, *odd, *bad, *end, told, native.unwrapped, None, True, False]
 
     def cycle() -> None:
         native.unwrapped.at = 0
         native.step(0), native.step(0)
+        assert native.step(0)[4]["told"] is told
         for error in (NonFiniteRewardError, RuntimeError):
             with pytest.raises(error):
                 native.step(0)
