@@ -65,3 +65,41 @@ def test_every_kind_and_operator_has_a_page_whose_example_compiles() -> None:
         spec = rewardspec.loads(example)
         assert rewardspec.check(spec) is not None
         assert f"{word}:" in example
+
+
+def options_of(words: list[str], command: Any) -> tuple[str, set[str]]:
+    """Return the command that words name, empty for none, and what it takes."""
+    named: list[str] = []
+    for word in words:
+        inner = getattr(command, "commands", {})
+        if word not in inner:
+            break
+        command = inner[word]
+        named.append(word)
+    taken = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
+    return " ".join(named), taken | {"--help"}
+
+
+def test_the_commands_of_pages_have_the_options_that_pages_give_them() -> None:
+    from typer.main import get_command
+
+    from rewardspec.cli import app
+
+    command, wrong, seen = get_command(app), list[str](), 0
+    for page in (
+        ROOT / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "benchmarks" / "results").glob("*.md"),
+    ):
+        for line in page.read_text().splitlines():
+            for words in re.findall(r"\brewardspec ((?:[a-z]+ )[^`|#]*)", line):
+                name, taken = options_of(words.split(), command)
+                given = re.findall(r"(?<!\S)--[a-z][a-z-]*", words)
+                seen += bool(name)
+                wrong += [
+                    f"{page.name}: rewardspec {name} {option}"
+                    for option in given
+                    if name and option not in taken
+                ]
+    assert not wrong
+    assert seen > 100

@@ -534,6 +534,8 @@ def _like_named(file: str) -> tuple[str, ...]:
     """Return a hint that names a file beside a missing one, if one is called nearly the same, or the spec of a run."""
     if os.path.isfile(os.path.join(file, "run.json")):
         return (f"It is the folder of a run, whose spec is {os.path.join(file, 'spec.yaml')}.",)
+    if os.path.isdir(file):
+        return (f"It is a folder; give its files, as in {os.path.join(file, '*.yaml')}",)
     folder, name = os.path.split(file)
     try:
         names = [entry.name for entry in islice(os.scandir(folder or "."), 1000)]
@@ -541,9 +543,8 @@ def _like_named(file: str) -> tuple[str, ...]:
         return (f"there is no folder '{short(folder, 80)}'",) if folder else ()
     if name in names:
         return ()
-    kind = os.path.splitext(name)[1]
-    stems = {os.path.splitext(other)[0]: other for other in sorted(names)}
-    stems |= {os.path.splitext(other)[0]: other for other in sorted(names) if other.endswith(kind)}
+    kinds = (".yaml", ".yml") if name.endswith((".yaml", ".yml")) else ("",)
+    stems = {os.path.splitext(other)[0]: other for other in sorted(names) if other.endswith(kinds)}
     close = difflib.get_close_matches(os.path.splitext(name)[0], list(stems), n=1)
     return (f"Did you mean '{stems[close[0]]}'?",) if close else ()
 
