@@ -305,6 +305,13 @@ def make_games(
         raise UnsupportedError(
             Problem("too-few-environments", f"n_envs must be at least 1, and this is {n_envs}")
         )
+    given: object = env
+    if not (isinstance(given, str) or callable(given)):
+        hint = "Give a name, or a function that makes one: make_parallel_vec(lambda: MyGame(), spec)."
+        message = (
+            f"`make_parallel_vec` makes the environments itself, and a {type(given).__name__} is one already"
+        )
+        raise UnsupportedError(Problem("not-an-environment", message, hints=(hint,)))
     team = as_team(spec)
     games = []
     for _ in range(n_envs):

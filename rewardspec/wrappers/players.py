@@ -30,6 +30,11 @@ def as_parallel(env: Any) -> Any:
         return aec_to_parallel(env)
     hint = "Give one as `mpe2.simple_spread_v3.parallel_env()` makes it; `rewardspec.wrap` takes gymnasium's."
     message = f"a {type(env).__name__} is no PettingZoo environment"
+    if isinstance(env, type) and issubclass(env, ParallelEnv | AECEnv):
+        message = f"{env.__name__} is a class of environments, and not one of them"
+        hint = f"Make one first: {env.__name__}()."
+    elif isinstance(env, str):
+        hint = "Make it first, as in simple_spread_v3.parallel_env(); `make_parallel_vec` takes names."
     raise UnsupportedError(Problem("not-an-environment", message, hints=(hint,)))
 
 

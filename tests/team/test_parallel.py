@@ -266,6 +266,28 @@ def test_where_rewards_are_learned_is_said_where_they_are_not(text: str) -> None
     assert "every term says what it pays" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        (Stage, "Stage is a class of environments, and not one of them"),
+        ("mpe2/simple_spread_v3", r"Make it first, as in simple_spread_v3.parallel_env\(\)"),
+        (3, "a int is no PettingZoo environment"),
+    ],
+)
+def test_what_is_no_game_is_refused_with_what_would_be_one(env: Any, said: str) -> None:
+    with pytest.raises(UnsupportedError, match=said) as caught:
+        wrap_parallel(env, loads("reward: reward"))
+    assert caught.value.problems[0].code == "not-an-environment"
+
+
+def test_a_vector_makes_its_games_itself() -> None:
+    pytest.importorskip("stable_baselines3")
+    from rewardspec import make_parallel_vec
+
+    with pytest.raises(UnsupportedError, match=r"a Stage is one already \[not-an-environment\]"):
+        make_parallel_vec(Stage(STEADY), loads("reward: reward"))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["wrap", "make_vec", "wrap_vector", "relabel"])
 def test_hosts_of_one_agent_refuse_a_spec_for_several(name: str) -> None:
     import gymnasium
