@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -236,10 +237,12 @@ def _unknown(env_id: str, error: Exception) -> Problem:
             f"`rewardspec new {env_id}` writes one to begin with; in Python `wrap_parallel` takes the place of `wrap`.",
         )
         return Problem("no-environment", f"'{env_id}' is no environment of one agent", hints=hints)
+    from rewardspec.parallel_environments import known_ids as parallel_ids
+
     module, _, whole = env_id.rpartition(":")
     name = _without_version(whole)
     versions: dict[str, list[str]] = {}
-    for other in _known_ids():
+    for other in (*_known_ids(), *parallel_ids()):
         versions.setdefault(_without_version(other), []).append(other)
     if name in versions:
         hints = (f"There are: {list_names(versions[name])}.",)
@@ -261,7 +264,7 @@ def _is_environment(found: Any) -> bool:
 
 
 def _without_version(env_id: str) -> str:
-    return env_id.rpartition("-v")[0] or env_id
+    return re.sub(r"[-_]v\d+$", "", env_id)
 
 
 def _names_several(env_id: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rewardspec.environments import OURS, choose_environment, has_our_worlds, hints_on_import, lies_here
@@ -35,7 +37,7 @@ def is_parallel_id(env_id: str) -> bool:
         >>> is_parallel_id("mpe2/simple_spread_v3"), is_parallel_id("CartPole-v1")
         (True, False)
     """
-    return env_id in known_ids()
+    return env_id in _own_ids() or registered(env_id) is not None
 
 
 def makes_several(env_id: str) -> bool:
@@ -75,6 +77,32 @@ def _is_parallel(made: type) -> bool:
 
 def known_ids() -> tuple[str, ...]:
     """Return the names that there are; our own only in a checkout, which has them."""
+    return (*_own_ids(), *_registry())
+
+
+def registered(env_id: str) -> str | None:
+    """Return the id under which PettingZoo itself knows an environment with the parallel API, from its release 1.27 on.
+
+    Whatever an installed package has registered is made from a spec's word, as with gymnasium's ids.
+
+    Example:
+        >>> registered("classic/rps_v2"), registered("rps"), registered("CartPole-v1")
+        ('classic/rps-v2', None, None)
+    """
+    known = re.sub(r"_v(?=\d+$)", "-v", env_id)
+    may_be = "/" in env_id and not env_id.startswith((OURS, *(f"{package}/" for package in FAMILIES)))
+    return known if may_be and known in _registry() else None
+
+
+def _registry() -> Mapping[str, Any]:
+    """Return PettingZoo's own registry, by id; empty where there is none."""
+    if importlib.util.find_spec("pettingzoo") is None:
+        return {}
+    found: Mapping[str, Any] = getattr(importlib.import_module("pettingzoo"), "parallel_registry", {})
+    return found
+
+
+def _own_ids() -> tuple[str, ...]:
     ours = tuple(OURS + name for name in _our_worlds())
     return (*ours, *(f"{package}/{name}" for package, names in FAMILIES.items() for name in names))
 
@@ -110,8 +138,8 @@ def make_parallel_environment(env_id: str, *, trusted: bool = False, **arguments
     """Make a PettingZoo environment with the parallel API.
 
     Args:
-        env_id: A known name (`mpe2/simple_spread_v3`, `rewardspec/TwoButtons-v0`), or, where it is `trusted`, a module
-            with a function `parallel_env` (`pettingzoo.butterfly.pistonball_v6`) or `module:name`.
+        env_id: A known name (`mpe2/simple_spread_v3`, `rewardspec/TwoButtons-v0`, `butterfly/pistonball-v6`), or, where
+            it is `trusted`, a module with a function `parallel_env` (`my_package.my_game`) or `module:name`.
         trusted: Whether the name comes from whoever runs this, and not from a spec: a module's code is run.
         arguments: What the environment takes.
 
@@ -127,6 +155,9 @@ def make_parallel_environment(env_id: str, *, trusted: bool = False, **arguments
         raise missing_extra("pettingzoo", "multiagent", f"'{env_id}'")
     package, _, name = env_id.partition("/")
     ours = _our_worlds()
+    if (known := registered(env_id)) is not None:
+        make = importlib.import_module("pettingzoo").make
+        return _made(env_id, lambda: make("parallel", known, **arguments))
     if env_id.startswith(OURS) and name in ours:
         where = ours[name]
     elif name in FAMILIES.get(package, ()):
@@ -138,8 +169,17 @@ def make_parallel_environment(env_id: str, *, trusted: bool = False, **arguments
     else:
         raise MismatchError(_unknown(env_id))
     module, _, maker = where.partition(":")
+    return _made(env_id, lambda: getattr(importlib.import_module(module), maker)(**arguments))
+
+
+def _made(env_id: str, make: Callable[[], Any]) -> Any:
+    """Return what a maker makes, with its troubles in our words.
+
+    Raises:
+        MismatchError: `no-environment`.
+    """
     try:
-        return getattr(importlib.import_module(module), maker)(**arguments)
+        return make()
     except Exception as error:  # whatever the environment's own code raises
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         text, hints = f"'{env_id}' cannot be made: {reason}", hints_on_import(env_id, error)

@@ -55,7 +55,7 @@ def new(
       rewardspec new CartPole-v1 -o cartpole.yaml
       rewardspec new MiniGrid-DoorKey-8x8-v0 -o doorkey.yaml
       rewardspec new mpe2/simple_tag_v3 -o tag.yaml
-      rewardspec new pettingzoo.butterfly.pistonball_v6 -o pistonball.yaml
+      rewardspec new butterfly/pistonball-v6 -o pistonball.yaml
     """  # noqa: D301 (\b keeps the lines of the example apart)
     from rewardspec.analysis.new import start_spec
     from rewardspec.analysis.new_team import start_team_spec

@@ -59,6 +59,7 @@ def test_new_in_bigger_environments(run: Run, env_id: str) -> None:
     [
         "mpe2/simple_tag_v3",
         "rewardspec/TwoButtons-v0",
+        "classic/rps-v2",
         "mpe2.simple_crypto_v3",
         "envs.two_buttons:TwoButtons",
     ],
@@ -198,6 +199,8 @@ def test_new_for_an_environment_nobody_knows(run: Run) -> None:
         ("CartPole-v9", "There are: CartPole-v0, CartPole-v1."),
         ("MiniGrid-DorKey-8x8-v0", "Did you mean 'MiniGrid-DoorKey-8x8-v0'?"),
         ("Garden-v0", "If a module of yours registers it, name that too: 'module:Garden-v0'."),
+        ("mpe2/simple_tags_v3", "Did you mean 'mpe2/simple_tag_v3'?"),
+        ("butterfly/pistonbal-v6", "Did you mean 'butterfly/pistonball-v6'?"),
         ("../x", "cannot be made"),
         ("json:parallel_env", "'json:parallel_env' is no environment of one agent"),
         ("no_such_package:Name-v0", "cannot be made"),

@@ -87,6 +87,20 @@ def test_what_is_to_be_seen_of_two_buttons() -> None:
     assert picture.shape == (186, 258, 3)
 
 
+def test_what_pettingzoo_has_registered_is_made_from_a_specs_word() -> None:
+    """As gymnasium's ids are: an installed package has registered it. A module's name is still refused."""
+    from rewardspec import MismatchError, loads
+    from rewardspec.parallel_environments import make_named_environment
+
+    for name in ("classic/rps-v2", "classic/rps_v2"):
+        made = make_named_environment(
+            loads(f"env: {{id: {name}, kwargs: {{num_actions: 5}}}}\nreward: reward")
+        )
+        assert made.possible_agents == ["player_0", "player_1"] and made.action_space("player_0").n == 5
+    with pytest.raises(MismatchError, match="no environment of several agents"):
+        make_named_environment(loads("env: {id: pettingzoo.classic.rps_v2}\nreward: reward"))
+
+
 def test_a_name_that_is_no_environment_is_told_what_there_is() -> None:
     from rewardspec import MismatchError
 
