@@ -45,8 +45,7 @@ class ArrayProgram:
     batch: int
     backend: Backend
     tape: tuple[Instruction, ...] = field(repr=False)
-    registers: int
-    constants: Mapping[Register, Any] = field(repr=False)
+    blank: list[Any] = field(repr=False)
     inputs: Mapping[str, Register]
     fields: tuple[tuple[ir.Field, Register], ...]
     outputs: Outputs
@@ -84,7 +83,7 @@ class ArrayProgram:
         transition: Transition,
         params: Mapping[str, Any] | None = None,
         active: Any = None,
-        values: Mapping[ir.Field, Any] | None = None,
+        values: Sequence[Any] | None = None,
     ) -> tuple[ArrayState, Outcome]:
         """Return the next state and the outcome.
 
@@ -94,16 +93,14 @@ class ArrayProgram:
             params: Values of parameters where they differ from their initial ones.
             active: `[B]` bool; environments that are not active keep their state and are paid 0 (they were being
                 reset on this step). All when None.
-            values: What `read` gave for the transition, where the host has asked it already.
+            values: What `read` gave for the transition, where the host has asked it already; more may follow.
 
         Returns:
             State and outcome; the outcome's `reward` is `[B]` of the floating type, `terminated` and `truncated` are
             `[B]` bool. Rewards that are not finite come out as they are: hosts must check.
         """
         lib, program = self.backend, self.layout.program
-        regs: list[Any] = [None] * self.registers
-        for register, value in self.constants.items():
-            regs[register] = value
+        regs: list[Any] = self.blank.copy()
         for register, value in zip(
             self.inputs.values(), self._inputs(transition, params, active), strict=True
         ):
@@ -114,8 +111,8 @@ class ArrayProgram:
         for register, value in zip(sets, state[len(state) - len(sets) :], strict=True):
             regs[register] = value
         values = self.read(transition) if values is None else values
-        for declared, register in self.fields:
-            regs[register] = values[declared]
+        for (_, register), value in zip(self.fields, values, strict=False):
+            regs[register] = value
         buffers = self.buffers
         with lib.quiet():
             for run, arguments, target, spent in self.tape:
@@ -148,9 +145,9 @@ class ArrayProgram:
             terms = tuple(lib.where(active, t, lib.zeros(self.batch)) for t in terms)
         return news, Outcome(reward, regs[out.terminated], regs[out.truncated], terms)
 
-    def read(self, transition: Transition) -> dict[ir.Field, Any]:
-        """Return what a step reads of a transition, `[B, ...]` by field."""
-        return {declared: self.backend.read(declared, transition, self.batch) for declared, _ in self.fields}
+    def read(self, transition: Transition) -> list[Any]:
+        """Return what a step reads of a transition, `[B, ...]` in the order of `fields`."""
+        return [self.backend.read(declared, transition, self.batch) for declared, _ in self.fields]
 
     def _inputs(self, transition: Transition, params: Mapping[str, Any] | None, active: Any) -> list[Any]:
         lib, program = self.backend, self.layout.program
@@ -358,8 +355,7 @@ class _Compiler:
             self.batch,
             self.lib,
             tuple(self.instructions({*leaving, *outputs.set_outputs, *reusable})),
-            self.count,
-            self.constants,
+            [self.constants.get(register) for register in range(self.count)],
             inputs,
             tuple(self.fields.items()),
             outputs,

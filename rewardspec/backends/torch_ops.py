@@ -163,11 +163,13 @@ def torch_backend(dtype: str, device: str) -> Backend:
             sums: dict[Any, list[Any]] = {}
             weights = [1 << bit for bit in range(bits)]
             for weight, part in zip(weights, conditions, strict=True):
+                if part.ndim == 0:
+                    part = part.expand(batch)
                 if part.dtype == torch.bool:
                     part = part.view(torch.uint8) if weight < 256 else part.to(integer)
                 found = sums.setdefault(part.dtype, [])
                 if not found:
-                    found.append(part.expand(batch) if weight == 1 else part.expand(batch) * weight)
+                    found.append(part if weight == 1 else part * weight)
                 elif len(found) == 1:
                     found.append(torch.add(found[0], part, alpha=weight))
                 else:

@@ -175,7 +175,9 @@ class TensorWrapper(RememberingWrapper):
         self._reads_obs = label is not None or any(f.root == "obs" for f in self.layout.shapes)
         self._obs: Any = None
         self._everyone = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
-        self._watch = Watch(self.layout, self.num_envs, self.device)
+        self._names = [term.name for term in self.layout.program.terms]
+        self._fields = list(dict.fromkeys([*(f for f, _ in self._array.fields), *self.layout.shapes]))
+        self._watch = Watch(self.layout, self._fields, self.num_envs, self.device)
 
     def _bound(self, layout: Layout) -> Layout:
         """Return the layout that steps are compiled from."""
@@ -212,36 +214,52 @@ class TensorWrapper(RememberingWrapper):
             _refuse_missing(labels, self.layout.labels)
             transition = Transition(self._obs, action, obs, reward, terminated, truncated, label=labels)
         active = self._everyone if "active" in self._array.inputs else None
-        values = {f: self._array.backend.read(f, transition, self.num_envs) for f in self.layout.shapes}
+        read, batch = self._array.backend.read, self.num_envs
+        values = [read(field, transition, batch) for field in self._fields]
         news, outcome = self._array.step(self.state, transition, self._params, active, values)
         ended = outcome.terminated | outcome.truncated
+        going = ~ended
         is_well = self._watch.is_well(outcome.reward, values)
         if is_well:
-            self._watch.count(ended)
+            self._watch.count(going)
         else:
             self._watch.note(outcome.terms, values, ended)
         paid = outcome.reward if is_well and len(outcome.terms) > 1 else finite(outcome.reward)
-        names = [term.name for term in self.layout.program.terms]
+        names = self._names
         infos = {
             "final_obs": self._extended(obs, news),
             "terms": dict(zip(names, outcome.terms, strict=True)),
         }
         if self._tells_totals:
             infos["return"] = dict(zip(names, news[self._total_slots], strict=True))
-        self._begin(news, ended)
+        self._begin(news, ended, going)
         obs = self.env.reset(ended)
         self._remember(obs)
         return self._extended(obs), paid, outcome.terminated, outcome.truncated, infos
 
-    def _begin(self, news: ArrayState, ended: Tensor) -> None:
+    def _begin(self, news: ArrayState, ended: Tensor, going: Tensor) -> None:
         """Keep the state, with new episodes begun where they have ended, as the program's `reset` does.
 
         It goes into its own memory: a captured graph reads and writes the same addresses.
         """
-        masks: dict[Any, Tensor] = {}
+        torch = self._torch
+        bits = torch.int64 if self._array.backend.float_type == torch.float64 else torch.int32
+        mask: Tensor | None = None  # all bits set where an episode goes on
         for old, new, start in zip(self.state, self._apart(news), self._starts, strict=False):
-            if old is not None:
-                self._renew(old, new, start, ended, masks)
+            if old is None:
+                continue
+            if start is None:
+                old.copy_(new)
+            elif start or torch.compiler.is_compiling():
+                new = (
+                    new if new.is_floating_point() else new.to(torch.int32)
+                )  # a vector of bytes is slow to choose from
+                old.copy_(torch.where(ended, start, new))
+            elif not new.is_floating_point():
+                torch.mul(new, going, out=old)
+            else:  # a CPU chooses five times as slowly as it masks bits, and no NaN survives that
+                mask = ended.to(bits).sub_(1) if mask is None else mask
+                torch.bitwise_and(new.view(bits), mask, out=old.view(bits))
         at = len(self._starts)
         for grown in self._array.sets:
             for old, new in zip(
@@ -255,22 +273,6 @@ class TensorWrapper(RememberingWrapper):
         return tuple(
             new.clone() if new is not None and any(new is old for old in self.state) else new for new in news
         )
-
-    def _renew(
-        self, old: Tensor, new: Tensor, start: float | None, ended: Tensor, masks: dict[Any, Tensor]
-    ) -> None:
-        """Write a slot's numbers into its memory, and where an episode ended what it starts from."""
-        torch = self._torch
-        if start is None:
-            old.copy_(new)
-        elif start or torch.compiler.is_compiling():
-            new = new if new.is_floating_point() else new.to(torch.int32)
-            old.copy_(torch.where(ended, start, new))
-        else:  # a CPU chooses five times as slowly as it masks bits, and no NaN survives that
-            bits = {4: torch.int32, 8: torch.int64}.get(new.element_size(), new.dtype)
-            if bits not in masks:
-                masks[bits] = ended.to(bits).sub_(1)
-            torch.bitwise_and(new.view(bits), masks[bits], out=old.view(bits))
 
     def _extended(self, obs: Any, state: ArrayState | None = None) -> Any:
         return obs if self._extend is None else self._extend(obs, self.state if state is None else state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,11 +38,12 @@ class Watch:
         steps: `[B]` int32: steps of the present episode; once an environment is broken, the step on which it was.
     """
 
-    def __init__(self, layout: Layout, batch: int, device: Any) -> None:
+    def __init__(self, layout: Layout, fields: Sequence[ir.Field], batch: int, device: Any) -> None:
         """Begin to watch.
 
         Args:
             layout: The program bound to spaces.
+            fields: What is read, in the order of the values that `note` is given.
             batch: B.
             device: Torch device.
         """
@@ -50,13 +51,12 @@ class Watch:
 
         self._torch, self._all = torch, layout.program.terms
         paid = {term.expr for term in self._all}
-        read = [
-            f for f in layout.shapes if f.root in ("obs", "action", "next_obs", "reward") and f not in paid
-        ]
+        roots = ("obs", "action", "next_obs", "reward")
+        read = [i for i, f in enumerate(fields) if f.root in roots and f not in paid]
         self._terms = [
             (code, i) for code, i in enumerate(range(len(self._all)), 1) if not _is_finite(self._all[i].expr)
         ]
-        self._fields = dict(enumerate(read, 1 + len(self._all)))
+        self._fields, self._all_fields = list(enumerate(read, 1 + len(self._all))), fields
         kind = torch.int8 if len(self._all) + len(read) <= MANY else torch.int32
         self.broken = torch.zeros(batch, dtype=kind, device=device)
         self.steps = torch.zeros(batch, dtype=torch.int32, device=device)
@@ -65,31 +65,30 @@ class Watch:
         """Begin new episodes everywhere."""
         self.steps.mul_(self.broken != 0)
 
-    def is_well(self, reward: Tensor, values: Mapping[ir.Field, Tensor]) -> bool:
+    def is_well(self, reward: Tensor, values: Sequence[Tensor]) -> bool:
         """Return whether all is well in every environment and was before, where that can be seen without waiting.
 
         Args:
             reward: `[B]`, the sum of the terms: it is finite only where each of them is.
             values: As of `note`.
         """
-        if not torch_ops.is_at_hand(self.broken.device) or self.broken.amax() != 0:
+        if not torch_ops.is_at_hand(self.broken.device) or self.broken.amax().item():
             return False
-        low, high = reward.aminmax()  # they pass a NaN on
-        fields = (values[field] for field in self._fields.values())
-        return math.isfinite(high - low) and not any(
-            value.is_floating_point() and math.isnan(value.amax()) for value in fields
+        fields = [values[i] for _, i in self._fields]
+        return all(math.isfinite(extreme.item()) for extreme in reward.aminmax()) and not any(
+            value.is_floating_point() and math.isnan(value.amax().item()) for value in fields
         )
 
-    def count(self, ended: Tensor) -> None:
-        """Count a step on which all is well."""
-        self.steps.add_(1).mul_(~ended)
+    def count(self, going: Tensor) -> None:
+        """Count a step on which all is well; `going` is `[B]` bool."""
+        self.steps.add_(1).mul_(going)
 
-    def note(self, terms: Sequence[Tensor], values: Mapping[ir.Field, Tensor], ended: Tensor) -> None:
+    def note(self, terms: Sequence[Tensor], values: Sequence[Tensor], ended: Tensor) -> None:
         """Note a step, whether all is well or not.
 
         Args:
             terms: What each term paid, `[B]`.
-            values: What the program read, `[B, ...]` by field.
+            values: What the program read, `[B, ...]`, in the order of `fields`.
             ended: `[B]` bool: where the episode ended with the step.
         """
         torch, found = self._torch, None
@@ -104,16 +103,14 @@ class Watch:
         is_fine = compared(torch.eq, broken, 0)
         self.steps.add_(is_fine).mul_(compared(torch.eq, is_fine * ended, 0))
 
-    def _looked_at(
-        self, terms: Sequence[Tensor], values: Mapping[ir.Field, Tensor]
-    ) -> Iterator[tuple[int, Tensor]]:
+    def _looked_at(self, terms: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[tuple[int, Tensor]]:
         """Give the code of each term and field that can be bad, with `[B]`: not 0 where it is."""
         ne = self._torch.ne
         for code, i in self._terms:
             yield code, compared(ne, terms[i] - terms[i], 0)  # infinity - infinity is NaN, too
-        for code, field in self._fields.items():
-            if values[field].is_floating_point():
-                is_nan = compared(ne, values[field], values[field])
+        for code, i in self._fields:
+            if values[i].is_floating_point():
+                is_nan = compared(ne, values[i], values[i])
                 yield code, is_nan.flatten(1).amax(dim=1) if is_nan.ndim > 1 else is_nan
 
     def check(self) -> None:
@@ -127,8 +124,8 @@ class Watch:
             return
         row = int(np.flatnonzero(broken == broken.max())[-1])
         code, step = int(broken[row]), int(self.steps[row])
-        if code in self._fields:
-            field = self._fields[code]
+        if code > len(self._all):
+            field = self._all_fields[dict(self._fields)[code]]
             text = f"environment {row}: {show_field(field)} was NaN at step {step} of the episode"
             hint = "A NaN makes every comparison false without a word; mend the environment."
             raise NonFiniteRewardError(Problem("nan-observation", text, field.place, (hint,)))
