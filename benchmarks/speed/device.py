@@ -150,7 +150,10 @@ def keep_freed_memory() -> None:
 
 
 def steppers(batch: int, text: str, device: str = "cpu") -> tuple[Callable[[], Any], ...]:
-    """Return a step of CartPole with its resets and the same with a spec, random actions; and the program alone."""
+    """Return a step of CartPole with its resets and the same with a spec, random actions; and the program alone.
+
+    The wrapper keeps no totals of episodes, as under `agents/ppo_torch.py`, which does not ask for them.
+    """
     import torch
 
     from envs.cartpole_batch import CartPoleBatch
