@@ -28,7 +28,7 @@ LARGEST = 3.4e38
 class Watch:
     """Remembers the first step on which a term of an environment was not finite, or a value that it reads was NaN.
 
-    What a table pays is finite and not asked after, a field that is a term by itself is asked once, and of an
+    What a table pays is finite and not asked after, an own reward that is a term is asked as that, and of each
     environment a byte and a step are remembered. On a CPU a look costs nothing: there a step on which all is well, in
     every environment, is only counted.
 
@@ -50,9 +50,9 @@ class Watch:
         import torch
 
         self._torch, self._all = torch, layout.program.terms
-        paid = {term.expr for term in self._all}
-        roots = ("obs", "action", "next_obs", "reward")
-        read = [i for i, f in enumerate(fields) if f.root in roots and f not in paid]
+        pays_own = any(isinstance(term.expr, ir.Field) and term.expr.root == "reward" for term in self._all)
+        roots = ("obs", "action", "next_obs", *(() if pays_own else ("reward",)))
+        read = [i for i, field in enumerate(fields) if field.root in roots]
         self._terms = [
             (code, i) for code, i in enumerate(range(len(self._all)), 1) if not _is_finite(self._all[i].expr)
         ]
@@ -137,5 +137,6 @@ class Watch:
 
 def _is_finite(expr: ir.Expr) -> bool:
     """Return whether an expression is finite whatever it reads: constants and tables of them are, in either type."""
-    values = (expr.value,) if isinstance(expr, ir.Const) else getattr(expr, "values", None)
-    return values is not None and all(abs(value) < LARGEST for value in values)
+    if isinstance(expr, ir.Const):
+        return abs(expr.value) < LARGEST
+    return isinstance(expr, ir.StateTable | ir.OutputTable) and all(abs(v) < LARGEST for v in expr.values)

@@ -411,6 +411,16 @@ def test_what_was_bad_first_is_told_however_many_values_are_read(
     with pytest.raises(NonFiniteRewardError, match=r"the term 'twice' was not finite at step 1 of"):
         venv.check()
 
+    class Blind(Line):
+        def observe(self) -> Any:
+            return torch.where(self.steps == 1, torch.nan, super().observe().T).T
+
+    venv = wrap_tensor(Blind(), loads("reward: {markov: 'next_obs[0]', name: place}"))
+    venv.reset()
+    venv.step(torch.ones(B))
+    with pytest.raises(NonFiniteRewardError, match=r"next_obs\[0\] was NaN at step 0 of .*nan-observation"):
+        venv.check()
+
     many = [{"markov": f"log(obs[0] - {k})", "name": f"t{k}"} for k in range(200)]
     venv = wrap_tensor(Line(), {"reward": many})
     venv.reset()
