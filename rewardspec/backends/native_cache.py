@@ -76,21 +76,26 @@ def _load(text: str, functions: tuple[str, ...]) -> types.ModuleType:
 
 
 @lru_cache(maxsize=256)
-def load_callback(text: str) -> Any:
-    """Return the function `step` of a text as a C function of four words, for CPython to call; it has an `address`.
+def load_callback(text: str, name: str, functions: tuple[str, ...]) -> Any:
+    """Return a function of a text as a C function of four words, for CPython to call; it has an `address`.
 
-    The text's `row` and `attempt` are compiled as numba functions that `step` calls.
+    Args:
+        text: Source of the module.
+        name: The function.
+        functions: Names of others that are compiled as numba functions, for this one to call.
 
     Raises:
         MissingExtraError: When numba is not installed.
     """
-    module = load(text, ("row", "attempt"))
+    module = load(text, functions)
     from numba import intp
     from numba.core import ccallback
 
-    callback: Any = ccallback.CFunc(module.step, (tuple([intp] * 4), intp), {}, {"error_model": "numpy"})
+    callback: Any = ccallback.CFunc(
+        module.__dict__[name], (tuple([intp] * 4), intp), {}, {"error_model": "numpy"}
+    )
     if module.__file__ is not None:
-        _remember(callback, module.step)
+        _remember(callback, module.__dict__[name])
     callback.compile()
     callback.module = module
     return callback

@@ -143,11 +143,13 @@ def fuse_native(
 
     blank = None if appended is None else np.zeros(spaces_[0].shape[0] + appended[0].width, appended[1])
     text = step_text(layout, spaces_, extend is not None, None if appended is None else appended[0], blank)
-    callback = load_callback(NativeProgram(layout).source + text)
+    text = NativeProgram(layout).source + text
     last = finish if extend is not None and blank is None else report
-    arrays = [] if blank is None else [blank.copy, blank, blank.copy(), blank.copy()]
-    owned: list[Any] = [cell.words, None, slow, last, loosely, (), read_ready, *arrays, params, callback]
-    step = _callable(callback.address, owned)
+    arrays = [] if blank is None else [extend, blank.copy, blank, blank.copy(), blank.copy()]
+    owned: list[Any] = [cell.words, None, slow, last, loosely, (), read_ready, *arrays, params]
+    functions = ("row", "attempt") if blank is None else ("row", "attempt", "is_plain", "extended")
+    step = _callable(load_callback(text, "step", functions), owned)
+    show = None if blank is None else _callable(load_callback(text, "show", functions), owned)
 
     def begin(env_step: Callable[[Any], Any], state: State, steps: int, obs: Any) -> None:
         owned[OWNED.index("ENV_STEP")] = env_step
@@ -160,7 +162,7 @@ def fuse_native(
     cell.write(start, 0, None)
     anew: Any = cell.words[begun].copy()
     fresh = memoryview(anew)
-    return FusedStep(step, begin, cell.read)
+    return FusedStep(step, begin, cell.read, show)
 
 
 def can_append(space: Any) -> bool:
@@ -238,11 +240,12 @@ class _MethodDef(ctypes.Structure):
 METH_FASTCALL_KEYWORDS = 0x0080 | 0x0002
 
 
-def _callable(address: int, owned: list[Any]) -> Callable[[Any], Any]:
-    """Return a built-in function of an address; its `self` is the list, which owns the definition too."""
-    definition = _MethodDef(b"step", address, METH_FASTCALL_KEYWORDS, b"Step the environment and pay.")
-    owned.append(definition)
+def _callable(callback: Any, owned: list[Any]) -> Callable[..., Any]:
+    """Return a built-in function of a C function; its `self` is the list, which owns the C function too."""
+    name = callback.__name__.encode()
+    definition = _MethodDef(name, callback.address, METH_FASTCALL_KEYWORDS, None)
+    owned += [callback, definition]
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-    made: Callable[[Any], Any] = make(ctypes.addressof(definition), owned, None)
+    made: Callable[..., Any] = make(ctypes.addressof(definition), owned, None)
     return made

@@ -1,7 +1,8 @@
 """Text of the C function that is a step in machine code (`native_step.py`).
 
 It is compiled by numba and calls CPython by address (`native_capi.py`, there `c`). `step` does what touches objects;
-`attempt` pays, by `row` of the program, or says that something is not plainly what the spaces promise.
+`attempt` pays, by `row` of the program, or says that something is not plainly what the spaces promise. Where memory is
+appended to observations, `show` does that alone, for a reset.
 """
 
 from __future__ import annotations
@@ -19,7 +20,19 @@ if TYPE_CHECKING:
 HEAD = 10
 """Words of the cell before the state, the steps of the episode last: see `_Cell` of `native_step.py`."""
 
-OWNED = ("CELL", "ENV_STEP", "SLOW", "LAST", "LOOSELY", "NO_LABELS", "READ_LABELS", "COPY", "BLANK", "KEPT")
+OWNED = (
+    "CELL",
+    "ENV_STEP",
+    "SLOW",
+    "LAST",
+    "LOOSELY",
+    "NO_LABELS",
+    "READ_LABELS",
+    "EXTEND",
+    "COPY",
+    "BLANK",
+    "KEPT",
+)
 """What the callable owns, by position, as its text calls it; two arrays are kept, and behind them stands what must only
 live as long."""
 
@@ -47,6 +60,8 @@ def step_text(
     reads = {field.root for field in layout.shapes}
     looks = blank is not None or "next_obs" in reads or "obs" in reads
     lines = [
+        "if c.word(result + 8) != c.word(cell + 8) or c.tuple_size(result) != 5:",
+        "    return False",
         *_read("next_obs", "c.tuple_item(result, 0)", observation, 3, looks),
         *_read("action", "acted", action, 4, "action" in reads),
         *(_number("reward", "c.tuple_item(result, 1)") if "reward" in reads else ["reward = 0.0"]),
@@ -80,16 +95,17 @@ def step_text(
     ]  # fmt: skip
     text = "\nfrom rewardspec.backends import native_capi as c\n"
     text += f"{', '.join(OWNED)} = {', '.join(map(str, range(len(OWNED))))}\n"
-    text += "def attempt(cell, acted, result, label):\n"
-    text += (
-        "    if c.word(result + 8) != c.word(cell + 8) or c.tuple_size(result) != 5:\n        return False\n"
-    )
-    text += "".join(f"    {line}\n" for line in lines)
-    append = (
-        ""
-        if memory is None
-        else "".join(f"    {line}\n" for line in _append(observation, memory, blank, places, machines))
-    )
+    text += _function("attempt(cell, acted, result, label)", lines)
+    append = ""
+    if memory is not None:
+        text += _function(
+            "is_plain(cell, thing)", [*_read("given", "thing", observation, 3, True), "return True"]
+        )
+        text += _function(
+            "extended(this, cell, thing)", _append(observation, memory, blank, places, machines)
+        )
+        text += SHOW
+        append = APPEND
     read = READ.format(count=len(layout.labels)) if layout.labels else ""
     end = (
         FINISH
@@ -100,7 +116,7 @@ def step_text(
 
 
 def _append(space: Any, memory: Memory, blank: Any, places: dict[str, int], machines: int) -> list[str]:
-    """Return the statements that put a new observation, with memory, in place of the environment's."""
+    """Return the statements that make an observation with memory of the environment's, which is plain."""
     head = space.shape[0]
     lines = [
         # The last two arrays are kept: one that nobody else holds is filled again, as `zip` does with its tuples. It
@@ -115,11 +131,10 @@ def _append(space: Any, memory: Memory, blank: Any, places: dict[str, int], mach
         "else:",
         "    made = c.call_none(c.list_item(this, COPY))",
         "    if made == 0:",
-        "        c.decrease(result)",
         "        return 0",
         "    c.increase(made)",
         "    c.list_put(this, place, made)",
-        f"given = c.carray(c.pointer(c.word(c.tuple_item(result, 0) + c.DATA), c.{np.dtype(space.dtype)}), ({head},))",
+        f"given = c.carray(c.pointer(c.word(thing + c.DATA), c.{np.dtype(space.dtype)}), ({head},))",
         f"shown = c.carray(c.pointer(c.word(made + c.DATA), c.{blank.dtype}), ({len(blank)},))",
         f"for k in range({head}):",
         "    shown[k] = given[k]",
@@ -135,7 +150,12 @@ def _append(space: Any, memory: Memory, blank: Any, places: dict[str, int], mach
     for position, _, _ in memory.folds:
         lines.append(f"shown[{at}] = {_words(places['f'] + position - machines, 1, 'float64')}[0]")
         at += 1
-    return [*lines, "c.tuple_put(result, 0, made)"]
+    return [*lines, "return made"]
+
+
+def _function(head: str, lines: list[str]) -> str:
+    """Return the text of a function."""
+    return "".join([f"def {head}:\n", *(f"    {line}\n" for line in lines)])
 
 
 def _words(place: int, size: int, kind: str) -> str:
@@ -196,6 +216,22 @@ def _read(name: str, code: str, space: Any, kind: int, is_read: bool) -> list[st
         f"{name} = c.carray(c.pointer(c.word(thing + c.DATA), c.{dtype}), {shape!r})",
     ]
 
+
+SHOW = """
+def show(this, arguments, count, names):
+    if count == 2 and names == 0:
+        cell, thing = c.word(c.list_item(this, CELL) + c.DATA), c.word(arguments)
+        if is_plain(cell, thing):
+            return extended(this, cell, thing)
+    return c.call_with(c.list_item(this, EXTEND), arguments, count, names)
+"""
+
+APPEND = """    made = extended(this, cell, c.tuple_item(result, 0))
+    if made == 0:
+        c.decrease(result)
+        return 0
+    c.tuple_put(result, 0, made)
+"""
 
 READ = """    if c.word(result + c.TYPE) == c.word(cell + 8) and c.tuple_size(result) == 5:
         labels = c.call_three(c.list_item(this, READ_LABELS), action, c.tuple_item(result, 0), c.tuple_item(result, 4))

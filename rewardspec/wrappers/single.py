@@ -225,7 +225,8 @@ class RewardSpecWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstru
         state = scalar.reset(self.state) if scalar.remembers else scalar.start
         self._go_on(state, 0, copied(obs) if self._reads_obs else None)
         if extension is not None:
-            obs = extension.extend(obs, state)
+            show = self._fused.show if self._fused is not None else None
+            obs = (show or extension.extend)(obs, state)
         if self._detail:
             info = {**info, "rewardspec": {**self._describe(None, None), **inner_report(info)}}
         return obs, info

@@ -194,6 +194,50 @@ def test_an_observation_that_is_watched_is_not_filled_again() -> None:
     assert [weak() for weak in watched[:4]] == [None] * 4
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        np.array([0.5, 3], np.float32),
+        np.array([0.1, 3]),
+        np.ones(4, np.float32)[::2],
+        [1, 2],
+        np.array([7, 8]),
+    ],
+)
+def test_the_first_observation_of_an_episode_shows_memory_too(first: Any) -> None:
+    class Begins(Script):
+        def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+            return first, {}
+
+    scalar, native = (
+        rewardspec.wrap(Begins(drawn(5)), loads(SHOWN), backend=backend, observe="onehot")
+        for backend in ("scalar", "native")
+    )
+    kept = []
+    for _ in range(3):
+        a, b = scalar.reset()[0], native.reset()[0]
+        assert np.array_equal(a, b)
+        assert (a.dtype, a[2:].tolist()) == (b.dtype, [1, 0, 1, 0, 0, 0])
+        kept.append((b, b.copy(), native.step(0)[0]))
+        scalar.step(0)
+    assert all(np.array_equal(obs, then) for obs, then, _ in kept)
+    before = sys.getrefcount(first)
+    for _ in range(50):
+        native.reset()
+    assert sys.getrefcount(first) == before
+
+
+def test_a_first_observation_of_another_size_is_refused_as_generated_python_does() -> None:
+    class Begins(Script):
+        def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+            return np.zeros(3, np.float32), {}
+
+    for backend in ("scalar", "native"):
+        env = rewardspec.wrap(Begins(drawn(5)), loads(SHOWN), backend=backend, observe="onehot")
+        with pytest.raises(ValueError, match="broadcast"):
+            env.reset()
+
+
 ODD = {
     "float64 observation": (np.array([0.7, 0.1]), 1.0, False, False, {}),
     "reversed observation": (np.array([0.1, 0.7], np.float32)[::-1], 1.0, False, False, {}),
