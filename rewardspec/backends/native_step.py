@@ -105,7 +105,7 @@ def fuse_native(
         MissingExtraError: When numba is not installed.
     """
     import_numba()
-    cell = _Cell(layout, params, spaces_)
+    cell = _Cell(layout, params, spaces_, None if appended is None else appended[1])
     # Where machine states are all that an observation is extended by, they are read where they lie.
     shown = (
         None if any(f.observed for f in layout.program.folds) else cell.integers[HEAD : HEAD + cell.machines]
@@ -145,7 +145,7 @@ def fuse_native(
     text = step_text(layout, spaces_, extend is not None, None if appended is None else appended[0], blank)
     text = NativeProgram(layout).source + text
     last = finish if extend is not None and blank is None else report
-    arrays = [] if blank is None else [extend, blank.copy, blank, blank.copy(), blank.copy()]
+    arrays = [] if blank is None else [extend, blank.copy, blank.copy(), blank.copy()]
     owned: list[Any] = [cell.words, None, slow, last, loosely, (), read_ready, *arrays, params]
     functions = ("row", "attempt") if blank is None else ("row", "attempt", "is_plain", "extended")
     step = _callable(load_callback(text, "step", functions), owned)
@@ -177,12 +177,12 @@ def can_append(space: Any) -> bool:
 class _Cell:
     """The memory of one step, in 64-bit words that the C function reads and writes.
 
-    Words 0 to 9: address of the type of arrays, of tuples; of True; of the observation's and the action's NumPy type;
-    address of the parameters; then room for the reward and the two flags; steps of the episode. After them machine
-    states and room for the next ones, folds and totals likewise, and the observation before the step as float64.
+    After those of `WORDS` stand machine states and room for the next ones, folds and totals likewise, and the
+    observation before the step as float64.
     """
 
-    def __init__(self, layout: Layout, params: array[float], spaces_: tuple[Any, Any]) -> None:
+    def __init__(self, layout: Layout, params: array[float], spaces_: tuple[Any, Any], shown: Any) -> None:
+        """Begin at nothing; `shown` is the NumPy type of extended observations, or None."""
         program = layout.program
         self.machines, self.floats = len(program.machines), len(program.folds) + len(program.terms)
         # The whole state, over the room for next machine states: an episode's end reads it and a reset writes it.
@@ -197,7 +197,8 @@ class _Cell:
         self.integers = memoryview(words)
         self.numbers = self.integers.cast("B").cast("d")
         kinds = [id(np.dtype(np.dtype(space.dtype).str)) if space.shape else 0 for space in spaces_]
-        self.words[:6] = [id(np.ndarray), id(tuple), id(True), *kinds, params.buffer_info()[0]]
+        kinds.append(0 if shown is None else id(np.dtype(shown)))
+        self.words[: HEAD - 4] = [id(np.ndarray), id(tuple), id(True), *kinds, params.buffer_info()[0]]
         first = HEAD + 2 * self.machines
         self.before = slice(first + 2 * self.floats, None)
 

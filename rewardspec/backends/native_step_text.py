@@ -17,22 +17,18 @@ from rewardspec.ir.layout import Layout, Shape
 if TYPE_CHECKING:
     from rewardspec.wrappers.memory import Memory
 
-HEAD = 10
-"""Words of the cell before the state, the steps of the episode last: see `_Cell` of `native_step.py`."""
+WORDS = ("ARRAY", "TUPLE", "TRUE", "OBS", "ACTION", "SHOWN", "PARAMS", "PAID", "OVER", "CUT", "STEPS")
+"""What the words of the cell before the state hold, by position; in the text each name is an offset.
+
+Addresses of the type of arrays, of tuples; of True; of the NumPy types of observation, action and extended observation;
+of the parameters. Then room for the reward and the two flags, and the steps of the episode.
+"""
+
+HEAD = len(WORDS)
 
 OWNED = (
-    "CELL",
-    "ENV_STEP",
-    "SLOW",
-    "LAST",
-    "LOOSELY",
-    "NO_LABELS",
-    "READ_LABELS",
-    "EXTEND",
-    "COPY",
-    "BLANK",
-    "KEPT",
-)
+    "CELL", "ENV_STEP", "SLOW", "LAST", "LOOSELY", "NO_LABELS", "READ_LABELS", "EXTEND", "COPY", "KEPT",
+)  # fmt: skip
 """What the callable owns, by position, as its text calls it; two arrays are kept, and behind them stands what must only
 live as long."""
 
@@ -60,10 +56,10 @@ def step_text(
     reads = {field.root for field in layout.shapes}
     looks = blank is not None or "next_obs" in reads or "obs" in reads
     lines = [
-        "if c.word(result + 8) != c.word(cell + 8) or c.tuple_size(result) != 5:",
+        "if c.word(result + c.TYPE) != c.word(cell + TUPLE) or c.tuple_size(result) != 5:",
         "    return False",
-        *_read("next_obs", "c.tuple_item(result, 0)", observation, 3, looks),
-        *_read("action", "acted", action, 4, "action" in reads),
+        *_read("next_obs", "c.tuple_item(result, 0)", observation, "OBS", looks),
+        *_read("action", "acted", action, "ACTION", "action" in reads),
         *(_number("reward", "c.tuple_item(result, 1)") if "reward" in reads else ["reward = 0.0"]),
         "terminated, truncated = c.is_true(c.tuple_item(result, 2)), c.is_true(c.tuple_item(result, 3))",
         "if terminated < 0 or truncated < 0:",
@@ -75,7 +71,7 @@ def step_text(
         *(f"{name} = {_words(place, size, 'float64')}" for name, place, size in (
             ("f", places["f"], floats), ("g", places["g"], floats)
         )),
-        f"params = c.carray(c.pointer(c.word(cell + 40), c.float64), ({max(1, len(program.params))},))",
+        f"params = c.carray(c.pointer(c.word(cell + PARAMS), c.float64), ({max(1, len(program.params))},))",
         *(["obs = 0"] if "obs" not in reads else _before(places["before"], observation)),
         *(f"v[{i}] = u[{i}]" for i in range(machines)),
         *(f"g[{i}] = f[{i}]" for i in range(floats)),
@@ -86,8 +82,8 @@ def step_text(
         *(f"u[{i}] = v[{i}]" for i in range(machines)),
         *(f"f[{i}] = g[{i}]" for i in range(floats)),
         *(_keep(places["before"], observation) if "obs" in reads else []),
-        "c.put_word(cell + 72, c.word(cell + 72) + 1)",
-        "out = c.carray(c.pointer(cell + 48, c.float64), (3,))",
+        "c.put_word(cell + STEPS, c.word(cell + STEPS) + 1)",
+        "out = c.carray(c.pointer(cell + PAID, c.float64), (3,))",
         "out[0] = paid",
         "out[1] = (2.0 if not terminated else 1.0) if over else 0.0",
         "out[2] = (2.0 if not truncated else 1.0) if cut else 0.0",
@@ -95,11 +91,12 @@ def step_text(
     ]  # fmt: skip
     text = "\nfrom rewardspec.backends import native_capi as c\n"
     text += f"{', '.join(OWNED)} = {', '.join(map(str, range(len(OWNED))))}\n"
+    text += f"{', '.join(WORDS)} = {', '.join(str(8 * i) for i in range(HEAD))}\n"
     text += _function("attempt(cell, acted, result, label)", lines)
     append = ""
     if memory is not None:
         text += _function(
-            "is_plain(cell, thing)", [*_read("given", "thing", observation, 3, True), "return True"]
+            "is_plain(cell, thing)", [*_read("given", "thing", observation, "OBS", True), "return True"]
         )
         text += _function(
             "extended(this, cell, thing)", _append(observation, memory, blank, places, machines)
@@ -121,11 +118,11 @@ def _append(space: Any, memory: Memory, blank: Any, places: dict[str, int], mach
     lines = [
         # The last two arrays are kept: one that nobody else holds is filled again, as `zip` does with its tuples. It
         # must be as it was made, for its owner may have changed its shape, type or flags.
-        "place, like = KEPT + (c.word(cell + 72) & 1), c.list_item(this, BLANK)",
+        "place = KEPT + (c.word(cell + STEPS) & 1)",
         "made = c.list_item(this, place)",
         "alone = c.word(made) == 1 and c.word(made + c.WATCHERS) == 0",
-        "alone = alone and c.word(made + c.DTYPE) == c.word(like + c.DTYPE)",
-        "alone = alone and c.small(made + c.FLAGS) == c.small(like + c.FLAGS)",
+        "alone = alone and c.word(made + c.DTYPE) == c.word(cell + SHOWN)",
+        f"alone = alone and c.small(made + c.FLAGS) == {blank.flags.num}",
         f"if alone and c.small(made + c.AXES) == 1 and c.word(c.word(made + c.SIZES)) == {len(blank)}:",
         "    c.increase(made)",
         "else:",
@@ -194,7 +191,7 @@ def _number(name: str, code: str) -> list[str]:
     ]
 
 
-def _read(name: str, code: str, space: Any, kind: int, is_read: bool) -> list[str]:
+def _read(name: str, code: str, space: Any, kind: str, is_read: bool) -> list[str]:
     """Return the statements that read an observation or action, or leave where it is not what the space says."""
     if not is_read:
         return [f"{name} = 0"]
@@ -204,7 +201,7 @@ def _read(name: str, code: str, space: Any, kind: int, is_read: bool) -> list[st
     dtype = np.dtype(space.dtype).name
     return [
         f"thing = {code}",
-        f"if c.word(thing + c.TYPE) != c.word(cell) or c.word(thing + c.DTYPE) != c.word(cell + {8 * kind}):",
+        f"if c.word(thing + c.TYPE) != c.word(cell + ARRAY) or c.word(thing + c.DTYPE) != c.word(cell + {kind}):",
         "    return False",
         f"if c.small(thing + c.AXES) != {len(shape)} or c.small(thing + c.FLAGS) & 0x101 != 0x101:",
         "    return False",  # 0x101: aligned, and C's order
@@ -233,7 +230,7 @@ APPEND = """    made = extended(this, cell, c.tuple_item(result, 0))
     c.tuple_put(result, 0, made)
 """
 
-READ = """    if c.word(result + c.TYPE) == c.word(cell + 8) and c.tuple_size(result) == 5:
+READ = """    if c.word(result + c.TYPE) == c.word(cell + TUPLE) and c.tuple_size(result) == 5:
         labels = c.call_three(c.list_item(this, READ_LABELS), action, c.tuple_item(result, 0), c.tuple_item(result, 4))
         if labels == 0:
             c.decrease(result)
@@ -264,7 +261,7 @@ def step(this, arguments, count, names):
         return final
     if labels != 0:
         c.decrease(labels)
-    out = c.carray(c.pointer(cell + 48, c.float64), (3,))
+    out = c.carray(c.pointer(cell + PAID, c.float64), (3,))
     over, cut = out[1], out[2]
     paid = c.from_double(out[0])
     if paid == 0:
@@ -283,7 +280,7 @@ def step(this, arguments, count, names):
         c.decrease(shared)
     c.tuple_put(result, 1, paid)
     if over == 2.0 or cut == 2.0:  # the program's own word
-        truth = c.word(cell + 16)
+        truth = c.word(cell + TRUE)
         if over == 2.0:
             c.increase(truth)
             c.tuple_put(result, 2, truth)
