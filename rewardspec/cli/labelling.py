@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rewardspec.cli.printing import say
+from rewardspec.cli.printing import draw_without_a_screen, say
 
 
 def label(
@@ -37,11 +36,7 @@ def label(
     from rewardspec.report.label_desk import Desk
     from rewardspec.report.label_server import LabelServer
 
-    for what in (
-        "SDL_AUDIODRIVER",
-        "SDL_VIDEODRIVER",
-    ):  # pygame complains where there is no sound card or screen
-        os.environ.setdefault(what, "dummy")
+    draw_without_a_screen()
     desk = Desk(run)
     try:
         with LabelServer(desk, host, port) as server:

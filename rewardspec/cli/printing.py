@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -153,3 +154,14 @@ def make_folder(path: Path) -> None:
         raise typer.BadParameter(f"cannot write '{path}': {(error.strerror or '').lower()}") from None
     if path.is_dir():
         raise typer.BadParameter(f"cannot write '{path}': it is a folder")
+
+
+def draw_without_a_screen() -> None:
+    """Let environments draw where there is no screen and no sound card; what the user has set stays.
+
+    pygame complains of both, and MuJoCo stops where OpenGL finds no screen and nobody has said how else to draw.
+    """
+    for name in ("SDL_AUDIODRIVER", "SDL_VIDEODRIVER"):
+        os.environ.setdefault(name, "dummy")
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        os.environ.setdefault("MUJOCO_GL", "egl")

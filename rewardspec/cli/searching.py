@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rewardspec.cli.arguments import open_environment, read_spec
-from rewardspec.cli.printing import say, say_error
+from rewardspec.cli.printing import draw_without_a_screen, say, say_error
 from rewardspec.cli.training_options import (
     Algo,
     AlgoOption,
@@ -281,8 +281,7 @@ def _go(folder: SearchFolder, workers: int | None, spending: dict[str, Any], por
         judge: Judge
         if is_person:
             settings = choose(base, steps=budget.steps, algo=budget.algo, env_id=budget.env_id)
-            os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame complains without a sound card
-            os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+            draw_without_a_screen()
             judge = stack.enter_context(
                 Person(folder, base, settings, lambda text: say(text, err=True), port=port)
             )

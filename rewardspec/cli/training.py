@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rewardspec.cli.arguments import is_for_several, read_spec
-from rewardspec.cli.printing import disk_trouble, make_folder, say, say_problem
+from rewardspec.cli.printing import disk_trouble, draw_without_a_screen, make_folder, say, say_problem
 from rewardspec.cli.training_options import (
     Algo,
     AlgoOption,
@@ -194,7 +193,7 @@ def watch(
     """  # noqa: D301 (\b keeps the lines of the example apart)
     from rewardspec.report.watch import watch as render
 
-    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame complains where there is no sound card
+    draw_without_a_screen()
     if output is not None:
         make_folder(output)
     page = render(run, output, seed=seed, attempts=attempts, deterministic=deterministic, agent=agent)

@@ -33,7 +33,7 @@ def player(episode: Episode) -> tuple[str, str]:
 <div>
 <div class="screen" style="aspect-ratio: {_shape(episode)}">
 <img id="frame" alt="What the environment shows at this step" hidden>
-<span id="no-frame">This environment shows no pictures.</span>
+<span id="no-frame">{_blind(episode)}</span>
 </div>
 <div class="controls">
 <button id="back" title="One step back (left arrow)" aria-label="One step back">&#9664;&#xFE0E;</button>
@@ -55,6 +55,13 @@ def player(episode: Episode) -> tuple[str, str]:
 </div>
 </section>"""
     return body, f"const EPISODE = {data(_facts(episode))};\n{script_of('player.js')}"
+
+
+def _blind(episode: Episode) -> str:
+    """Return why there is no picture, as HTML."""
+    if not episode.trouble:
+        return "This environment shows no pictures."
+    return f"This environment could not be drawn here: {text(episode.trouble)}"
 
 
 def _shape(episode: Episode) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,7 @@ class Episode:
         pictures: One per step; None where the environment shows nothing, or the step has none of its own.
         terminated: Whether it ended by itself, not by a time limit.
         success: Whether it was one; None where nobody can say.
+        trouble: Why the environment could not be drawn; empty where it was, or has nothing to show.
     """
 
     program: Program
@@ -70,6 +71,7 @@ class Episode:
     pictures: tuple[Picture | None, ...]
     terminated: bool
     success: bool | None
+    trouble: str = ""
 
     @property
     def own_return(self) -> float:
@@ -108,13 +110,36 @@ def record(
     return episode, number
 
 
+class Camera:
+    """Takes an environment's pictures; one that fails once is asked no more.
+
+    Attributes:
+        trouble: Why there are no pictures, in a line; empty where nothing is wrong.
+    """
+
+    def __init__(self, take: Callable[[], Picture | None]) -> None:
+        """Take pictures by a function that returns what there is to see, or None."""
+        self._take, self.trouble = take, ""
+
+    def shoot(self) -> Picture | None:
+        """Return what there is to see now."""
+        if self.trouble:
+            return None
+        try:
+            return self._take()
+        except Exception as error:  # whatever a renderer raises that lacks a library or a screen
+            self.trouble = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            return None
+
+
 def _play(model: BaseAlgorithm, env: Episodes, seed: int | None, deterministic: bool) -> Episode:
     program = env.paid.program
     nothing = dict.fromkeys((term.name for term in program.terms), 0.0)
     obs, info = env.reset(seed=seed)
     told = info["rewardspec"]
     steps = [Step("", 0.0, nothing, (), told["state"], told["verdict"])]
-    pictures = [_picture(env)]
+    camera = Camera(lambda: _picture(env))
+    pictures = [camera.shoot()]
     every = 1
     terminated = truncated = False
     while not (terminated or truncated) and len(steps) < LONGEST:
@@ -132,14 +157,15 @@ def _play(model: BaseAlgorithm, env: Episodes, seed: int | None, deterministic: 
             )
         )
         is_last = terminated or truncated
-        pictures.append(_picture(env) if is_last or (len(steps) - 1) % every == 0 else None)
+        pictures.append(camera.shoot() if is_last or (len(steps) - 1) % every == 0 else None)
         if sum(picture is not None for picture in pictures) > MOST_FRAMES:
             every *= 2
             pictures = [picture if i % every == 0 else None for i, picture in enumerate(pictures)]
     made = env.unwrapped.spec
     env_id = made.id if made is not None else type(env.unwrapped).__name__
     success = info.get("episode", {}).get("success")
-    return Episode(program, env_id, tuple(steps), tuple(crop(pictures)), bool(terminated), success)
+    shown = tuple(crop(pictures))
+    return Episode(program, env_id, tuple(steps), shown, bool(terminated), success, camera.trouble)
 
 
 def crop(pictures: list[Picture | None]) -> list[Picture | None]:

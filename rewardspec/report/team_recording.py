@@ -10,7 +10,16 @@ import numpy as np
 from rewardspec.analysis.team_explain import TEAM
 from rewardspec.errors import MismatchError, Problem, list_names, near_miss
 from rewardspec.parallel_environments import make_parallel_environment
-from rewardspec.report.recording import LONGEST, MOST_FRAMES, Episode, Picture, Step, crop, name_action
+from rewardspec.report.recording import (
+    LONGEST,
+    MOST_FRAMES,
+    Camera,
+    Episode,
+    Picture,
+    Step,
+    crop,
+    name_action,
+)
 from rewardspec.training.folder import RunFolder
 from rewardspec.training.team_loop import Playing, load_policies
 from rewardspec.wrappers.parallel import ParallelRewardSpec, wrap_parallel
@@ -74,7 +83,8 @@ def _play(
     nothing = dict.fromkeys((term.name for term in paid.program.terms), 0.0)
     told = paid.describe()
     steps = [Step("", 0.0, nothing, (), told["state"], told["verdict"])]
-    pictures: list[Picture | None] = [_picture(env)]
+    camera = Camera(lambda: _picture(env))
+    pictures: list[Picture | None] = [camera.shoot()]
     every, terminated = 1, False
     success: bool | None = None
     while env.agents and len(steps) < LONGEST:
@@ -91,16 +101,15 @@ def _play(
         steps.append(Step(action, own, told["terms"], tuple(told["true"]), told["state"], told["verdict"]))
         left = chosen != TEAM and (terminations[chosen] or truncations[chosen])
         is_last = left or not env.agents
-        pictures.append(_picture(env) if is_last or (len(steps) - 1) % every == 0 else None)
+        pictures.append(camera.shoot() if is_last or (len(steps) - 1) % every == 0 else None)
         if sum(picture is not None for picture in pictures) > MOST_FRAMES:
             every *= 2
             pictures = [picture if i % every == 0 else None for i, picture in enumerate(pictures)]
         if is_last:
             terminated = any(terminations.values()) if chosen == TEAM else bool(terminations[chosen])
             break
-    return Episode(
-        paid.program, playing.settings.env_id, tuple(steps), tuple(crop(pictures)), terminated, success
-    )
+    shown, env_id = tuple(crop(pictures)), playing.settings.env_id
+    return Episode(paid.program, env_id, tuple(steps), shown, terminated, success, camera.trouble)
 
 
 def _picture(env: ParallelRewardSpec) -> Picture | None:

@@ -201,6 +201,24 @@ def test_an_environment_that_shows_nothing_says_so(run: RunFolder) -> None:
     assert {step["picture"] for step in facts(page)["steps"]} == {-1}
 
 
+def test_an_environment_that_cannot_be_drawn_here_says_why(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As MuJoCo's without OpenGL: the episode is told without pictures, and the renderer is not asked at each step."""
+    model, env = load_agent(run.path, seen=True)
+    asked: list[int] = []
+
+    def render() -> Any:
+        asked.append(1)
+        raise RuntimeError("no <OpenGL> here\nand more")
+
+    monkeypatch.setattr(env, "render", render)
+    episode, _ = record(model, env, seed=0)
+    page = watch_page(run, episode, played=1, seed=0)
+    assert len(asked) == 1 and facts(page)["pictures"] == []
+    assert "This environment could not be drawn here: no &lt;OpenGL&gt; here<" in page
+
+
 class Blind(gymnasium.Env[np.ndarray, int]):
     """Takes no render mode, as environments of one's own often do."""
 
