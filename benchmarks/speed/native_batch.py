@@ -205,7 +205,7 @@ def in_a_loop(layout: Layout, stored: Any) -> Block:
     """Return steps of a program over observations `[STORED, B, 4]`, in turns, within one compiled loop."""
     batch = stored.shape[1]
     program = compile_native(layout, batch, dtype="float32")
-    play = load(batch_text(program.layout) + BATCHES, ("batch", "play")).play
+    play = load(batch_text(program.layout) + BATCHES, ("batch", "play"), apart=True).play
     flags, flat = np.zeros(batch, np.bool_), stored.reshape(STORED, -1)
     out = np.zeros(batch, np.float32), flags.copy(), flags.copy()
     one, other = program.init(), program.init()

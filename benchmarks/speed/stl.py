@@ -30,8 +30,9 @@ SPEC = {
 }
 APART = "timed in processes of their own, one after the other: a load that changes in between moves it; 31 x without"
 MOVED = (
-    "21 remembered numbers move on in every step, 360 KB read and 360 KB written at this B, which leave the second"
-    " cache; a ring moves none, but needs a memory with an index, which the IR has not"
+    "21 remembered numbers move on in every step, 360 KB read and 360 KB written at this B, which is most of it; a ring"
+    " moves none, but needs a memory with an index, which the IR has not. The goal's sketch had one ring for all"
+    " environments, whose episodes begin apart here"
 )
 HORIZON, BATCH, CHECKED_STEPS = 15, 4096, 500
 

@@ -183,7 +183,7 @@ class NativeBatch:
     def kernels(self) -> dict[Order, Any]:
         """The compiled loop over arrays whose rows lie together, and over arrays whose columns do."""
         orders: tuple[Order, ...] = ("rows", "columns")
-        return {order: load(batch_text(self.layout, order), ("batch",)).batch for order in orders}
+        return {order: load(batch_text(self.layout, order), ("batch",), apart=True).batch for order in orders}
 
     def init(self) -> ArrayState:
         """Return the state at the start of a run: machine states, folds, the episode's total of each term, `[B]`."""
@@ -229,17 +229,19 @@ class NativeBatch:
             transition: Leaves `[B, ...]`. `label` may also be one array: integers with the bits of `row`'s label.
             params: Values of parameters where they differ from their initial ones.
             active: `[B]` bool, as in `ArrayProgram.step`.
-            out: Arrays to write to instead of new ones, as a call returned them; the state's may be those of
-                `state`. An outcome without terms saves writing them.
+            out: Arrays to write to instead of new ones, as a call returned them; none of them may be among what is
+                read. An outcome without terms saves writing them.
 
         Returns:
             State, outcome, and False where a value that the program read is NaN or a reward not finite in an
             active environment.
 
         Raises:
-            ValueError: When an array has not the shape of its space.
+            ValueError: When an array has not the shape of its space, or `out` has arrays of `state`.
         """
         inputs = self.inputs
+        if out is not None and not {*map(id, state)}.isdisjoint(map(id, out[0])):
+            raise ValueError("a step cannot write its results over the state that it reads")
         new, outcome = out if out is not None else (self._empty(), self._outcome())
         order, read = inputs.transition(transition)
         sound = self.kernels[order](

@@ -47,7 +47,7 @@ def readable(value: Any) -> Any:
     return Entries(value) if isinstance(value, np.ndarray) and value.ndim else value
 
 
-def load(text: str, functions: tuple[str, ...]) -> types.SimpleNamespace:
+def load(text: str, functions: tuple[str, ...], *, apart: bool = False) -> types.SimpleNamespace:
     """Return the functions of a text; they take what the compiled ones take."""
     numpy = types.SimpleNamespace(**{name: getattr(np, name) for name in TYPES})
     numpy.array = lambda values, kind: Entries(np.array(values, kind))

@@ -176,19 +176,31 @@ def test_a_batch_says_whether_all_was_finite() -> None:
     assert batch.step_checked(batch.init(), Transition(next_obs=obs))[2]
 
 
-def test_columns_are_read_as_rows_are_and_results_may_take_the_place_of_the_state() -> None:
+def test_columns_are_read_as_rows_are_and_results_go_where_they_shall() -> None:
     batch = compile_native(layout_of(OFFICE), 4)
     rng = np.random.default_rng(0)
-    state, other = batch.init(), batch.init()
-    out = None
+    state, other, spare = batch.init(), batch.init(), batch.init()
+    still = {"lost": np.zeros(4, np.bool_)}
+    _, room, _ = batch.step_checked(spare, Transition(None, np.ones(4), np.zeros((4, 2)), label=still))
     for _ in range(6):
         obs = rng.uniform(-1, 1, (4, 2)).astype(np.float32)
         step = Transition(None, np.ones(4, np.int64), obs, label={"lost": rng.random(4) < 0.2})
         state, outcome, _ = batch.step_checked(state, step)
         turned = Transition(None, step.action, np.asfortranarray(obs), label=step.label)
-        other, same, _ = out = batch.step_checked(other, turned, out=None if out is None else out[:2])
+        found, same, _ = batch.step_checked(other, turned, out=(spare, room))
+        assert found is spare and same is room
+        other, spare = found, other
         assert np.array_equal(outcome.reward, same.reward)
         assert all(np.array_equal(a, b) for a, b in zip(state, other, strict=True))
+
+
+def test_results_do_not_go_over_the_state() -> None:
+    batch = compile_native(layout_of(OFFICE), 4)
+    state = batch.init()
+    step = Transition(None, np.ones(4), np.zeros((4, 2)), label={"lost": np.zeros(4, np.bool_)})
+    _, room, _ = batch.step_checked(state, step)
+    with pytest.raises(ValueError, match="over the state"):
+        batch.step_checked(state, step, out=((*batch.init()[:-1], state[-1]), room))
 
 
 def test_labels_come_by_name_or_as_bits() -> None:
