@@ -73,7 +73,7 @@ def minihack_room() -> Room:
         had[0] = False
 
     def happened(obs: Any, action: Any, next_obs: Any, info: Any) -> frozenset[str]:
-        has, opened = labels(obs, action, next_obs, info)
+        has, opened = labels.read(action, next_obs, info)
         came = has and not had[0]
         had[0] = has
         return frozenset(name for name, holds in (("key", came), ("door", opened)) if holds)
