@@ -43,7 +43,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rewardspec.backends.array import ArrayState, Backend
+from rewardspec.backends.array import ArrayState
+from rewardspec.backends.array_backend import Backend
 from rewardspec.backends.native_cache import load
 from rewardspec.backends.native_inputs import Inputs, Order
 from rewardspec.backends.native_text import NativeEmitter, batch_reductions, unpacked

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rewardspec.backends.array import ArrayState, Backend
+from rewardspec.backends.array import ArrayState
+from rewardspec.backends.array_backend import Backend
 from rewardspec.backends.native_text import MASKED_LABELS, extra_fields, leaves
 from rewardspec.ir.layout import Layout
 from rewardspec.transition import Transition

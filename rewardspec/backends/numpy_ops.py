@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rewardspec.backends.array import Backend
+from rewardspec.backends.array_backend import Backend
 from rewardspec.ir import expr as ir
 from rewardspec.transition import Transition
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rewardspec.backends.array import Backend
+from rewardspec.backends.array_backend import Backend
 from rewardspec.errors import Problem, UnsupportedError, missing_extra
 from rewardspec.ir import expr as ir
 from rewardspec.transition import Transition
