@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.experiment import load
-from benchmarks.records import Cell, Failure
+from benchmarks.records import Cell, Failure, in_order
 from benchmarks.store import Store
 from rewardspec.training.folder import write_whole
 
@@ -39,7 +39,7 @@ def described(failure: Failure) -> str:
 def scores(name: str, cells: list[Cell]) -> Table:
     """Return per setting the score over the seeds."""
     experiment, by_name = load(name), dict[str, list[float]]()
-    for cell in cells:
+    for cell in in_order(cells, experiment.settings):
         by_name.setdefault(cell.name, []).append(experiment.score(cell.rows))
     table = Table(title=name, title_justify="left", title_style="bold")
     for column in ("setting", "seeds", "score, median", "least", "greatest"):

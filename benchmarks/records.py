@@ -202,6 +202,18 @@ def _read(held: dict[str, Any]) -> Cell | Failure:
     return cell
 
 
+def in_order(cells: Sequence[Cell], settings: Sequence[Setting]) -> list[Cell]:
+    """Return cells in the order of an experiment's settings, others last: a run makes the longest first.
+
+    Example:
+        >>> late, early = (Cell({"name": name}, 0, [], {}) for name in "ba")
+        >>> [cell.name for cell in in_order([late, early], [{"name": "a"}, {"name": "b"}])]
+        ['a', 'b']
+    """
+    places = {str(setting["name"]): place for place, setting in enumerate(settings)}
+    return sorted(cells, key=lambda cell: places.get(cell.name, len(places)))
+
+
 def provenance(cells: Sequence[Cell]) -> str:
     """Return in a sentence what the cells of a page were measured with.
 

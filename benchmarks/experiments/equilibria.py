@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.records import Cell, Row, Setting, provenance
+from benchmarks.records import Cell, Row, Setting, in_order, provenance
 from rewardspec.games.game import Game, Solving
 from rewardspec.games.solve import solve
 
@@ -107,7 +107,7 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     totals = np.zeros(6)
-    for cell in cells:
+    for cell in in_order(cells, SETTINGS):
         found = {
             name: np.array([row[name] for row in cell.rows]) for name in ("damped", "solve", "fictitious")
         }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.plots import Band, curves
-from benchmarks.records import ROOT, Cell, Row, Setting, provenance
+from benchmarks.records import ROOT, Cell, Row, Setting, in_order, provenance
 from benchmarks.training import trained
 from rewardspec import Spec, from_data, load
 from rewardspec.training.team_loop import play_team
@@ -155,7 +155,7 @@ def report(cells: Sequence[Cell], folder: Path) -> str:
         " | in the first rollout | return by the spec |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for name in dict.fromkeys(cell.setting["name"] for cell in cells):
+    for name in dict.fromkeys(cell.name for cell in in_order(cells, SETTINGS)):
         mine = [cell for cell in cells if cell.setting["name"] == name and cell.rows]
         greedy = [cell.rows[-1]["greedy"] for cell in mine]
         solved = sum(g["terminated"] == 1.0 for g in greedy)
