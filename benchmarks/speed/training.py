@@ -85,7 +85,7 @@ def measure(settings: Settings) -> list[Result]:
     with tempfile.TemporaryDirectory() as folder:
         places = {"NUMBA_CACHE_DIR": f"{folder}/numba", "REWARDSPEC_CACHE": f"{folder}/native"}
         cold = _solve(0, places)
-    why = "numba compiles the loop in 8 s, once for all specs; another spec then takes half a second"
+    why = "numba compiles the loop in 8 to 12 s, once for all specs; another spec then takes half a second"
     results.append(
         Result.of("the same, nothing cached (once)", "ms", [cold, cold], 10_000, code="C7", why=why)
     )

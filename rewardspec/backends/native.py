@@ -34,6 +34,7 @@ can be passed to, or closed over by, any `numba.njit` function; that works the s
 
 from __future__ import annotations
 
+import operator
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -241,7 +242,7 @@ class NativeBatch:
             ValueError: When an array has not the shape of its space, or `out` has arrays of `state`.
         """
         inputs = self.inputs
-        if out is not None and not {*map(id, state)}.isdisjoint(map(id, out[0])):
+        if out is not None and any(map(operator.is_, state, out[0])):
             raise ValueError("a step cannot write its results over the state that it reads")
         new, outcome = out if out is not None else (self._empty(), self._outcome())
         order, read = inputs.transition(transition)
